@@ -1,0 +1,50 @@
+# Each target sets up what it needs: a machine with Python 3.11 (or later) and make is enough.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format schema model lock clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) hack/require_python.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(STAMP) ## Make .venv with everything the other targets need
+
+demo: $(STAMP) ## Real speech through a real queue and a real model, on this machine alone
+	$(BIN)/whisperfleet demo
+
+test: $(STAMP) ## Run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+check: $(STAMP) ## Check format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(STAMP) ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema
+	$(BIN)/python -m whisperfleet.contract.schema docs/schema
+
+model: ## Train the demo model anew: an hour and a half on two cores; needs espeak-ng and flite
+	$(PYTHON) -m venv build/model
+	build/model/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r hack/demo_model/requirements.txt
+	build/model/bin/python -m hack.demo_model all
+
+lock: $(STAMP) ## Pin every dependency with its hashes, without the addresses of a registry
+	$(BIN)/python hack/lock.py
+
+clean: ## Remove the virtual environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,89 @@
+"""What a decoder process could not do, in the words and codes of the contract."""
+
+import signal
+
+from whisperfleet.audio.decoder_child import describe_exit
+from whisperfleet.audio.decoder_protocol import DecodeLimits, Problem
+from whisperfleet.contract.codes import Code
+from whisperfleet.errors import InputError, JobError, TransientError
+
+__all__ = ["ended", "not_started", "refused", "stalled"]
+
+_CONVERT = "convert it to WAV, FLAC, MP3, Ogg Opus or M4A and send it again"
+
+
+def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
+    """Return what to tell the producer of a file that cannot be decoded."""
+    match problem:
+        case Problem.UNKNOWN_CONTAINER:
+            code = Code.NOT_AUDIO
+            text = f"this is no complete audio file of a kind that is known here; {_CONVERT}"
+        case Problem.NO_AUDIO_STREAM:
+            code, text = (
+                Code.NOT_AUDIO,
+                f"this {detail} file has no audio track; send one with sound",
+            )
+        case Problem.UNKNOWN_CODEC:
+            code, text = Code.NOT_AUDIO, f"its audio codec {detail} is not known here; {_CONVERT}"
+        case Problem.SAMPLE_RATE:
+            code, text = Code.NOT_AUDIO, f"a sample rate of {detail} Hz is no recording; {_CONVERT}"
+        case Problem.DAMAGED:
+            code, text = Code.NOT_AUDIO, "the audio is damaged beyond decoding; send the file again"
+        case Problem.EMPTY:
+            code, text = (
+                Code.EMPTY,
+                "the file holds no samples; check the recording and send it again",
+            )
+        case Problem.TOO_LONG:
+            code = Code.TOO_LONG
+            text = (
+                f"the audio is longer than the {limits.max_seconds:g} s that are allowed; cut it "
+                "into parts, or raise the worker's limit"
+            )
+        case Problem.TOO_MANY_CHANNELS:
+            code = Code.TOO_MANY_CHANNELS
+            text = (
+                f"the audio has {detail} channels and {limits.max_channels} are allowed; mix it "
+                "down to one and send it again"
+            )
+        case Problem.OUT_OF_MEMORY:
+            code = Code.TOO_LARGE
+            text = f"decoding takes more than the {_memory(limits)} that are allowed; {_CONVERT}"
+    return InputError(code, text)
+
+
+def stalled(limits: DecodeLimits) -> TransientError:
+    """Return the error of a process that gave no sample in time."""
+    return TransientError(
+        Code.DECODER_TIMEOUT,
+        f"the decoder gave nothing for {limits.stall_seconds:g} s; give the worker more processor "
+        f"time or, if it happens again, {_CONVERT}",
+    )
+
+
+def ended(exit_code: int | None, limits: DecodeLimits) -> JobError:
+    """Return the error of a process that ended in the middle of a file."""
+    if exit_code == -signal.SIGXCPU:
+        # Processor time is a property of the file, not of a busy machine: no use in trying again.
+        return InputError(
+            Code.DECODER_TIMEOUT,
+            f"decoding takes more than {limits.cpu_seconds} s of processor time; {_CONVERT}",
+        )
+    return TransientError(
+        Code.DECODER_CRASHED,
+        f"the decoder ended with {describe_exit(exit_code)}; if it happens again, {_CONVERT}, and "
+        "after SIGKILL give the worker more memory",
+    )
+
+
+def not_started(reason: str) -> TransientError:
+    """Return the error of a job for which no process could be started."""
+    return TransientError(
+        Code.DECODER_CRASHED,
+        f"a decoder could not be started ({reason}); read the worker's standard error, and give it "
+        "more memory or processes",
+    )
+
+
+def _memory(limits: DecodeLimits) -> str:
+    return f"{limits.memory_bytes // 1024**2} MiB of memory"

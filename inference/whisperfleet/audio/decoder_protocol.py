@@ -1,0 +1,83 @@
+"""What a decoder process and its parent say to each other over one Unix stream socket.
+
+The parent sends a single byte with an open file descriptor beside it (SCM_RIGHTS): decode this
+file. Closing its end tells the process to go. The process answers in frames: a kind of one byte,
+the length of the payload as an unsigned 32-bit integer in network order, the payload.
+
+====== =========================================================================================
+`R`    ready: sent once, when the libraries are loaded and the limits are set
+`B`    a block of samples: native 16-bit signed, mono, 16 kHz; 1 s each, the last one shorter
+`E`    the end of the file; the process awaits the next file
+`F`    failure: JSON `{"problem": <Problem>, "detail": <a few letters>}`; awaits the next file
+====== =========================================================================================
+
+The socket's buffer holds a few blocks; when it is full the process waits, so a slow reader bounds
+the memory of both. Only the standard library is imported here: the process shares this module.
+"""
+
+import json
+import struct
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+__all__ = ["HEADER", "MAX_PAYLOAD_BYTES", "SAMPLE_RATE", "DecodeLimits", "Kind", "Problem"]
+
+SAMPLE_RATE = 16_000
+BYTES_PER_SAMPLE = 2
+BLOCK_BYTES = SAMPLE_RATE * BYTES_PER_SAMPLE
+# No frame is longer than a block; a parent trusts no length above it.
+MAX_PAYLOAD_BYTES = BLOCK_BYTES
+
+HEADER = struct.Struct("!cI")
+
+
+class Kind:
+    """The first byte of a frame."""
+
+    READY = b"R"
+    BLOCK = b"B"
+    END = b"E"
+    FAILURE = b"F"
+
+
+class Problem(StrEnum):
+    """What a decoder process found wrong with a file. The parent puts it into words."""
+
+    UNKNOWN_CONTAINER = "unknown_container"
+    NO_AUDIO_STREAM = "no_audio_stream"
+    UNKNOWN_CODEC = "unknown_codec"
+    SAMPLE_RATE = "sample_rate"
+    DAMAGED = "damaged"
+    EMPTY = "empty"
+    TOO_LONG = "too_long"
+    TOO_MANY_CHANNELS = "too_many_channels"
+    OUT_OF_MEMORY = "out_of_memory"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What one file may cost.
+
+    `max_seconds` is of decoded audio, `cpu_seconds` of the processor (decoding 4 h of Opus takes
+    about 20 s of it), `stall_seconds` of wall clock without any output while the reader waits.
+    `memory_bytes` bounds the address space of the process, which is about 130 MB when it is idle.
+    """
+
+    max_seconds: float = 14_400.0
+    max_channels: int = 8
+    cpu_seconds: int = 300
+    memory_bytes: int = 1024**3
+    stall_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not all(value > 0 for value in asdict(self).values()):
+            raise ValueError("every limit of decoding must be above 0")
+
+    def to_json(self) -> str:
+        """Return the limits as the argument of a decoder process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "DecodeLimits":
+        """Return the limits that `to_json` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,230 @@
+"""Stream the audio of a job to a file: over https from where policy allows, and nowhere else.
+
+Each hop is checked in full before a packet leaves: scheme, host, port, then every address that one
+resolution gave. The connection goes to one of those addresses, never to a second look-up of the
+name, which could answer otherwise.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from socket import EAI_NODATA, EAI_NONAME, SOCK_STREAM, gaierror, getaddrinfo
+from typing import BinaryIO
+
+from urllib3.response import HTTPResponse
+
+from whisperfleet.audio.addresses import Address
+from whisperfleet.audio.connection import Deadline, request
+from whisperfleet.audio.local_files import open_local
+from whisperfleet.audio.locations import Location, parse_location, resolve_redirect
+from whisperfleet.audio.policy import FetchPolicy
+from whisperfleet.contract.codes import Code
+from whisperfleet.errors import InputError, TransientError
+
+__all__ = ["Fetcher", "Resolver", "resolve"]
+
+Resolver = Callable[[str, int], Sequence[Address]]
+
+_CHUNK_BYTES = 256 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# RFC 9110 and 6585: request timeout, too early, too many requests.
+_PASSING_REFUSALS = frozenset({408, 425, 429})
+_NAME_UNKNOWN = frozenset({EAI_NODATA, EAI_NONAME})
+
+
+def resolve(host: str, port: int) -> list[Address]:
+    """Return the addresses of a host, best first (RFC 6724).
+
+    Raises socket.gaierror. It takes as long as the C library's own time limits let it.
+    """
+    answers = getaddrinfo(host, port, type=SOCK_STREAM)
+    return list(dict.fromkeys(ip_address(answer[4][0]) for answer in answers))
+
+
+class Fetcher:
+    """Fetches under one policy. Safe to share between threads.
+
+    `resolver` turns a host and a port into addresses; it is called once for each hop.
+    """
+
+    def __init__(self, policy: FetchPolicy, resolver: Resolver = resolve) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._tls = ssl.create_default_context()
+        if policy.ca_file is not None:
+            self._tls.load_verify_locations(policy.ca_file)
+
+    def fetch(self, url: str, into: Path | BinaryIO, *, deadline: float | None = None) -> int:
+        """Write what `url` holds into a file and return the number of bytes.
+
+        `deadline`, a moment of `time.monotonic()`, may shorten the policy's total timeout. A path
+        is created, and removed again on failure; a file object is written from where it stands.
+        Raises InputError where the address or what it holds is at fault, TransientError where
+        trying again may help.
+        """
+        end = time.monotonic() + self._policy.total_timeout_seconds
+        limit = Deadline(end if deadline is None else min(end, deadline))
+        if not isinstance(into, Path):
+            return self._fetch(url, into, limit)
+        try:
+            with _opened(into) as file:
+                return self._fetch(url, file, limit)
+        except BaseException:
+            into.unlink(missing_ok=True)
+            raise
+
+    def _fetch(self, url: str, into: BinaryIO, deadline: Deadline) -> int:
+        if url[:5].lower() == "file:":
+            size = self._copy(url, into, deadline)
+        else:
+            size = self._follow(_first_location(url), into, deadline)
+        if size == 0:
+            raise InputError(
+                Code.EMPTY, "the address holds no bytes; upload the audio and send it again"
+            )
+        with _disk_errors():
+            into.flush()
+        return size
+
+    def _follow(self, location: Location, into: BinaryIO, deadline: Deadline) -> int:
+        for _ in range(self._policy.max_redirects + 1):
+            with self._request(location, deadline) as response:
+                if response.status not in _REDIRECTS:
+                    _check_answer(response, location)
+                    return self._store(response, location, into, deadline)
+                location = _next_location(location, response)
+        raise InputError(
+            Code.TOO_MANY_REDIRECTS,
+            f"more than {self._policy.max_redirects} redirects, the last to {location}; send the "
+            "address that they end at",
+        )
+
+    @contextmanager
+    def _request(self, location: Location, deadline: Deadline) -> Iterator[HTTPResponse]:
+        self._policy.check_location(location)
+        addresses = self._look_up(location)
+        self._policy.check_addresses(location, addresses)
+        with request(location, addresses, self._policy, self._tls, deadline) as response:
+            yield response
+
+    def _look_up(self, location: Location) -> Sequence[Address]:
+        try:
+            addresses = self._resolver(location.host, location.port)
+        except gaierror as error:
+            if error.errno in _NAME_UNKNOWN:
+                raise InputError(
+                    Code.NOT_FOUND, f"the host {location.host} does not exist; check the address"
+                ) from None
+            addresses = ()
+        except (OSError, UnicodeError):
+            addresses = ()
+        if not addresses:
+            raise TransientError(
+                Code.FETCH_FAILED,
+                f"the name {location.host} could not be resolved; check the worker's DNS",
+            )
+        return addresses
+
+    def _store(
+        self, response: HTTPResponse, location: Location, into: BinaryIO, deadline: Deadline
+    ) -> int:
+        declared = response.headers.get("Content-Length", "")
+        if declared.isdecimal():
+            self._policy.check_size(int(declared), location)
+        # read1 gives what one read of the socket gave: a slow drip cannot hide from the deadline.
+        return self._pour(lambda: response.read1(_CHUNK_BYTES), into, location, deadline)
+
+    def _copy(self, url: str, into: BinaryIO, deadline: Deadline) -> int:
+        with open_local(url, self._policy.file_roots) as file:
+            return self._pour(lambda: file.read(_CHUNK_BYTES), into, "the file", deadline)
+
+    def _pour(
+        self, read: Callable[[], bytes], into: BinaryIO, source: object, deadline: Deadline
+    ) -> int:
+        size = 0
+        while chunk := read():
+            deadline.remaining(source)
+            size += len(chunk)
+            self._policy.check_size(size, source)
+            with _disk_errors():
+                into.write(chunk)
+        # A body without a length ends where the connection does, and the deadline ends that too.
+        deadline.remaining(source)
+        return size
+
+
+def _first_location(url: str) -> Location:
+    scheme, colon, _ = url.partition(":")
+    if colon and scheme.isalnum() and scheme.lower() not in ("http", "https"):
+        raise InputError(
+            Code.SCHEME_REFUSED,
+            f"addresses that begin with {scheme[:20]}: are not fetched; send an https address",
+        )
+    try:
+        return parse_location(url)
+    except ValueError as error:
+        raise InputError(Code.INVALID_JOB, f"`url`: {error}") from None
+
+
+def _next_location(location: Location, response: HTTPResponse) -> Location:
+    reference = response.headers.get("Location", "")
+    if not reference:
+        raise InputError(
+            Code.FETCH_REFUSED,
+            f"{location} answers {response.status} without saying where to; send the final address",
+        )
+    try:
+        return resolve_redirect(location, reference)
+    except ValueError as error:
+        raise InputError(Code.FETCH_REFUSED, f"{location} cannot be followed: {error}") from None
+
+
+def _check_answer(response: HTTPResponse, location: Location) -> None:
+    status = response.status
+    if status >= 500 or status in _PASSING_REFUSALS:
+        raise TransientError(
+            Code.FETCH_FAILED, f"{location} answers {status}; check that its server is well"
+        )
+    if status in (404, 410):
+        raise InputError(
+            Code.NOT_FOUND,
+            f"{location} answers {status}: nothing is there; check the address or upload the audio",
+        )
+    if not 200 <= status < 300:
+        raise InputError(
+            Code.FETCH_REFUSED,
+            f"{location} answers {status}; send an address that can be read without credentials, "
+            "such as a presigned one that has not expired",
+        )
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise InputError(
+            Code.FETCH_REFUSED,
+            f"{location} comes compressed ({encoding[:20]}) although that was not asked for; store "
+            "the audio file as it is",
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with _disk_errors():
+        file = path.open("wb")
+    try:
+        yield file
+    finally:
+        with _disk_errors():
+            file.close()
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TransientError(
+            Code.FETCH_FAILED,
+            f"the worker cannot store the audio ({error.strerror}); give its scratch volume room",
+        ) from None

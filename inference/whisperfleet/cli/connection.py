@@ -1,0 +1,69 @@
+"""From the options of a command to a queue that answers, or to a sentence that says why not."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whisperfleet.errors import ConfigurationError, QueueUnavailableError
+
+if TYPE_CHECKING:
+    from whisperfleet.client import Client
+    from whisperfleet.queue.connection import RedisSettings
+
+__all__ = ["open_client", "redis_settings"]
+
+_ENVIRONMENT = "WHISPERFLEET_REDIS"
+
+
+def redis_settings(url: str) -> "RedisSettings":
+    """Return how to reach Redis: the address as given, the secrets from the environment.
+
+    A secret on a command line is in the list of processes and in the shell's history. Raises
+    ConfigurationError where the address cannot be used.
+    """
+    from whisperfleet.queue.connection import RedisSettings  # noqa: PLC0415 - redis-py takes a while
+
+    ca_file = os.environ.get(f"{_ENVIRONMENT}_CA_FILE")
+    return RedisSettings(
+        url,
+        username=os.environ.get(f"{_ENVIRONMENT}_USERNAME") or None,
+        password=os.environ.get(f"{_ENVIRONMENT}_PASSWORD") or None,
+        ca_file=Path(ca_file) if ca_file else None,
+    )
+
+
+@contextmanager
+def open_client(url: str, queue_id: str) -> Iterator["Client"]:
+    """Yield a client of the queue.
+
+    Raises ConfigurationError for an address or id that cannot be used, QueueUnavailableError where
+    Redis does not answer or refuses.
+    """
+    import redis  # noqa: PLC0415 - as above
+
+    from whisperfleet.client import Client  # noqa: PLC0415
+
+    settings = redis_settings(url)
+    try:
+        client = Client(settings, queue_id)
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; set it with --queue or WHISPERFLEET_QUEUE") from error
+    try:
+        yield client
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise QueueUnavailableError(
+            f"Redis at {settings.describe()} refuses this account ({error}); set "
+            f"{_ENVIRONMENT}_USERNAME and {_ENVIRONMENT}_PASSWORD, or ask for the missing rights"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise QueueUnavailableError(
+            f"Redis at {settings.describe()} does not answer ({error}); start it, or give its "
+            f"address with --redis URL or {_ENVIRONMENT}"
+        ) from error
+    except redis.ResponseError as error:
+        raise QueueUnavailableError(
+            f"Redis at {settings.describe()} refuses the command ({error}); if its memory is full, "
+            "raise maxmemory or delete old results"
+        ) from error

@@ -1,0 +1,213 @@
+"""What the people on call do with a queue: `cancel`, `dlq` and `queue`."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from whisperfleet.cli.connection import open_client
+from whisperfleet.cli.exit_codes import EPILOG, ExitCode
+from whisperfleet.cli.options import (
+    DEFAULT_QUEUE_ID,
+    DEFAULT_REDIS_URL,
+    JsonOption,
+    QueueOption,
+    RedisOption,
+)
+from whisperfleet.cli.output import print_error, print_json, print_table, print_text
+from whisperfleet.contract.job import Job, describe_source
+from whisperfleet.errors import ConfigurationError, JobError
+
+if TYPE_CHECKING:
+    from whisperfleet.client import QueueStats
+    from whisperfleet.contract.events import DeadLetter
+
+__all__ = ["cancel", "dead_letters", "queue_commands"]
+
+dead_letters = typer.Typer(help="Look at dead letters and send them again.", epilog=EPILOG)
+queue_commands = typer.Typer(help="Look at a queue as a whole, or empty it.", epilog=EPILOG)
+
+# What a producer wrote for the model alone, and what may hold a signature.
+_PRIVATE_FIELDS = {b"audio", b"prompt", b"url"}
+
+_CANCELLED = {
+    "cancelled": "cancelled before it began",
+    "running": "its worker stops it with its next sign of life",
+    "ended": "too late, it has ended; see: whisperfleet result {}",
+    "noted": "not known yet; if it comes, it does not run",
+    "unknown": "there is no such job; check the id and --queue",
+}
+_REDRIVEN = {
+    "redriven": "sent again, under its own job id",
+    "unknown": "no such dead letter, or it was sent again before; see: whisperfleet dlq list",
+    "empty": "the letter does not hold the whole job; submit it anew",
+    "alive": "the job is not dead any more; see: whisperfleet status {}",
+}
+
+
+def cancel(
+    job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Job ids.")],
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop jobs, wherever they are. Exit code 1 where one had ended or is not known."""
+    with open_client(redis, queue) as client:
+        answers = {job_id: client.cancel(job_id).value for job_id in job_ids}
+    _print_answers(answers, _CANCELLED, refused={"ended", "unknown"}, as_json=as_json)
+
+
+@dead_letters.command("list", epilog=EPILOG)
+def list_letters(
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """List the dead letters, oldest first. With --json: an object for each, one a line."""
+    with open_client(redis, queue) as client:
+        letters = client.dead_letters()
+        if as_json:
+            for letter_id, letter in letters:
+                print_json(_document(letter_id, letter))
+            return
+        table = Table("letter", "job", "died at", "code", "begun", "handed back", "retries")
+        for letter_id, letter in letters:
+            counts = (letter.deliveries, letter.releases, letter.retries)
+            table.add_row(letter_id, letter.id, _moment(letter_id), letter.code, *map(str, counts))
+    print_table(table)
+
+
+@dead_letters.command("show", epilog=EPILOG)
+def show_letter(
+    letter_id: Annotated[str, typer.Argument(metavar="LETTER", help="As `dlq list` printed it.")],
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Show why a job died and what happened to it, without its audio, prompt and full address."""
+    with open_client(redis, queue) as client:
+        letter = dict(client.dead_letters()).get(letter_id)
+    if letter is None:
+        print_error(f"{letter_id}: {_REDRIVEN['unknown']}")
+        raise typer.Exit(ExitCode.NOT_DONE)
+    document = _document(letter_id, letter)
+    if as_json:
+        print_json(document)
+        return
+    for name, value in document.items():
+        if value not in ("", None, {}):
+            print_text(f"{name.replace('_', ' '):<12} {value}")
+
+
+@dead_letters.command(epilog=EPILOG)
+def redrive(
+    letter_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="LETTER...", help="As `dlq list` printed them.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that there are now.")] = False,
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the jobs of dead letters again. Twice makes one run."""
+    if bool(letter_ids) == every:
+        raise ConfigurationError("name the letters to send again, or give --all, and not both")
+    with open_client(redis, queue) as client:
+        wanted = letter_ids or [letter_id for letter_id, _ in client.dead_letters()]
+        answers = {letter_id: client.redrive(letter_id).value for letter_id in wanted}
+    _print_answers(answers, _REDRIVEN, refused={"unknown", "empty", "alive"}, as_json=as_json)
+
+
+@queue_commands.command(epilog=EPILOG)
+def stats(
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Print how much waits and runs, how long the oldest has waited, and the totals."""
+    with open_client(redis, queue) as client:
+        found = client.stats()
+    if as_json:
+        print_json(_stats_document(found))
+        return
+    table = Table("stream", "waiting", "running", "oldest since")
+    for stream in found.streams:
+        waiting, since = stream.length - stream.running, stream.oldest_enqueued_at
+        oldest = since.isoformat(sep=" ", timespec="seconds") if since else ""
+        table.add_row(stream.source, str(waiting), str(stream.running), oldest)
+    print_table(table)
+    totals = sorted(found.totals.items())
+    for name, count in [("dead letters", found.dead_letters), *totals]:
+        print_text(f"{name:<16} {count}")
+
+
+@queue_commands.command(epilog=EPILOG)
+def purge(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel every job of the queue that has not ended."""
+    if not yes:
+        typer.confirm(f"Cancel every job of {queue} that has not ended?", abort=True, err=True)
+    with open_client(redis, queue) as client:
+        cancelled = client.purge()
+    if as_json:
+        print_json({"cancelled": cancelled})
+    else:
+        print_text(f"{cancelled} waiting jobs are cancelled; running ones are being stopped")
+
+
+def _print_answers(
+    answers: dict[str, str], sentences: dict[str, str], refused: Iterable[str], *, as_json: bool
+) -> None:
+    for name, answer in answers.items():
+        sentence = f"{name}: {sentences[answer].format(name)}"
+        if as_json:
+            print_json({"id": name, "answer": answer})
+        elif answer not in refused:
+            print_text(sentence)
+        if answer in refused:
+            print_error(sentence)
+    if set(answers.values()) & set(refused):
+        raise typer.Exit(ExitCode.NOT_DONE)
+
+
+def _document(letter_id: str, letter: "DeadLetter") -> dict[str, Any]:
+    return {
+        "letter": letter_id,
+        "job": letter.id,
+        "died_at": _moment(letter_id),
+        "source": _describe_source(letter),
+        "fields": {
+            name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+            for name, value in letter.fields.items()
+            if name not in _PRIVATE_FIELDS
+        },
+        **letter.model_dump(mode="json", exclude={"id", "v"}),
+    }
+
+
+def _describe_source(letter: "DeadLetter") -> str | None:
+    try:
+        return describe_source(Job.from_fields(letter.fields))
+    except JobError:
+        return None
+
+
+def _moment(letter_id: str) -> str:
+    """Return when an entry was written: its id begins with the server's milliseconds."""
+    written = datetime.fromtimestamp(int(letter_id.partition("-")[0]) / 1000, UTC)
+    return written.isoformat(sep=" ", timespec="seconds")
+
+
+def _stats_document(stats: "QueueStats") -> dict[str, Any]:
+    document = asdict(stats)
+    for stream in document["streams"]:
+        if since := stream["oldest_enqueued_at"]:
+            stream["oldest_enqueued_at"] = since.isoformat()
+    return document

@@ -1,0 +1,121 @@
+"""Results as a producer gets them: one by id, or many as they come in."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import redis
+from pydantic import ValidationError
+
+from whisperfleet.contract.events import DoneEvent
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import Result
+
+__all__ = ["ResultReader"]
+
+_PAGE = 200
+# Events may be trimmed before a slow reader sees them, so the results are looked at as well.
+_LOOK_SECONDS = 30.0
+_MAX_REMEMBERED = 10_000
+
+
+class ResultReader:
+    """Reads the results of one queue, those of `tenant` alone unless it is None."""
+
+    def __init__(
+        self, client: redis.Redis, keys: Keys, tenant: str | None, max_block_seconds: float
+    ) -> None:
+        self._redis = client
+        self._keys = keys
+        self._tenant = tenant
+        self._max_block_seconds = max_block_seconds
+        self._sent_as: OrderedDict[str, str] = OrderedDict()
+
+    def remember(self, made_id: str, own_id: str) -> None:
+        """Know that a submission under `own_id` would have `made_id`, were its id taken."""
+        self._sent_as[made_id] = own_id
+        if len(self._sent_as) > _MAX_REMEMBERED:
+            self._sent_as.popitem(last=False)
+
+    def result(self, job_id: str) -> Result | None:
+        """Return how a job ended, or None where it has not, or its result has faded."""
+        return dict(self._results([job_id])).get(job_id)
+
+    def wait(
+        self, job_ids: Iterable[str], timeout_seconds: float | None = None
+    ) -> Iterator[tuple[str, Result]]:
+        """Yield each job's id and result as it ends, those that have ended first.
+
+        An id that another payload had already is answered with the failure of that submission.
+        Raises TimeoutError when jobs are left after `timeout_seconds`.
+        """
+        deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else None
+        waiting = set(job_ids)
+        # The position comes before the look: what ends in between is seen twice, not never.
+        position = self._last_event()
+        next_look = 0.0
+        while waiting:
+            found: dict[str, Result]
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK_SECONDS
+                found = self._known_results(waiting)
+            else:
+                position, found = self._next_results(position, waiting, deadline)
+            for job_id, result in found.items():
+                waiting.discard(job_id)
+                yield job_id, result
+            if waiting and not found and deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(
+                    f"{len(waiting)} jobs have not ended after {timeout_seconds} s, {min(waiting)} "
+                    "among them; they go on, wait again or look at their status"
+                )
+
+    def _last_event(self) -> str:
+        newest: Any = self._redis.xrevrange(self._keys.done, count=1)
+        return newest[0][0].decode() if newest else "0-0"
+
+    def _next_results(
+        self, position: str, waiting: set[str], deadline: float | None
+    ) -> tuple[str, dict[str, Result]]:
+        """Return the position after the next events and the results that they announce."""
+        seconds = self._max_block_seconds
+        if deadline is not None:
+            seconds = max(0.001, min(seconds, deadline - time.monotonic()))
+        reply: Any = self._redis.xread(
+            {self._keys.done: position}, count=_PAGE, block=max(1, int(seconds * 1000))
+        )
+        announced: dict[str, str] = {}
+        for _, entries in reply or ():
+            for entry, fields in entries:
+                position = entry.decode()
+                event_id, asked_for = self._read_event(fields)
+                if asked_for in waiting:
+                    announced[event_id] = asked_for
+        return position, {announced[made]: result for made, result in self._results(announced)}
+
+    def _read_event(self, fields: Mapping[bytes, bytes]) -> tuple[str, str]:
+        """Return the id of an ended job, and the id that this client knows it by."""
+        try:
+            event = DoneEvent.from_fields(fields)
+        except (ValidationError, UnicodeDecodeError):
+            return "", ""
+        return event.id, self._sent_as.get(event.id, event.id)
+
+    def _known_results(self, waiting: set[str]) -> dict[str, Result]:
+        """Return the results that are there, by the ids that this client knows the jobs by."""
+        found = dict(self._results(waiting))
+        sent_as = {made: own for made, own in list(self._sent_as.items()) if own in waiting}
+        return found | {sent_as[made]: result for made, result in self._results(sent_as)}
+
+    def _results(self, job_ids: Iterable[str]) -> Iterator[tuple[str, Result]]:
+        ids = list(job_ids)
+        for start in range(0, len(ids), _PAGE):
+            page = ids[start : start + _PAGE]
+            documents: Any = self._redis.mget([self._keys.result(job_id) for job_id in page])
+            for job_id, document in zip(page, documents, strict=True):
+                if document is None:
+                    continue
+                result = Result.model_validate_json(document)
+                if self._tenant in {None, result.tenant}:
+                    yield job_id, result

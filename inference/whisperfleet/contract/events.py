@@ -1,0 +1,95 @@
+"""What the `done` stream and the dead-letter stream carry, as flat fields of their entries.
+
+A done event is small and holds no words: it says that a result is there. A dead letter holds the
+whole job, so that it can be sent again.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import PROTOCOL_VERSION
+from whisperfleet.contract.states import State
+
+__all__ = ["DeadLetter", "DoneEvent"]
+
+_JOB_FIELD = b"job."
+# Far over any job's. The rest of an entry with more is not kept: Lua cannot pass on thousands.
+_MAX_JOB_FIELDS = 128
+
+
+class _Event(BaseModel):
+    # A newer minor version may add fields; an older reader ignores them.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: str = PROTOCOL_VERSION
+
+    def to_fields(self) -> dict[bytes, bytes]:
+        """Return the fields of a stream entry, without those that hold their default."""
+        named = {"v": self.v} | self.model_dump(mode="json", exclude_defaults=True)
+        return {name.encode(): str(value).encode() for name, value in named.items()}
+
+
+class DoneEvent(_Event):
+    """A job has ended; its result can be read."""
+
+    id: str
+    state: State
+    epoch: Annotated[
+        int, Field(ge=0, description="The attempt that ended it; 0 where none did.")
+    ] = 0
+    stream: Annotated[str, Field(description="`<priority>` or `<priority>:<tenant>`.")] = ""
+    entry: Annotated[
+        str, Field(description="The entry that the job was, before it was deleted.")
+    ] = ""
+    code: Code | None = None
+    tenant: str | None = None
+    conflicts_with: Annotated[
+        str | None, Field(description="The id that this job asked for and that another job has.")
+    ] = None
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> Self:
+        """Read an entry of the done stream. Raises pydantic's ValidationError where it is none."""
+        return cls.model_validate({name.decode(): value.decode() for name, value in fields.items()})
+
+
+class DeadLetter(_Event):
+    """A job that needs a person: why, what happened to it, and its own fields."""
+
+    id: str
+    stream: Annotated[str, Field(description="`<priority>` or `<priority>:<tenant>`.")]
+    entry: str
+    code: Code
+    message: str
+    epoch: int = 0
+    deliveries: Annotated[int, Field(description="How often it was begun without an end.")] = 0
+    releases: Annotated[int, Field(description="How often it was handed back.")] = 0
+    retries: Annotated[int, Field(description="How often a passing failure sent it back.")] = 0
+    worker: Annotated[str, Field(description="The consumer that gave it up.")] = ""
+    tenant: str | None = None
+    history: Annotated[
+        str, Field(description="A line an incident: Unix milliseconds and what.")
+    ] = ""
+    traceback: str = ""
+    dropped_fields: Annotated[int, Field(description="How many fields were too many to keep.")] = 0
+    fields: Annotated[
+        dict[bytes, bytes], Field(exclude=True, description="The job as it was.")
+    ] = {}
+
+    def to_fields(self) -> dict[bytes, bytes]:
+        """Return the fields of a stream entry; those of the job are named ``job.<name>``."""
+        kept = list(self.fields.items())[:_MAX_JOB_FIELDS]
+        flat = super().to_fields()
+        if dropped := len(self.fields) - len(kept):
+            flat[b"dropped_fields"] = str(dropped).encode()
+        return flat | {_JOB_FIELD + name: value for name, value in kept}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes]) -> Self:
+        """Read an entry of the dead-letter stream. Raises pydantic's ValidationError."""
+        own = {k.decode(): v.decode() for k, v in fields.items() if not k.startswith(_JOB_FIELD)}
+        job = {k.removeprefix(_JOB_FIELD): v for k, v in fields.items() if k.startswith(_JOB_FIELD)}
+        return cls.model_validate(own | {"fields": job})

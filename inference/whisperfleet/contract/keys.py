@@ -1,0 +1,104 @@
+"""The names of everything a queue keeps in Redis: their one home.
+
+All keys of a queue share the hash tag `{<queue id>}`, so that every key of a script lies in one
+slot of a Redis Cluster.
+"""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority"]
+
+_QUEUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """A class of jobs and its share of the claims when every class has work."""
+
+    name: str
+    weight: int
+
+
+DEFAULT_PRIORITIES = (Priority("high", 8), Priority("normal", 3), Priority("low", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key names of the queue `queue_id`."""
+
+    queue_id: str
+
+    def __post_init__(self) -> None:
+        if not _QUEUE_ID.fullmatch(self.queue_id):
+            raise ValueError(
+                f"queue id {self.queue_id!r}: use 1 to 127 letters, digits, dots, dashes or "
+                "underscores, beginning with a letter or digit"
+            )
+
+    @property
+    def prefix(self) -> str:
+        """The part that every key begins with; what an ACL pattern names."""
+        return f"wf:{{{self.queue_id}}}:"
+
+    def stream(self, priority: str, tenant: str | None = None) -> str:
+        """Return the stream of a priority, or a producer's own one under it."""
+        for name in (priority, *([tenant] if tenant else [])):
+            if not _NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} cannot be part of a stream's name: use letters, digits, ._-"
+                )
+        return f"{self.prefix}in:{priority}" + (f":{tenant}" if tenant else "")
+
+    @property
+    def group(self) -> str:
+        """The one consumer group of every input stream."""
+        return "workers"
+
+    def job(self, job_id: str) -> str:
+        """Return the hash that holds a job's state."""
+        return f"{self.prefix}job:{job_id}"
+
+    def result(self, job_id: str) -> str:
+        """Return the string that holds a job's result as JSON."""
+        return f"{self.prefix}result:{job_id}"
+
+    def cache(self, digest: str) -> str:
+        """Return the string that holds a cached result."""
+        return f"{self.prefix}cache:{digest}"
+
+    @property
+    def done(self) -> str:
+        """The stream with one event for each finished job."""
+        return f"{self.prefix}done"
+
+    @property
+    def dead_letters(self) -> str:
+        """The stream of jobs that need a person."""
+        return f"{self.prefix}dlq"
+
+    @property
+    def counters(self) -> str:
+        """The hash of totals since the queue was made."""
+        return f"{self.prefix}counters"
+
+    @property
+    def running(self) -> str:
+        """The hash from `<stream>/<entry id>` to the id that a job's producer chose."""
+        return f"{self.prefix}running"
+
+    @property
+    def meta(self) -> str:
+        """The hash with the protocol version and the queue's owner."""
+        return f"{self.prefix}meta"
+
+    @property
+    def doorbell(self) -> str:
+        """The stream that wakes idle workers when work is handed back."""
+        return f"{self.prefix}bell"
+
+    @property
+    def expected_wait(self) -> str:
+        """The advisory string with the expected wait of a new job, in seconds."""
+        return f"{self.prefix}wait"

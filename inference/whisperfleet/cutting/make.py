@@ -1,0 +1,45 @@
+"""The cutter that the options ask for."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisperfleet.cutting.cutter import Cutter
+from whisperfleet.cutting.options import CuttingOptions, Segmentation
+from whisperfleet.cutting.parallel import ParallelCutter
+from whisperfleet.cutting.sequential import SequentialCutter
+from whisperfleet.cutting.speech import SpeechReader, VadOptions
+from whisperfleet.engine.seam import WINDOW_SECONDS, WindowRequest
+
+__all__ = ["make_cutter"]
+
+
+def make_cutter(
+    blocks: Iterator[NDArray[np.int16]],
+    request: WindowRequest,
+    options: CuttingOptions,
+    mels: int,
+) -> Cutter:
+    """Return a cutter over the decoded blocks (mono, 16 kHz) of one job.
+
+    `mels` is the number of mel bands that the engine takes. Blocks are pulled as windows need them;
+    about two and a half minutes of audio are held at most.
+    """
+    if options.segmentation is Segmentation.SEQUENTIAL:
+        reader = SpeechReader(blocks, _vad(options, float("inf")), WINDOW_SECONDS)
+        return SequentialCutter(reader, request, options, mels)
+    longest = options.max_window_seconds
+    reader = SpeechReader(blocks, _vad(options, longest), longest)
+    return ParallelCutter(reader, request, longest, mels)
+
+
+def _vad(options: CuttingOptions, max_speech_seconds: float) -> VadOptions | None:
+    if not options.vad:
+        return None
+    return VadOptions(
+        threshold=options.speech_threshold,
+        min_silence_duration_ms=options.min_silence_ms,
+        speech_pad_ms=options.speech_pad_ms,
+        max_speech_duration_s=max_speech_seconds,
+    )

@@ -1,0 +1,53 @@
+"""How audio is cut into windows, as one value."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from whisperfleet.engine.seam import WINDOW_SECONDS
+
+__all__ = ["CuttingOptions", "Segmentation"]
+
+# Shorter windows would leave the voice activity detector no pause to choose.
+_MIN_WINDOW_SECONDS = 5.0
+
+
+class Segmentation(StrEnum):
+    """Which cutter makes the windows of a job."""
+
+    PARALLEL = "parallel"
+    SEQUENTIAL = "sequential"
+
+
+@dataclass(frozen=True, slots=True)
+class CuttingOptions:
+    """What every job of a worker is cut with.
+
+    `vad` skips what is not speech: frames whose speech probability stays under `speech_threshold`
+    for `min_silence_ms`; `speech_pad_ms` is kept around speech. `max_window_seconds` bounds the
+    windows of the parallel cutter. The last two rules are the sequential cutter's: the text so far
+    is the prompt of the next window, unless it was sampled at more than
+    `prompt_reset_on_temperature`. Defaults are faster-whisper's, but for the shorter silence.
+    """
+
+    segmentation: Segmentation = Segmentation.PARALLEL
+    vad: bool = True
+    speech_threshold: float = 0.5
+    min_silence_ms: int = 500
+    speech_pad_ms: int = 400
+    max_window_seconds: float = float(WINDOW_SECONDS)
+    condition_on_previous_text: bool = True
+    prompt_reset_on_temperature: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not _MIN_WINDOW_SECONDS <= self.max_window_seconds <= WINDOW_SECONDS:
+            raise ValueError(
+                f"a window of {self.max_window_seconds:g} s cannot be cut; choose from "
+                f"{_MIN_WINDOW_SECONDS:g} to {WINDOW_SECONDS} s"
+            )
+        if not 0 < self.speech_threshold < 1:
+            raise ValueError(
+                f"a speech threshold of {self.speech_threshold:g} is no probability; choose one "
+                "between 0 and 1"
+            )
+        if self.min_silence_ms < 0 or self.speech_pad_ms < 0:
+            raise ValueError("the silence and the padding around speech cannot be negative")

@@ -1,0 +1,136 @@
+"""Windows as the reference reads them: each begins where the words of the last one ended."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisperfleet.cutting.cutter import Cut
+from whisperfleet.cutting.features import HALF_WINDOW, HOP, RunningLogMel, to_float
+from whisperfleet.cutting.options import CuttingOptions
+from whisperfleet.cutting.speech import SpeechReader
+from whisperfleet.cutting.tape import SpeechTape
+from whisperfleet.engine.seam import (
+    FRAMES_PER_SECOND,
+    FRAMES_PER_WINDOW,
+    SAMPLE_RATE,
+    Window,
+    WindowRequest,
+    WindowResult,
+)
+
+__all__ = ["SequentialCutter"]
+
+# Half of the decoder's 448 positions, less the marker before them: more is never used as a prompt.
+_MAX_PROMPT_TOKENS = 223
+
+
+class SequentialCutter:
+    """The loop of `WhisperModel.transcribe` over a file, as an iterator that streams.
+
+    Speech is set end to end and read in windows of 30 s. A window begins where the segments of the
+    last one ended, and its prompt is the text so far, as `options` say.
+    """
+
+    # Every window depends on the answer before it.
+    lookahead = 1
+
+    def __init__(
+        self, reader: SpeechReader, request: WindowRequest, options: CuttingOptions, mels: int
+    ) -> None:
+        self._reader = reader
+        self._options = options
+        self._request = request
+        self._log_mel = RunningLogMel(mels)
+        self._tape = SpeechTape()
+        self._ended = False
+        self._unanswered: Window | None = None
+        self._seek = 0  # frames from the beginning of the tape
+        self._language = request.language
+        self._previous_tokens: tuple[int, ...] = ()
+        self._last_speech_end = 0.0  # seconds from the beginning of the tape
+
+    @property
+    def language(self) -> str | None:
+        """The language of the job, once it is known."""
+        return self._language
+
+    @property
+    def duration(self) -> float:
+        """The seconds that were decoded so far."""
+        return self._reader.decoded_samples / SAMPLE_RATE
+
+    @property
+    def duration_after_vad(self) -> float:
+        """The seconds of them that were taken for speech."""
+        return self._reader.speech_samples / SAMPLE_RATE
+
+    def next(self, previous: WindowResult | None) -> Cut | None:
+        """Return the next window, or None after the last."""
+        if self._unanswered is not None:
+            if previous is None:
+                raise ValueError("the sequential cutter needs the answer to the window before")
+            self._advance(self._unanswered, previous)
+            self._unanswered = None
+        frames = self._fill()
+        if frames <= 0:
+            return None
+        begin = self._seek * HOP
+        self._unanswered = Window(
+            self._features(frames),
+            self._request,
+            self._language,
+            self._previous_tokens,
+            min(0.0, self._last_speech_end - self._seek / FRAMES_PER_SECOND),
+        )
+        return Cut(self._unanswered, self._tape.clock(begin, begin + frames * HOP))
+
+    def _fill(self) -> int:
+        """Read a window's worth of speech from `seek`; return how many frames there are."""
+        self._tape.forget(self._seek * HOP - HALF_WINDOW)
+        wanted = (self._seek + FRAMES_PER_WINDOW) * HOP + HALF_WINDOW
+        while not self._ended and self._tape.length < wanted:
+            span = next(self._reader, None)
+            if span is None:
+                self._ended = True
+            else:
+                self._tape.append(span)
+        return min(FRAMES_PER_WINDOW, self._tape.length // HOP - self._seek)
+
+    def _features(self, frames: int) -> NDArray[np.float32]:
+        # At the end of a file the library computes a frame more: never recognised, but it counts
+        # for the loudest.
+        computed = frames + 1 if self._ended else frames
+        begin = self._seek * HOP - HALF_WINDOW
+        end = (self._seek + computed - 1) * HOP + HALF_WINDOW
+        samples = to_float(self._tape.read(max(0, begin), end))
+        samples = np.pad(samples, (0, end - max(0, begin) - len(samples)))
+        if begin < 0:
+            samples = np.pad(samples, (-begin, 0), mode="reflect")
+        return self._log_mel.compute(samples)[:, :frames]
+
+    def _advance(self, window: Window, answer: WindowResult) -> None:
+        offset = self._seek / FRAMES_PER_SECOND
+        # An answer that consumed nothing would be asked for again without end.
+        self._seek += answer.consumed_frames if answer.consumed_frames > 0 else window.frames
+        self._language = self._language or answer.language
+        if not answer.segments:
+            return
+        if window.request.word_timestamps:
+            self._last_speech_end = offset + _last_end(answer)
+        tokens = [token for segment in answer.segments for token in segment.tokens]
+        self._previous_tokens = (*self._previous_tokens, *tokens)[-_MAX_PROMPT_TOKENS:]
+        if (
+            not self._options.condition_on_previous_text
+            or answer.temperature > self._options.prompt_reset_on_temperature
+        ):
+            self._previous_tokens = ()
+            self._request = replace(self._request, prompt=None)
+
+
+def _last_end(answer: WindowResult) -> float:
+    """Return where the last word ends, or the last segment where there are no words."""
+    for segment in reversed(answer.segments):
+        if segment.words:
+            return segment.words[-1].end
+    return answer.segments[-1].end

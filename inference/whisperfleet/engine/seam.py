@@ -1,0 +1,129 @@
+"""The seam: `Engine.run(windows) -> results`, position by position.
+
+A window is at most 30 s of one job's audio, as features. The engine knows nothing of jobs, files or
+queues, so windows of different callers, languages and tasks may share a call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisperfleet.contract.job import Task
+from whisperfleet.errors import JobError
+
+__all__ = [
+    "FRAMES_PER_SECOND",
+    "FRAMES_PER_WINDOW",
+    "SAMPLE_RATE",
+    "WINDOW_SECONDS",
+    "Engine",
+    "Window",
+    "WindowRequest",
+    "WindowResult",
+    "WindowSegment",
+    "WindowWord",
+]
+
+# Whisper's fixed input: 16 kHz mono, a mel frame each 10 ms, 30 s a window (arXiv:2212.04356, 2.2).
+SAMPLE_RATE = 16_000
+FRAMES_PER_SECOND = 100
+WINDOW_SECONDS = 30
+FRAMES_PER_WINDOW = FRAMES_PER_SECOND * WINDOW_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRequest:
+    """What a job asks of each of its windows."""
+
+    language: str | None = None
+    task: Task = Task.TRANSCRIBE
+    prompt: str | None = None
+    word_timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """At most 30 s of audio, ready for the encoder.
+
+    `features` is float32 of shape (mels, frames), frames <= 3000, not padded. `language` None asks
+    the engine to detect it. `previous_tokens` is the text that precedes the window, oldest first.
+    `last_speech_end` is where the last word before this window ended, in seconds relative to the
+    window's start (so <= 0); word timestamps use it.
+    """
+
+    features: NDArray[np.float32]
+    request: WindowRequest
+    language: str | None = None
+    previous_tokens: tuple[int, ...] = ()
+    last_speech_end: float = 0.0
+
+    @property
+    def frames(self) -> int:
+        """The number of mel frames with content."""
+        return int(self.features.shape[-1])
+
+    @property
+    def seconds(self) -> float:
+        """The length of the window's content."""
+        return self.frames / FRAMES_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class WindowWord:
+    """A word; seconds from the window's start."""
+
+    start: float
+    end: float
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSegment:
+    """A run of words between two timestamp tokens; seconds from the window's start."""
+
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...]
+    words: tuple[WindowWord, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowResult:
+    """The words of one window.
+
+    `consumed_frames` is how far a sequential reader may advance: up to the last closed segment, or
+    the whole window. `segments` is empty where the window holds no speech.
+    """
+
+    segments: tuple[WindowSegment, ...]
+    consumed_frames: int
+    language: str
+    language_probability: float
+    temperature: float
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+
+
+class Engine(Protocol):
+    """A Whisper model that is loaded and warm."""
+
+    @property
+    def mels(self) -> int:
+        """The number of mel bands that the model's encoder takes (80 or 128)."""
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """The language codes that the model knows."""
+
+    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+        """Recognise each window: the answer at position i belongs to window i.
+
+        An error that concerns one window takes its place in the list; an exception means that the
+        engine itself is gone.
+        """

@@ -1,0 +1,89 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    WhisperfleetError
+    ├── ConfigurationError        a setting is wrong; the process ends with exit code 2
+    ├── StartupError              the process cannot start its work; it ends with `exit_code`
+    │   ├── DeviceUnavailableError     the asked-for device cannot run the model (3)
+    │   ├── ModelUnavailableError      the model cannot be found or loaded (4)
+    │   └── QueueUnavailableError      Redis cannot be reached or refuses us (5)
+    └── JobError                  one job cannot go on; carries a `Code` and a sentence
+        ├── InputError            the input is at fault: the job is `failed`, never retried
+        ├── TransientError        the world is at fault: the job may be tried again
+        └── MalformedEntryError   the entry cannot be read: the job is `dead`, redrivable
+
+The sentence of a `JobError` reaches the producer. It names the fix and never carries a transcript,
+a prompt or the query part of an address.
+"""
+
+from whisperfleet.contract.codes import Code
+
+__all__ = [
+    "ConfigurationError",
+    "DeviceUnavailableError",
+    "InputError",
+    "JobError",
+    "MalformedEntryError",
+    "ModelUnavailableError",
+    "QueueUnavailableError",
+    "StartupError",
+    "TransientError",
+    "WhisperfleetError",
+]
+
+
+class WhisperfleetError(Exception):
+    """The root of the tree."""
+
+
+class ConfigurationError(WhisperfleetError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class StartupError(WhisperfleetError):
+    """The process cannot start its work."""
+
+    exit_code = 1
+
+
+class DeviceUnavailableError(StartupError):
+    """The device that was asked for cannot run the model."""
+
+    exit_code = 3
+
+
+class ModelUnavailableError(StartupError):
+    """The model cannot be found, read or fetched."""
+
+    exit_code = 4
+
+
+class QueueUnavailableError(StartupError):
+    """Redis cannot be reached, or refuses the credentials or the protocol version."""
+
+    exit_code = 5
+
+
+class JobError(WhisperfleetError):
+    """One job cannot go on.
+
+    `code` is for programs, `message` for people.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(f"{code.value}: {message}")
+        self.code = code
+        self.message = message
+
+
+class InputError(JobError):
+    """What the producer sent is at fault; trying again would give the same."""
+
+
+class TransientError(JobError):
+    """Something outside the job is at fault; trying again may succeed."""
+
+
+class MalformedEntryError(JobError):
+    """The entry is not a job that this version can read."""

@@ -1,0 +1,23 @@
+"""The queue on Redis Streams: at-least-once execution, exactly-once visible results.
+
+An entry leaves its stream only when its job has ended, so a stream's length is the number of jobs
+that wait or run. Who claims a job gets a new epoch of it, and only the newest epoch can publish.
+Every change is one script in `scripts`.
+"""
+
+from whisperfleet.queue.connection import RedisSettings, describe_url
+from whisperfleet.queue.leases import Beat, Claim, Finished, Lease, Released
+from whisperfleet.queue.policy import QueuePolicy
+from whisperfleet.queue.queue import WorkQueue
+
+__all__ = [
+    "Beat",
+    "Claim",
+    "Finished",
+    "Lease",
+    "QueuePolicy",
+    "RedisSettings",
+    "Released",
+    "WorkQueue",
+    "describe_url",
+]

@@ -1,0 +1,83 @@
+"""What a worker holds while it works on a job, and what becomes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Beat", "Claim", "Finished", "Lease", "Released"]
+
+
+class Beat(StrEnum):
+    """The answer to the renewal of one lease."""
+
+    OK = "ok"
+    FENCED = "fenced"
+    CANCELLED = "cancelled"
+
+
+class Finished(StrEnum):
+    """What became of a result.
+
+    ALREADY: this very attempt had published it, and the reply was lost. FENCED: the job is no
+    longer this attempt's; nothing was written.
+    """
+
+    PUBLISHED = "published"
+    ALREADY = "already"
+    FENCED = "fenced"
+
+
+class Released(StrEnum):
+    """What became of a job that was handed back.
+
+    EXHAUSTED: it had been handed back or retried too often and is a dead letter now. LOST: somebody
+    else deleted its entry, and it is a dead letter too.
+    """
+
+    RELEASED = "released"
+    EXHAUSTED = "exhausted"
+    LOST = "lost"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to finish a job, as long as `epoch` is the job's newest.
+
+    `stream` is the key of the stream and `entry_id` the job's entry in it.
+    """
+
+    stream: str
+    entry_id: str
+    job_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim(Lease):
+    """A job that this worker has begun; two claims are equal when their leases are.
+
+    `source` is what follows `in:` in the stream's name: `<priority>` or `<priority>:<tenant>`.
+    `deliveries` counts how often the job was begun without an end, this time included; `releases`
+    and `retries` how often it came back in order. `enqueued_at` and `claimed_at` are Unix seconds
+    of the server's clock. A `suspect` may have brought down its former workers: run it alone.
+    """
+
+    source: str
+    deliveries: int
+    releases: int
+    retries: int
+    fields: Mapping[bytes, bytes] = field(repr=False)
+    enqueued_at: float
+    claimed_at: float
+    suspect: bool
+
+    @property
+    def priority(self) -> str:
+        """The priority of the stream that the job came from."""
+        return self.source.partition(":")[0]
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose job it is: the owner of its stream, or who its entry names."""
+        return self.fields.get(b"tenant", b"").decode("utf-8", "replace") or None

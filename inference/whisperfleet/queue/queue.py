@@ -1,0 +1,318 @@
+"""The worker's side of the queue: take a job, keep it, end it.
+
+Redis's own errors (`redis.ConnectionError`, `redis.TimeoutError`, `redis.ResponseError`) come out
+of `claim`, `wait`, `beat`, `audit` and `tidy` as they are: the caller's loop goes on after them.
+What ends a claim repeats itself until Redis answers.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import redis
+
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
+from whisperfleet.contract.result import Result
+from whisperfleet.contract.states import State
+from whisperfleet.errors import JobError
+from whisperfleet.queue.finishing import Finisher, failure, milliseconds
+from whisperfleet.queue.leases import Beat, Claim, Finished, Lease, Released
+from whisperfleet.queue.policy import QueuePolicy
+from whisperfleet.queue.registration import inspect_server, register, seconds_up
+from whisperfleet.queue.scripts import Script
+
+__all__ = ["WorkQueue", "weighted_order"]
+
+_log = logging.getLogger(__name__)
+
+_CLAIM = Script("claim")
+_BEAT = Script("beat")
+_AUDIT = Script("audit")
+_TIDY = Script("tidy")
+
+# A claim that finds only duplicates, or jobs that are over before they begin, looks again.
+_MAX_LOOKS = 64
+_GONE_LEASES = 10
+
+
+def weighted_order(weights: Mapping[str, int]) -> list[str]:
+    """Return the names in random order, each first with a chance in proportion to its weight.
+
+    The order of independent exponential arrival times of those rates (Efraimidis and Spirakis
+    2006).
+    """
+    return sorted(weights, key=lambda name: random.expovariate(weights[name]))
+
+
+class WorkQueue:
+    """One consumer of a queue. `claim` and `wait` are for one thread, the rest for any.
+
+    `consumer` is a name that no other process has or ever had. `tenants` have a stream of their own
+    beside the shared one of each priority, of the same weight.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        consumer: str,
+        priorities: Sequence[Priority] = DEFAULT_PRIORITIES,
+        policy: QueuePolicy | None = None,
+        tenants: Sequence[str] = (),
+    ) -> None:
+        self.policy = policy or QueuePolicy()
+        self._client = client
+        self._keys = keys
+        self._consumer = consumer
+        self._weights = {
+            keys.stream(priority.name, tenant): priority.weight
+            for priority in priorities
+            for tenant in (None, *tenants)
+        }
+        self._finisher = Finisher(client, keys, consumer, self.policy, self.policy.settle_seconds)
+        # What `claim` settles itself it does not insist on: the entry comes back by its lease.
+        self._refuser = Finisher(client, keys, consumer, self.policy, publish_seconds=0.0)
+        # What an idle wait listens to, and the last entry of each that is known.
+        self._heard: dict[str, str] = {}
+        self._bell_heard = "0-0"
+        self._not_streams: set[str] = set()
+        self._next_reclaim = 0.0
+        self._patient_until = 0.0
+        self._was_cut_off = False
+
+    def register(self, owner: str | None = None) -> list[str]:
+        """Agree with the queue on protocol and owner; return warnings about the server.
+
+        Raises QueueUnavailableError where Redis cannot be reached or is too old, where the queue
+        speaks another major version, or where it is another owner's.
+        """
+        register(self._client, self._keys, owner)
+        return inspect_server(self._client)
+
+    def claim(self) -> Claim | None:
+        """Return a job that is now this worker's to do, or None where there is nothing to do.
+
+        Does not block. What needs no work (cancelled, over its delivery budget, vanished, an id
+        that is taken) is settled here and never returned.
+        """
+        for _ in range(_MAX_LOOKS):
+            reply = self._take()
+            verdict = reply[0].decode()
+            if verdict == "none":
+                return None
+            if verdict == "again":
+                continue
+            claim, note = self._read_claim(reply)
+            if claim.epoch > 1:
+                # Its worker may have left more than this one.
+                self._next_reclaim = 0.0
+            if verdict == "run":
+                return claim
+            self._settle(claim, verdict, note)
+        return None
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Return when there may be work; call it after `claim` gave None.
+
+        At the latest after `timeout_seconds`, or when it is time to look for expired leases.
+        """
+        until_reclaim = max(0.0, self._next_reclaim - time.monotonic())
+        seconds = min(timeout_seconds, until_reclaim) * random.uniform(0.8, 1.0)  # noqa: S311
+        if seconds < 0.001 or not self._heard:
+            return
+        bell = self._keys.doorbell
+        positions: dict[Any, Any] = {**self._heard, bell: self._bell_heard}
+        try:
+            heard: Any = self._client.xread(positions, count=1, block=milliseconds(seconds))
+        except (redis.ConnectionError, redis.TimeoutError):
+            self._was_cut_off = True
+            raise
+        for stream, entries in heard or ():
+            if stream.decode() == bell:
+                self._bell_heard = entries[-1][0].decode()
+                self._next_reclaim = 0.0
+
+    def beat(self, leases: Iterable[Lease]) -> dict[Lease, Beat]:
+        """Renew leases. A fenced one is lost: stop, publish nothing. Stop a cancelled one too."""
+        wanted = list(leases)
+        if not wanted:
+            return {}
+        keys = [key for lease in wanted for key in (lease.stream, self._keys.job(lease.job_id))]
+        arguments = [value for lease in wanted for value in (lease.entry_id, lease.epoch)]
+        answers = _BEAT.run(self._client, keys, [self._keys.group, self._consumer, *arguments])
+        return {lease: Beat(answer.decode()) for lease, answer in zip(wanted, answers, strict=True)}
+
+    def audit(self, held: Collection[Lease]) -> int:
+        """Hand back what Redis holds for this consumer beside `held`; return how many entries.
+
+        A lost reply to `claim` leaves a job with a worker that knows nothing of it. Call it with
+        each beat; entries younger than a beat are left alone, for their claim may be on its way.
+        """
+        policy = self.policy
+        places = [f"{self._suffix(lease.stream)}/{lease.entry_id}" for lease in held]
+        found: int = _AUDIT.run(
+            self._client,
+            [self._keys.running, self._keys.doorbell, *self._weights],
+            [
+                self._keys.group,
+                self._consumer,
+                self._keys.prefix,
+                milliseconds(policy.lease_seconds),
+                milliseconds(policy.beat_seconds),
+                *places,
+            ],
+        )
+        return found
+
+    def finish(self, claim: Claim, result: Result) -> Finished:
+        """Publish how a job ended: done, failed, cancelled or expired.
+
+        The queue fills in the id, the epoch, the tenant and the time.
+        """
+        return self._finisher.finish(claim, result)
+
+    def bury(self, claim: Claim, code: Code, message: str, traceback: str = "") -> Finished:
+        """Put a job among the dead letters, from where a person can send it again."""
+        return self._finisher.bury(claim, code, message, traceback)
+
+    def release(self, claim: Claim, delay_seconds: float = 0.0) -> Released:
+        """Hand a job back as if it had not been begun, after a delay of at most a lease."""
+        return self._finisher.release(claim, delay_seconds)
+
+    def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
+        """Hand a job back after a passing failure; one that has used up its retries is buried."""
+        return self._finisher.retry(claim, error, delay_seconds)
+
+    def tidy(self) -> int:
+        """Forget consumers that are gone and dead letters that are too old.
+
+        Return how many consumers. Once in some minutes is enough.
+        """
+        policy = self.policy
+        forgotten: int = _TIDY.run(
+            self._client,
+            [self._keys.dead_letters, *self._weights],
+            [
+                self._keys.group,
+                milliseconds(policy.lease_seconds * _GONE_LEASES),
+                milliseconds(policy.dead_letter_seconds),
+            ],
+        )
+        return forgotten
+
+    @property
+    def _patience_seconds(self) -> float:
+        return 2 * self.policy.beat_seconds
+
+    def _be_patient(self, seconds: float) -> None:
+        self._patient_until = max(self._patient_until, time.monotonic() + seconds)
+
+    def _reclaim_now(self) -> str:
+        """Return which pending entries this claim looks at, as the script names them."""
+        now = time.monotonic()
+        if now < self._next_reclaim:
+            return "none"
+        self._next_reclaim = now + self.policy.reclaim_seconds * random.uniform(0.75, 1.25)  # noqa: S311
+        if self._was_cut_off or now < self._patient_until:
+            return "released"
+        # Leases ran on while the server was down, and their owners have not been back yet. A client
+        # that was idle meanwhile has noticed nothing.
+        up = seconds_up(self._client)
+        return "released" if up is not None and up < self._patience_seconds else "expired"
+
+    def _take(self) -> list[Any]:
+        reclaim = self._reclaim_now()
+        streams = weighted_order(self._weights)
+        try:
+            reply: list[Any] = _CLAIM.run(
+                self._client,
+                [self._keys.counters, self._keys.running, *streams],
+                [
+                    self._keys.group,
+                    self._consumer,
+                    self._keys.prefix,
+                    milliseconds(self.policy.lease_seconds),
+                    self.policy.max_deliveries,
+                    reclaim,
+                ],
+            )
+        except (redis.ConnectionError, redis.TimeoutError):
+            self._was_cut_off = True
+            raise
+        if self._was_cut_off:
+            # Everybody else was perhaps cut off too: let them renew their leases first.
+            self._was_cut_off = False
+            self._be_patient(self._patience_seconds)
+        if reply[0] == b"none":
+            self._listen(dict(zip(streams, (last.decode() for last in reply[1:]), strict=True)))
+        return reply
+
+    def _listen(self, last_delivered: dict[str, str]) -> None:
+        self._heard = {stream: last for stream, last in last_delivered.items() if last}
+        not_streams = last_delivered.keys() - self._heard.keys()
+        for stream in not_streams - self._not_streams:
+            _log.error(
+                "%s holds no stream, so no job comes from it; move or delete the key", stream
+            )
+        self._not_streams = set(not_streams)
+
+    def _read_claim(self, reply: list[Any]) -> tuple[Claim, str]:
+        stream, entry_id, job_id = (part.decode() for part in reply[1:4])
+        epoch, deliveries, releases, retries, now_ms = reply[4:9]
+        source = self._suffix(stream)
+        flat = reply[10]
+        fields: dict[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
+        if owner := source.partition(":")[2]:
+            # Whoever owns a stream cannot send in another's name.
+            fields[b"tenant"] = owner.encode()
+        claim = Claim(
+            stream=stream,
+            entry_id=entry_id,
+            job_id=job_id,
+            epoch=epoch,
+            source=source,
+            deliveries=deliveries,
+            releases=releases,
+            retries=retries,
+            fields=fields,
+            enqueued_at=int(entry_id.partition("-")[0]) / 1000,
+            claimed_at=now_ms / 1000,
+            suspect=deliveries >= self.policy.suspect_deliveries,
+        )
+        return claim, reply[9].decode()
+
+    def _settle(self, claim: Claim, verdict: str, note: str) -> None:
+        """End a claim that needs no work."""
+        match verdict:
+            case "cancelled":
+                message = "cancelled before it was begun"
+                self._refuser.finish(
+                    claim, failure(claim, State.CANCELLED, Code.CANCELLED, message)
+                )
+            case "conflict":
+                message = (
+                    f"the id {note} belongs to a job with another payload or tenant, or is of the "
+                    "queue's own form; choose another id"
+                )
+                self._refuser.finish(
+                    claim, failure(claim, State.FAILED, Code.CONFLICTING_ID, message), note
+                )
+            case "exhausted":
+                self._refuser.bury(
+                    claim,
+                    Code.DELIVERIES_EXHAUSTED,
+                    f"begun {claim.deliveries - 1} times and never ended: it may bring down its "
+                    "worker; look at the history before a redrive",
+                )
+            case "malformed":
+                self._refuser.bury(claim, Code.MALFORMED_ENTRY, note)
+            case "lost":
+                self._refuser.bury_lost(claim)
+            case _:
+                raise ValueError(f"the claim script gave the verdict {verdict!r}")
+
+    def _suffix(self, stream: str) -> str:
+        return stream.removeprefix(f"{self._keys.prefix}in:")

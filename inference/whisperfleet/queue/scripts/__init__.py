@@ -1,0 +1,50 @@
+"""The Lua scripts: every change of a job's state is one of them, so that none happens by half.
+
+`common.lua` precedes each script; the first line is added here because it must be the very first.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+__all__ = ["Script"]
+
+# Scripts free more than they take, so they must run where `maxmemory` already refuses an XADD. A
+# function of Redis 7.0 and Valkey; an older server answers with a syntax error.
+_HEADER = "#!lua flags=allow-oom\n"
+
+
+class Script:
+    """One script by the name of its file; sent whole only where the server does not know it yet."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def source(self) -> str:
+        """The text as the server gets it."""
+        folder = resources.files(__package__)
+        body = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", self.name)]
+        return _HEADER + "\n".join(body)
+
+    @cached_property
+    def _sha(self) -> str:
+        # The name by which EVALSHA knows a script; nothing rests on its strength.
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def run(
+        self,
+        client: redis.Redis,
+        keys: Sequence[str],
+        arguments: Sequence[str | bytes | int | float],
+    ) -> Any:
+        """Run the script and return its reply; SCRIPT FLUSH and fail-overs go unnoticed."""
+        try:
+            return client.evalsha(self._sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return client.eval(self.source, len(keys), *keys, *arguments)

@@ -1,0 +1,92 @@
+-- CANCEL: end a job that waits, mark one that runs.
+--
+-- KEYS  1 job   2 result   3 done   4 counters   5 running   6 stream
+-- ARGV  1 group   2 key prefix   3 entry or '' where it is not known   4 tenant or '' for any
+--       5 job id   6 result as JSON   7 time to live of job and result in ms
+--       8 cap of the done stream   9... the done event: names and values in turn
+-- Returns 'cancelled'   it waited and is over
+--         'running'     its worker learns of it with the next beat
+--         'ended'       too late
+--         'noted'       no such job is known; should it come within the time to live, it does not run
+--         'unknown'     there is no such job, or it is another tenant's
+--
+-- KEYS[6] and ARGV[3] say where the job is in case that nobody has begun it yet.
+
+local JOB, RESULT, DONE, COUNTERS, RUNNING, STREAM = unpack(KEYS)
+local GROUP, PREFIX, ENTRY, TENANT, ID = unpack(ARGV, 1, 5)
+local TTL_MS = tonumber(ARGV[7])
+
+local refusal = refuse_wrong_types({ JOB, 'hash', DONE, 'stream', COUNTERS, 'hash', RUNNING, 'hash' })
+if refusal then
+  return refusal
+end
+
+local function take_off(stream, entry)
+  call('XACK', stream, GROUP, entry)
+  call('XDEL', stream, entry)
+  call('HDEL', RUNNING, string.sub(stream, #PREFIX + #'in:' + 1) .. '/' .. entry)
+end
+
+-- To end a job that had attempts takes an epoch of its own: the last of them is fenced by it, and
+-- whoever reads the events sees epochs that grow. A job that nobody began keeps 0.
+local function conclude(stream, entry)
+  local epoch = 0
+  if call('HGET', JOB, 'epoch') then
+    epoch = call('HINCRBY', JOB, 'epoch', 1)
+  end
+  call('SET', RESULT, (string.gsub(ARGV[6], '"epoch":0', '"epoch":' .. epoch, 1)), 'PX', TTL_MS)
+  call('HSET', JOB, 'state', 'cancelled', 'code', 'cancelled', 'finished', integer(now_ms()))
+  call('PEXPIRE', JOB, TTL_MS)
+  local event = { unpack(ARGV, 9) }
+  event[#event + 1] = 'epoch'
+  event[#event + 1] = epoch
+  call('XADD', DONE, 'MAXLEN', '~', ARGV[8], '*', unpack(event))
+  call('HINCRBY', COUNTERS, 'cancelled', 1)
+  take_off(stream, entry)
+  return 'cancelled'
+end
+
+-- The fields of the entry that nobody has begun, if it is the job in question.
+local function waiting()
+  if ENTRY == '' or wrong_type(STREAM, 'stream') then
+    return nil
+  end
+  local found = call('XRANGE', STREAM, ENTRY, ENTRY)[1]
+  if not found then
+    return nil
+  end
+  local fields = fields_of(found[2])
+  local suffix = string.sub(STREAM, #PREFIX + #'in:' + 1)
+  local id = is_id(fields['id']) and fields['id'] or (suffix .. '-' .. ENTRY)
+  local tenant = string.match(suffix, ':(.*)$') or fields['tenant'] or ''
+  return id == ID and { tenant = tenant } or nil
+end
+
+local state, suffix, entry, tenant = unpack(call('HMGET', JOB, 'state', 'stream', 'entry', 'tenant'))
+local queued = waiting()
+local whose = tenant or (queued and queued.tenant)
+if TENANT ~= '' and whose and whose ~= TENANT then
+  return 'unknown'
+end
+if not state then
+  if queued then
+    call('HSET', JOB, 'stream', string.sub(STREAM, #PREFIX + #'in:' + 1), 'entry', ENTRY, 'tenant', whose)
+    return conclude(STREAM, ENTRY)
+  elseif ENTRY ~= '' then
+    return 'unknown'
+  end
+  -- The id is the producer's own, so nothing tells where the job is: it may be on its way.
+  call('HSET', JOB, 'cancel', '1')
+  call('PEXPIRE', JOB, TTL_MS)
+  return 'noted'
+elseif TERMINAL[state] then
+  if queued then
+    take_off(STREAM, ENTRY)
+    call('HINCRBY', COUNTERS, 'duplicates', 1)
+  end
+  return 'ended'
+elseif state == 'queued' then
+  return conclude(PREFIX .. 'in:' .. suffix, entry)
+end
+call('HSET', JOB, 'cancel', '1')
+return 'running'

@@ -1,0 +1,82 @@
+"""Transcripts by content: the same audio under the same options costs the model once.
+
+The key is HMAC-SHA256 under the tenant's name, so one tenant's audio never answers another's, and
+covers everything that the words depend on.
+"""
+
+import hashlib
+import hmac
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import redis
+from pydantic import ValidationError
+
+from whisperfleet.contract.job import PROTOCOL_MAJOR
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import Transcript
+from whisperfleet.engine import WindowRequest
+from whisperfleet.worker import metrics
+
+__all__ = ["TranscriptCache"]
+
+log = logging.getLogger(__name__)
+
+# A transcript that is larger is not kept twice: under `noeviction` memory is for jobs and results.
+_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptCache:
+    """Transcripts in Redis, each kept for `seconds`; 0 keeps none.
+
+    `recipe` is what all jobs of this worker share and words depend on: model digest, compute type,
+    decoding and cutting options. A cache that cannot be reached is a miss, never a failure.
+    """
+
+    client: redis.Redis
+    keys: Keys
+    seconds: float
+    recipe: str
+
+    def key(self, audio: Path, request: WindowRequest, tenant: str | None) -> str | None:
+        """Return where the transcript of an audio file belongs; None when nothing is kept."""
+        if not self.seconds:
+            return None
+        with audio.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        parts = json.dumps([PROTOCOL_MAJOR, content, asdict(request), self.recipe])
+        digest = hmac.new((tenant or "").encode(), parts.encode(), hashlib.sha256)
+        return self.keys.cache(digest.hexdigest())
+
+    def get(self, key: str | None) -> Transcript | None:
+        """Return a kept transcript, or None."""
+        if key is None:
+            return None
+        try:
+            kept = self.client.get(key)
+            transcript = Transcript.model_validate_json(kept) if kept else None
+        except (redis.RedisError, ValidationError) as error:
+            log.warning("the transcript cache cannot be read (%s); going on without", _brief(error))
+            transcript = None
+        metrics.cache_lookups.labels("hit" if transcript else "miss").inc()
+        return transcript
+
+    def put(self, key: str | None, transcript: Transcript) -> None:
+        """Keep a transcript, unless it is too large."""
+        if key is None:
+            return
+        value = transcript.model_dump_json(exclude_defaults=True)
+        if len(value) > _MAX_BYTES:
+            return
+        try:
+            self.client.set(key, value, px=int(self.seconds * 1000))
+        except redis.RedisError as error:
+            log.warning("the transcript cache cannot be written (%s); going on without", error)
+
+
+def _brief(error: Exception) -> str:
+    # A validation error repeats what it read, which are somebody's words.
+    return type(error).__name__ if isinstance(error, ValidationError) else str(error)

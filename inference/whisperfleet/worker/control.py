@@ -1,0 +1,99 @@
+"""How a job on its thread learns that it should stop, and how long its stages took."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TypeVar
+
+__all__ = ["Interrupted", "JobControl", "Stop", "Stopwatch"]
+
+T = TypeVar("T")
+
+
+class Stop(StrEnum):
+    """Why a job stops before its end."""
+
+    DRAINING = "draining"
+    CANCELLED = "cancelled"
+    FENCED = "fenced"
+    TIMEOUT = "timeout"
+
+
+class Interrupted(BaseException):
+    """Raised on a job's own thread by `JobControl.check`.
+
+    Not an Exception: no step may mistake it for a failure of its own.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.value)
+        self.stop = stop
+
+
+class JobControl:
+    """The line between the worker's loop and one job's thread. The first stop wins.
+
+    `ends` is the moment of `time.monotonic()` at which the job's time is up. Each check is a
+    `step` of the worker's progress.
+    """
+
+    def __init__(self, timeout_seconds: float, step: Callable[[], None]) -> None:
+        self._step = step
+        self.timeout_seconds = timeout_seconds
+        self.ends = time.monotonic() + timeout_seconds
+        self._lock = threading.Lock()
+        self._stop: Stop | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the job was asked to stop."""
+        return self._stop is not None
+
+    def stop(self, reason: Stop) -> None:
+        """Ask the job to stop at its next check."""
+        with self._lock:
+            self._stop = self._stop or reason
+
+    def check(self) -> None:
+        """Raise Interrupted when the job should stop. Call it wherever the job has come further."""
+        self._step()
+        if self._stop is None and time.monotonic() > self.ends:
+            self.stop(Stop.TIMEOUT)
+        if self._stop is not None:
+            raise Interrupted(self._stop)
+
+
+class Stopwatch:
+    """Seconds of wall clock by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._began = time.monotonic()
+
+    @property
+    def total(self) -> float:
+        """Seconds since the stopwatch was made."""
+        return time.monotonic() - self._began
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - began
+
+    def pulling(self, name: str, items: Iterable[T]) -> Iterator[T]:
+        """Pass items on, adding the time spent waiting for each to a stage."""
+        iterator = iter(items)
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item

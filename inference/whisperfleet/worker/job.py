@@ -1,0 +1,186 @@
+"""One job, from its entry to its result, as plain sequential code on a thread of its own."""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from whisperfleet import __version__, formats
+from whisperfleet.audio.decoder import DecoderPool
+from whisperfleet.audio.fetch import Fetcher
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Format, Job, Task
+from whisperfleet.contract.result import Failure, ModelInfo, Result, Timing, Transcript
+from whisperfleet.contract.states import State
+from whisperfleet.cutting import CuttingOptions, make_cutter
+from whisperfleet.engine import WindowRequest
+from whisperfleet.errors import InputError
+from whisperfleet.queue import Claim
+from whisperfleet.worker import metrics
+from whisperfleet.worker.cache import TranscriptCache
+from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.transcribe import transcribe
+
+__all__ = ["Steps"]
+
+_STAGES = ("fetch", "decode", "engine")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What carries jobs out; shared by all that are in flight. `scratch` holds fetched files."""
+
+    fetcher: Fetcher
+    decoders: DecoderPool
+    engine: EngineQueue
+    cutting: CuttingOptions
+    cache: TranscriptCache
+    model: ModelInfo
+    scratch: Path
+
+    def run(self, claim: Claim, control: JobControl) -> Result:
+        """Carry a claim out, up to a result that can be published.
+
+        Raises MalformedEntryError for what is no job, TransientError for what may go better another
+        time, and Interrupted when the job is to stop without a result.
+        """
+        stopwatch = Stopwatch()
+        job: Job | None = None
+        transcript: Transcript | None = None
+        error: Failure | None = None
+        state = State.DONE
+        try:
+            job = Job.from_fields(claim.fields)
+            if overdue := _overdue(job, claim):
+                state, error = State.EXPIRED, overdue
+            else:
+                transcript = self._transcript_of(job, control, stopwatch)
+        except InputError as fault:
+            state, error = State.FAILED, Failure(code=fault.code, message=fault.message)
+        except Interrupted as interrupted:
+            state, error = _ending(interrupted, control)
+        return self._result(claim, job, state, transcript, error, stopwatch)
+
+    def _transcript_of(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Transcript:
+        if job.model and job.model != self.model.name:
+            raise InputError(
+                Code.UNKNOWN_MODEL,
+                f"`model` is {job.model[:40]!r} and this fleet runs {self.model.name!r}; leave the "
+                "field out, or send the job to the queue of that model",
+            )
+        request = WindowRequest(job.language, job.task, job.prompt, job.word_timestamps)
+        with self._audio_file(job, control, stopwatch) as path:
+            key = self.cache.key(path, request, job.tenant)
+            if kept := self.cache.get(key):
+                return kept
+            transcript = self._recognise(path, request, control, stopwatch)
+            self.cache.put(key, transcript)
+            return transcript
+
+    def _recognise(
+        self, path: Path, request: WindowRequest, control: JobControl, stopwatch: Stopwatch
+    ) -> Transcript:
+        with self.decoders.decode(path) as blocks:
+            checked = _checked(stopwatch.pulling("decode", blocks), control)
+            cutter = make_cutter(checked, request, self.cutting, self.engine.mels)
+            return transcribe(cutter, self.engine.submit, control.check, stopwatch)
+
+    @contextmanager
+    def _audio_file(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Iterator[Path]:
+        control.check()
+        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="job-") as folder:
+            path = Path(folder) / "audio"
+            with stopwatch.stage("fetch"):
+                if job.audio is not None:
+                    path.write_bytes(job.audio)
+                elif job.url is not None:
+                    with _CheckedFile(path, control) as file:
+                        self.fetcher.fetch(job.url, file, deadline=control.ends)
+            yield path
+
+    def _result(
+        self,
+        claim: Claim,
+        job: Job | None,
+        state: State,
+        transcript: Transcript | None,
+        error: Failure | None,
+        stopwatch: Stopwatch,
+    ) -> Result:
+        for stage in _STAGES:
+            metrics.stage_seconds.labels(stage).observe(stopwatch.seconds[stage])
+        return Result(
+            id=claim.job_id,
+            state=state,
+            transcript=transcript,
+            error=error,
+            timing=Timing(
+                queued=max(0.0, round(claim.claimed_at - claim.enqueued_at, 3)),
+                total=round(stopwatch.total, 4),
+                **{stage: round(stopwatch.seconds[stage], 4) for stage in _STAGES},
+            ),
+            model=self.model,
+            worker_version=__version__,
+            task=job.task if job else Task.TRANSCRIBE,
+            metadata=job.metadata if job else {},
+            renderings=_render(job, transcript) if job and transcript else {},
+        )
+
+
+class _CheckedFile(io.FileIO):
+    """A file whose every write is a check: a download stops when its job does."""
+
+    def __init__(self, path: Path, control: JobControl) -> None:
+        super().__init__(path, "wb")
+        self._control = control
+
+    def write(self, data: Buffer, /) -> int:
+        self._control.check()
+        return super().write(data)
+
+
+def _checked(
+    blocks: Iterator[NDArray[np.int16]], control: JobControl
+) -> Iterator[NDArray[np.int16]]:
+    for block in blocks:
+        control.check()
+        yield block
+
+
+def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
+    return {wanted: formats.render(transcript, job.task, wanted) for wanted in job.formats}
+
+
+def _overdue(job: Job, claim: Claim) -> Failure | None:
+    # Both moments are of the server's clock or the producer's word: workers' clocks decide nothing.
+    if job.deadline is None or job.deadline.timestamp() > claim.claimed_at:
+        return None
+    late = timedelta(seconds=round(claim.claimed_at - job.deadline.timestamp()))
+    return Failure(
+        code=Code.DEADLINE_PASSED,
+        message=f"its deadline had passed {late} before a worker was free; send it again with a "
+        "later one, or give the fleet more replicas",
+    )
+
+
+def _ending(interrupted: Interrupted, control: JobControl) -> tuple[State, Failure]:
+    """Return the state and the error of a job that was stopped for good; raise again for others."""
+    match interrupted.stop:
+        case Stop.CANCELLED:
+            return State.CANCELLED, Failure(code=Code.CANCELLED, message="it was cancelled")
+        case Stop.TIMEOUT:
+            return State.FAILED, Failure(
+                code=Code.JOB_TIMEOUT,
+                message=f"it took more than {control.timeout_seconds:g} s; cut the audio, or "
+                "raise the worker's job timeout",
+            )
+        case _:
+            raise interrupted

@@ -1,0 +1,147 @@
+"""The child that renews leases: `python -m whisperfleet.worker.lease_process`.
+
+It reads the Greeting as one line of JSON from standard input, and with each beat the shared table
+of what the worker holds. On standard output it says, a JSON object a line,
+``{"lease": lease, "stop": reason}`` when a job must stop and ``{"log": sentence}``. It ends when
+its input does.
+"""
+
+import json
+import os
+import selectors
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from whisperfleet.contract.keys import Keys, Priority
+from whisperfleet.queue import Beat, Lease, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.worker.control import Stop
+from whisperfleet.worker.lease_table import LeaseTable
+
+__all__ = ["Greeting"]
+
+_STOPS = {Beat.FENCED: Stop.FENCED, Beat.CANCELLED: Stop.CANCELLED}
+# proc(5), /proc/<pid>/stat: stopped by a signal, stopped by a tracer, zombie, dead.
+_NOT_RUNNING = frozenset("TtZX")
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the child must know; sent over a pipe, so no process list shows a password."""
+
+    redis: RedisSettings
+    queue_id: str
+    consumer: str
+    policy: QueuePolicy
+    priorities: tuple[Priority, ...]
+    tenants: tuple[str, ...]
+    stall_seconds: float
+    parent: int
+    table: int
+    slots: int
+
+    def to_line(self) -> str:
+        """Return it as one line of JSON."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """Read what `to_line` wrote."""
+        told: dict[str, Any] = json.loads(line)
+        settings = told["redis"]
+        if settings["ca_file"]:
+            settings["ca_file"] = Path(settings["ca_file"])
+        told["redis"] = RedisSettings(**settings)
+        told["policy"] = QueuePolicy(**told["policy"])
+        told["priorities"] = tuple(Priority(**priority) for priority in told["priorities"])
+        told["tenants"] = tuple(told["tenants"])
+        return cls(**told)
+
+
+class Beater:
+    """Renews what it was told to hold, as long as the parent is alive, running and getting on."""
+
+    def __init__(self, greeting: Greeting) -> None:
+        self._greeting = greeting
+        self._queue = WorkQueue(
+            greeting.redis.connect(),
+            Keys(greeting.queue_id),
+            greeting.consumer,
+            greeting.priorities,
+            greeting.policy,
+            greeting.tenants,
+        )
+        self._table = LeaseTable(greeting.table, greeting.slots)
+        self._seen: tuple[int, list[Lease]] = (-1, [])
+        self._changed = time.monotonic()
+        self._silent = ""
+
+    def beat(self) -> None:
+        """Renew every lease, unless the worker does not deserve it."""
+        held = self._table.held()
+        if (seen := (self._table.steps, held)) != self._seen:
+            self._seen = seen
+            self._changed = time.monotonic()
+        if reason := self._reason_for_silence(held):
+            if reason != self._silent:
+                _tell({"log": f"leases are not renewed: {reason}"})
+            self._silent = reason
+            return
+        self._silent = ""
+        try:
+            verdicts = self._queue.beat(held)
+            self._queue.audit(held)
+        except redis.RedisError as error:
+            _tell({"log": f"cannot renew {len(held)} leases ({error}); trying again"})
+            return
+        for lease, verdict in verdicts.items():
+            if stop := _STOPS.get(verdict):
+                _tell({"lease": asdict(lease), "stop": stop.value})
+
+    def _reason_for_silence(self, held: list[Lease]) -> str:
+        if os.getppid() != self._greeting.parent:
+            return "the worker is gone"
+        if _state_of(self._greeting.parent) in _NOT_RUNNING:
+            return "the worker is stopped"
+        stuck = time.monotonic() - self._changed
+        if held and stuck > self._greeting.stall_seconds:
+            return f"the worker has made no progress for {stuck:.0f} s"
+        return ""
+
+
+def _state_of(pid: int) -> str:
+    """Return the one-letter state of a process; R where the system does not tell."""
+    try:
+        # The name before it is in parentheses and may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "R"
+
+
+def _tell(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)  # noqa: T201 - the protocol's output
+
+
+def main() -> None:
+    """Renew leases until standard input ends."""
+    greeting = Greeting.from_line(sys.stdin.readline())
+    beater = Beater(greeting)
+    selector = selectors.DefaultSelector()
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    next_beat = time.monotonic() + greeting.policy.beat_seconds
+    # Nothing follows the greeting, so what there is to read is the end.
+    while not selector.select(max(0.0, next_beat - time.monotonic())):
+        next_beat = time.monotonic() + greeting.policy.beat_seconds
+        beater.beat()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BrokenPipeError:
+        # The worker is gone, and so is everybody who could read why.
+        sys.exit(0)

@@ -1,0 +1,111 @@
+"""What a worker holds, in memory that it shares with the process that renews its leases.
+
+Writing to it takes no system call, so that a claim costs nothing more, and no lock of the
+interpreter is needed to read it. The layout, in bytes of native order::
+
+    0   8     steps: grows whenever any job comes further
+    8   1024  a slot for each job in flight:
+              0  8  sequence: odd while the slot is being written
+              8  2  length of what follows; 0 for a free slot
+             10     stream, entry id, job id and epoch, joined by NUL
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Self
+
+from whisperfleet.queue import Lease
+
+__all__ = ["LeaseTable"]
+
+_STEPS = struct.Struct("=Q")
+_SLOT = struct.Struct("=QH")
+_SLOT_BYTES = 1024
+_READ_ATTEMPTS = 8
+
+
+class LeaseTable:
+    """The leases of at most `slots` jobs. One process writes, another reads.
+
+    `descriptor` is the open file behind the memory; pass it to the reader. Safe to share between
+    the threads of the writer.
+    """
+
+    def __init__(self, descriptor: int, slots: int) -> None:
+        self.descriptor = descriptor
+        self.slots = slots
+        self._memory = mmap.mmap(descriptor, _STEPS.size + slots * _SLOT_BYTES)
+        self._lock = threading.Lock()
+        self._free = list(range(slots))
+        self._taken: dict[Lease, int] = {}
+        self._steps = 0
+
+    @classmethod
+    def create(cls, slots: int) -> Self:
+        """Return an empty table in memory of its own."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(_STEPS.size + slots * _SLOT_BYTES)
+            return cls(os.dup(file.fileno()), slots)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
+        os.close(self.descriptor)
+
+    def step(self) -> None:
+        """Say that some job has come further."""
+        with self._lock:
+            self._steps += 1
+            _STEPS.pack_into(self._memory, 0, self._steps)
+
+    @property
+    def steps(self) -> int:
+        """How many steps there were."""
+        steps: int = _STEPS.unpack_from(self._memory, 0)[0]
+        return steps
+
+    def hold(self, lease: Lease) -> None:
+        """Put a lease into a free slot. Raises IndexError when there is none."""
+        text = "\0".join((lease.stream, lease.entry_id, lease.job_id, str(lease.epoch))).encode()
+        if len(text) > _SLOT_BYTES - _SLOT.size:
+            raise ValueError(f"the names of the job {lease.job_id} take {len(text)} bytes")
+        with self._lock:
+            slot = self._taken[lease] = self._free.pop()
+            self._write(slot, text)
+
+    def drop(self, lease: Lease) -> None:
+        """Free the slot of a lease; nothing happens to one that is not held."""
+        with self._lock:
+            slot = self._taken.pop(lease, None)
+            if slot is not None:
+                self._write(slot, b"")
+                self._free.append(slot)
+
+    def held(self) -> list[Lease]:
+        """Return every lease, as the reader sees them.
+
+        A slot that changes all the while is passed over: what is in it is young.
+        """
+        return [lease for slot in range(self.slots) for lease in self._read(slot)]
+
+    def _write(self, slot: int, text: bytes) -> None:
+        at = _STEPS.size + slot * _SLOT_BYTES
+        sequence: int = _SLOT.unpack_from(self._memory, at)[0]
+        _SLOT.pack_into(self._memory, at, sequence + 1, 0)
+        self._memory[at + _SLOT.size : at + _SLOT.size + len(text)] = text
+        _SLOT.pack_into(self._memory, at, sequence + 2, len(text))
+
+    def _read(self, slot: int) -> Iterator[Lease]:
+        at = _STEPS.size + slot * _SLOT_BYTES
+        for _ in range(_READ_ATTEMPTS):
+            before, length = _SLOT.unpack_from(self._memory, at)
+            text = self._memory[at + _SLOT.size : at + _SLOT.size + length]
+            if before % 2 == 0 and _SLOT.unpack_from(self._memory, at)[0] == before:
+                if text:
+                    stream, entry_id, job_id, epoch = text.decode().split("\0")
+                    yield Lease(stream, entry_id, job_id, int(epoch))
+                return

@@ -1,0 +1,174 @@
+"""Threads that claim a job, carry it out and claim the next; a drain at the end."""
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+import redis
+
+from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.worker import metrics
+from whisperfleet.worker.control import JobControl, Stop
+from whisperfleet.worker.job import Steps
+from whisperfleet.worker.leases import LeaseKeeper
+from whisperfleet.worker.settling import Settler, backoff
+
+__all__ = ["LoopLimits", "WorkLoop"]
+
+log = logging.getLogger(__name__)
+
+# A blocking wait for work ends this soon, so that a stop is noticed.
+_WAIT_SECONDS = 1.0
+_OUTAGE_SECONDS = (0.2, 5.0)
+# Forgetting consumers that are gone and old dead letters is never urgent.
+_TIDY_SECONDS = 300.0
+# What is left of the notice after the drain, to hand back what did not fit.
+_HAND_BACK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLimits:
+    """See WorkerSettings for the meaning of each."""
+
+    max_in_flight: int
+    job_timeout_seconds: float
+    drain_seconds: float
+
+
+class WorkLoop:
+    """One thread a job in flight; they take turns at claiming.
+
+    A thread that claims carries its job out itself: handing it to another costs more than the queue
+    does. `run` returns once the worker has drained.
+    """
+
+    def __init__(
+        self, queue: WorkQueue, steps: Steps, leases: LeaseKeeper, limits: LoopLimits
+    ) -> None:
+        self._queue = queue
+        self._settler = Settler(queue, steps)
+        self._leases = leases
+        self._limits = limits
+        # Whose turn it is to claim; a queue serves one claim at a time.
+        self._turn = threading.Lock()
+        self._claim_began: float | None = None
+        self._changed = threading.Condition()
+        self._in_flight: dict[Claim, JobControl] = {}
+        self._outages = 0
+        self._next_tidy = 0.0
+        metrics.in_flight.set_function(lambda: len(self._in_flight))
+
+    @property
+    def claiming_seconds(self) -> float:
+        """How long the current call to the queue has taken; 0 between calls."""
+        began = self._claim_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    def run(self, stopped: threading.Event) -> None:
+        """Work until `stopped` is set, then drain."""
+        for number in range(self._limits.max_in_flight):
+            # Daemons: one that is stuck in a library must not keep the process from ending.
+            threading.Thread(
+                target=self._work, args=(stopped,), name=f"job-{number}", daemon=True
+            ).start()
+        stopped.wait()
+        self._drain()
+
+    def _work(self, stopped: threading.Event) -> None:
+        while not stopped.is_set():
+            with self._turn:
+                if stopped.is_set():
+                    return
+                claim, control = self._claim(stopped)
+                if claim and claim.suspect:
+                    # What brought down its former workers shall not take others' jobs with it: all
+                    # others wait for their turn while it runs.
+                    self._wait_until_alone(stopped)
+                    self._carry_out(claim, control)
+                    continue
+            if claim:
+                self._carry_out(claim, control)
+
+    def _claim(self, stopped: threading.Event) -> tuple[Claim | None, JobControl]:
+        """Return a claim that is held and in flight, or None after a wait for work."""
+        control = JobControl(self._limits.job_timeout_seconds, self._leases.step)
+        self._claim_began = time.monotonic()
+        try:
+            claim = self._queue.claim()
+            if claim:
+                self._take_in(claim, control)
+            else:
+                self._tidy_if_due()
+                self._queue.wait(_WAIT_SECONDS)
+        except redis.RedisError as error:
+            self._pause(stopped, str(error))
+            return None, control
+        except Exception:
+            log.exception("claiming failed in a way that is not Redis's")
+            self._pause(stopped, "see above")
+            return None, control
+        finally:
+            self._claim_began = None
+        self._outages = 0
+        return claim, control
+
+    def _take_in(self, claim: Claim, control: JobControl) -> None:
+        metrics.claims.labels(claim.priority).inc()
+        self._leases.hold(claim, control)
+        with self._changed:
+            self._in_flight[claim] = control
+
+    def _pause(self, stopped: threading.Event, reason: str) -> None:
+        self._outages += 1
+        metrics.queue_errors.labels("claim").inc()
+        pause = backoff(self._outages, *_OUTAGE_SECONDS)
+        log.warning("cannot claim from Redis (%s); trying again in %.1f s", reason, pause)
+        stopped.wait(pause)
+
+    def _tidy_if_due(self) -> None:
+        if time.monotonic() >= self._next_tidy:
+            self._next_tidy = time.monotonic() + _TIDY_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311
+            self._queue.tidy()
+
+    def _wait_until_alone(self, stopped: threading.Event) -> None:
+        with self._changed:
+            while len(self._in_flight) > 1 and not stopped.is_set():
+                self._changed.wait(_WAIT_SECONDS)
+
+    def _carry_out(self, claim: Claim, control: JobControl) -> None:
+        try:
+            self._settler.carry_out(claim, control)
+        finally:
+            self._leases.drop(claim)
+            with self._changed:
+                self._in_flight.pop(claim, None)
+                self._changed.notify_all()
+
+    def _drain(self) -> None:
+        """Let jobs finish while the notice lasts, then hand the rest back."""
+        log.info("draining", extra={"in_flight": len(self._in_flight)})
+        notice = self._limits.drain_seconds
+        self._wait_until_empty(max(0.0, notice - _HAND_BACK_SECONDS))
+        for control in self._controls():
+            control.stop(Stop.DRAINING)
+        self._wait_until_empty(min(_HAND_BACK_SECONDS, notice) / 2)
+        # A thread may still be inside its last call to the queue, and come back with a claim.
+        if self._turn.acquire(timeout=2 * _WAIT_SECONDS):
+            self._turn.release()
+        for claim in list(self._in_flight):
+            # Its thread is inside a step that cannot be interrupted, or has only just claimed it;
+            # whatever it does later is fenced.
+            try:
+                self._queue.release(claim)
+            except redis.RedisError as error:
+                log.error("cannot hand back %s (%s); its lease will lapse", claim.job_id, error)
+
+    def _controls(self) -> list[JobControl]:
+        with self._changed:
+            return list(self._in_flight.values())
+
+    def _wait_until_empty(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_flight, seconds)

@@ -1,0 +1,201 @@
+"""The worker as a process: wire the steps, tell the truth about health, drain on SIGTERM."""
+
+import json
+import logging
+import os
+import signal
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import redis
+
+from whisperfleet import __version__
+from whisperfleet.audio.decoder import DecoderPool
+from whisperfleet.audio.fetch import Fetcher
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import ModelInfo
+from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.errors import ConfigurationError, StartupError
+from whisperfleet.queue import WorkQueue
+from whisperfleet.worker import logs, metrics
+from whisperfleet.worker.cache import TranscriptCache
+from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.health import HealthServer
+from whisperfleet.worker.job import Steps
+from whisperfleet.worker.lease_process import Greeting
+from whisperfleet.worker.lease_table import LeaseTable
+from whisperfleet.worker.leases import LeaseKeeper
+from whisperfleet.worker.loop import LoopLimits, WorkLoop
+from whisperfleet.worker.settings import WorkerSettings
+
+__all__ = ["run_worker"]
+
+log = logging.getLogger(__name__)
+
+CONFIGURATION_EXIT_CODE = 2
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Work until SIGTERM or SIGINT and return the exit code; 0 after a drain.
+
+    Call it on the main thread: it handles signals.
+    """
+    logs.configure(settings.log_level)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        _Worker(settings).run(stopped)
+    except ConfigurationError as error:
+        log.error("%s", error)
+        return CONFIGURATION_EXIT_CODE
+    except StartupError as error:
+        log.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+class _Worker:
+    """The parts of one worker, and what they say of their health."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._client = settings.redis.connect()
+        self._loop: WorkLoop | None = None
+        self._line: EngineQueue | None = None
+
+    def run(self, stopped: threading.Event) -> None:
+        with ExitStack() as parts:
+            health = parts.enter_context(
+                HealthServer(
+                    self._settings.http_host, self._settings.http_port, self._live, self._ready
+                )
+            )
+            log.info("starting", extra={"version": __version__, "http_port": health.port})
+            self._loop = self._assemble(parts)
+            seconds = _seconds_since_start()
+            metrics.startup_seconds.set(seconds)
+            log.info("ready", extra={"model": self._settings.model, "seconds": seconds})
+            self._loop.run(stopped)
+            log.info("drained")
+
+    def _assemble(self, parts: ExitStack) -> WorkLoop:
+        """Start every part; `parts` ends them in reverse order."""
+        settings = self._settings
+        keys = Keys(settings.queue_id)
+        # The children start while this process loads the model.
+        decoders = parts.enter_context(DecoderPool(settings.max_in_flight, settings.decode_limits))
+        leases = parts.enter_context(LeaseKeeper(settings.max_in_flight, self._greet))
+        engine, model = _load_engine(settings)
+        self._line = parts.enter_context(EngineQueue(engine, settings.max_audio_seconds_in_flight))
+        queue = WorkQueue(
+            self._client,
+            keys,
+            settings.consumer,
+            settings.priorities,
+            settings.queue_policy,
+            settings.tenants,
+        )
+        decoders.wait_until_ready()
+        for warning in queue.register():
+            log.warning("%s", warning)
+        scratch = parts.enter_context(
+            tempfile.TemporaryDirectory(
+                dir=settings.scratch, prefix="whisperfleet-", ignore_cleanup_errors=True
+            )
+        )
+        steps = Steps(
+            fetcher=Fetcher(settings.fetching),
+            decoders=decoders,
+            engine=self._line,
+            cutting=settings.cutting,
+            cache=TranscriptCache(
+                self._client, keys, settings.cache_seconds, _recipe(settings, model)
+            ),
+            model=model,
+            scratch=Path(scratch),
+        )
+        limits = LoopLimits(
+            settings.max_in_flight, settings.job_timeout_seconds, settings.drain_seconds
+        )
+        return WorkLoop(queue, steps, leases, limits)
+
+    def _greet(self, table: LeaseTable) -> Greeting:
+        settings = self._settings
+        return Greeting(
+            redis=settings.redis,
+            queue_id=settings.queue_id,
+            consumer=settings.consumer,
+            policy=settings.queue_policy,
+            priorities=settings.priorities,
+            tenants=settings.tenants,
+            stall_seconds=settings.stall_seconds,
+            parent=os.getpid(),
+            table=table.descriptor,
+            slots=table.slots,
+        )
+
+    def _live(self) -> str | None:
+        """Say what does not move. A worker that still starts is alive."""
+        if self._loop is None or self._line is None:
+            return None
+        stall = self._settings.stall_seconds
+        if (waited := self._loop.claiming_seconds) > stall:
+            return f"the work loop has been in one call to Redis for {waited:.0f} s"
+        began = self._line.run_started
+        if began is not None and (busy := time.monotonic() - began) > stall:
+            return f"the engine has been in one call for {busy:.0f} s"
+        return None
+
+    def _ready(self) -> str | None:
+        if self._loop is None:
+            return "the model is being loaded"
+        try:
+            self._client.ping()
+        except redis.RedisError as error:
+            return f"Redis at {self._settings.redis.describe()} does not answer: {error}"
+        return self._live()
+
+
+def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
+    resolved = resolve_model(settings.model)
+    engine = WhisperEngine.load(
+        resolved,
+        device=settings.device,
+        compute_type=settings.compute_type,
+        cpu_threads=settings.cpu_threads,
+        options=settings.decoding,
+    )
+    engine.warm_up()
+    model = ModelInfo(name=resolved.name, digest=resolved.digest)
+    metrics.model.info({"name": model.name, "digest": model.digest})
+    return engine, model
+
+
+def _recipe(settings: WorkerSettings, model: ModelInfo) -> str:
+    """Return what words depend on beside the audio and the job, always in the same form."""
+    return json.dumps(
+        {
+            "model": model.digest,
+            "compute_type": settings.compute_type,
+            "decoding": asdict(settings.decoding),
+            "cutting": asdict(settings.cutting),
+        },
+        sort_keys=True,
+    )
+
+
+def _seconds_since_start() -> float:
+    """Return the age of this process, the start of the interpreter included."""
+    try:
+        # proc(5): field 22, in clock ticks after the boot; the name before may hold anything.
+        stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        began = int(stat[19]) / os.sysconf("SC_CLK_TCK")
+        return round(time.clock_gettime(time.CLOCK_BOOTTIME) - began, 3)
+    except (OSError, AttributeError):
+        return round(time.process_time(), 3)

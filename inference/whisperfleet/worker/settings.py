@@ -1,0 +1,81 @@
+"""Everything a worker can be told, as one frozen value."""
+
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from whisperfleet.audio.decoder import DecodeLimits
+from whisperfleet.audio.policy import FetchPolicy
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
+from whisperfleet.cutting import CuttingOptions
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.errors import ConfigurationError
+from whisperfleet.queue import QueuePolicy, RedisSettings
+
+__all__ = ["Device", "WorkerSettings"]
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+def _consumer_name() -> str:
+    # The nonce tells a restarted container from its former self, whose entries are still pending.
+    pod = os.environ.get("WHISPERFLEET_POD_UID") or f"{socket.gethostname()}-{os.getpid()}"
+    return f"{pod}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker works on, with what, and within which limits.
+
+    `tenants` have streams of their own beside the shared one of each of `priorities`.
+    `max_in_flight` jobs are held at once, and the audio of at most `max_audio_seconds_in_flight`
+    waits before the engine. A job may take `job_timeout_seconds`. After SIGTERM the worker finishes
+    what it can in `drain_seconds` and hands the rest back; a worker that makes no progress for
+    `stall_seconds` loses its leases. `http_port` serves health and metrics; 0 takes a free port.
+    `cache_seconds` is how long a transcript answers for the same audio; 0 never. `scratch` is where
+    fetched files lie while their job runs; None is the system's place for such.
+    """
+
+    redis: RedisSettings
+    queue_id: str
+    model: str
+    priorities: tuple[Priority, ...] = DEFAULT_PRIORITIES
+    tenants: tuple[str, ...] = ()
+    device: Device = "auto"
+    compute_type: str = "default"
+    cpu_threads: int = 0
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    cutting: CuttingOptions = field(default_factory=CuttingOptions)
+    fetching: FetchPolicy = field(default_factory=FetchPolicy)
+    decode_limits: DecodeLimits = field(default_factory=DecodeLimits)
+    queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
+    max_in_flight: int = 8
+    max_audio_seconds_in_flight: float = 600.0
+    job_timeout_seconds: float = 7200.0
+    drain_seconds: float = 90.0
+    stall_seconds: float = 300.0
+    cache_seconds: float = 86_400.0
+    http_host: str = "127.0.0.1"
+    http_port: int = 9464
+    log_level: str = "info"
+    scratch: Path | None = None
+    consumer: str = field(default_factory=_consumer_name)
+
+    def __post_init__(self) -> None:
+        if self.max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight is {self.max_in_flight}; it must be 1 or more")
+        for name in (
+            "max_audio_seconds_in_flight",
+            "job_timeout_seconds",
+            "drain_seconds",
+            "stall_seconds",
+        ):
+            if not getattr(self, name) > 0:
+                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.scratch is not None and not self.scratch.is_dir():
+            raise ConfigurationError(
+                f"the scratch directory {self.scratch} does not exist; make it, or mount a volume"
+            )

@@ -1,0 +1,89 @@
+"""How a claim ends: carry the job out and tell the queue what came of it."""
+
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+
+import redis
+
+from whisperfleet.contract.codes import Code
+from whisperfleet.errors import MalformedEntryError, TransientError
+from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.worker import logs, metrics
+from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.job import Steps
+
+__all__ = ["Settler", "backoff"]
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = (2.0, 60.0)
+
+
+class Settler:
+    """Carries claims out, one at a time on each thread that calls it."""
+
+    def __init__(self, queue: WorkQueue, steps: Steps) -> None:
+        self._queue = queue
+        self._steps = steps
+
+    def carry_out(self, claim: Claim, control: JobControl) -> None:
+        """Carry a claim out and settle it; what goes wrong is logged and counted, not raised."""
+        logs.job_id.set(claim.job_id)
+        try:
+            answer = self._attempt(claim, control)()
+            metrics.finishes.labels(str(answer)).inc()
+        except redis.RedisError as error:
+            metrics.queue_errors.labels("settle").inc()
+            log.error(
+                "cannot tell Redis how the job ended (%s); another worker will repeat it", error
+            )
+        except Exception:
+            log.exception("settling the job failed; another worker will repeat it")
+        finally:
+            logs.job_id.set(None)
+
+    def _attempt(self, claim: Claim, control: JobControl) -> Callable[[], object]:
+        """Carry a claim out and return the call that settles it."""
+        try:
+            result = self._steps.run(claim, control)
+        except Interrupted as interrupted:
+            log.info("the job stops", extra={"reason": interrupted.stop.value})
+            if interrupted.stop is Stop.FENCED:
+                return lambda: "fenced"
+            metrics.releases.labels(interrupted.stop.value).inc()
+            return partial(self._queue.release, claim)
+        except MalformedEntryError as error:
+            log.warning("the entry is no job: %s", error)
+            return partial(self._queue.bury, claim, error.code, error.message)
+        except TransientError as error:
+            return self._retry(claim, error)
+        except Exception as error:
+            log.exception("the job failed in a way that is not the producer's fault")
+            return self._retry(
+                claim,
+                TransientError(
+                    Code.INTERNAL,
+                    f"the worker failed ({type(error).__name__}); its log has the traceback",
+                ),
+            )
+        code = result.error.code.value if result.error else ""
+        metrics.jobs.labels(result.state.value, code).inc()
+        log.info(
+            "the job ended",
+            extra={"state": result.state.value, "code": code, **result.timing.model_dump()},
+        )
+        return partial(self._queue.finish, claim, result)
+
+    def _retry(self, claim: Claim, error: TransientError) -> Callable[[], object]:
+        delay = backoff(claim.retries, *_RETRY_SECONDS)
+        log.warning("the job is tried again in %.1f s: %s", delay, error)
+        metrics.releases.labels(error.code.value).inc()
+        return partial(self._queue.retry, claim, error, delay)
+
+
+def backoff(attempt: int, first_seconds: float, most_seconds: float) -> float:
+    """Return an exponential pause with full jitter over its upper half."""
+    pause: float = min(most_seconds, first_seconds * 2.0 ** min(attempt, 16))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

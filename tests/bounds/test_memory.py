@@ -1,0 +1,109 @@
+"""Memory is bounded by what is in flight, not by how many jobs there were or how long a file is."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, cycle, islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from audio_files import clips
+from servers import wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+from workers import resident_bytes, running_worker, sample_peak
+
+MIB = 1024**2
+GROWTH_LIMIT = 32 * MIB
+PEAK_LIMIT = 64 * MIB
+
+
+@pytest.mark.timeout(300)
+def test_memory_does_not_grow_with_the_number_of_jobs(any_server, queue_id, report_figure):
+    client = Client(any_server.settings, queue_id)
+    keys = Keys(queue_id)
+    shortest = min((audio for audio, _ in clips()), key=len)
+    with (
+        any_server.settings.connect() as raw,
+        running_worker(any_server, queue_id, "--cache-seconds", "0") as worker,
+    ):
+
+        def done() -> int:
+            return int(raw.hget(keys.counters, State.DONE.value) or 0)
+
+        def resident_after(jobs: int) -> int:
+            for _ in range(jobs - done()):
+                client.submit(Job(audio=shortest))
+            wait_for(lambda: done() == jobs, f"{jobs} jobs are done", 240)
+            return resident_bytes(worker.process.pid)
+
+        early, late = resident_after(100), resident_after(1000)
+    report_figure(
+        f"resident after 100 jobs: {early / MIB:.0f} MiB, after 1,000: {late / MIB:.0f} MiB"
+    )
+    assert late - early < GROWTH_LIMIT
+
+
+def write_speech(path: Path, seconds: int) -> None:
+    """Write the bundled clips, each followed by as long a pause, as Ogg Opus of that length."""
+    speech = [np.append(clip, np.zeros_like(clip)) for clip in islice(_decoded_clips(), 3)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=16_000, layout="mono")
+        missing = seconds * 16_000
+        for clip in cycle(speech):
+            frame = av.AudioFrame.from_ndarray(clip[None, :missing], "s16", "mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+            missing -= frame.samples
+            if not missing:
+                break
+        container.mux(stream.encode(None))
+
+
+def _decoded_clips() -> Iterator[np.ndarray]:
+    for audio, _ in clips():
+        with av.open(io.BytesIO(audio)) as container:
+            resampler = av.AudioResampler("s16", "mono", 16_000)
+            frames = chain.from_iterable(map(resampler.resample, container.decode(audio=0)))
+            yield np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+@pytest.mark.timeout(600)
+def test_memory_does_not_grow_with_the_length_of_a_file(
+    any_server, queue_id, tmp_path, report_figure
+):
+    half_hour = peak_of(any_server, queue_id, tmp_path, 1_800)
+    three_hours = peak_of(any_server, queue_id, tmp_path, 10_800)
+    report_figure(
+        f"peak for a file of 30 minutes: {half_hour / MIB:.0f} MiB, of 3 hours: "
+        f"{three_hours / MIB:.0f} MiB"
+    )
+    assert three_hours - half_hour < PEAK_LIMIT
+
+
+def peak_of(server, queue_id: str, folder: Path, seconds: int) -> int:
+    """Return the most memory that a fresh worker had resident while it worked on such a file."""
+    path = folder / f"{seconds}.ogg"
+    write_speech(path, seconds)
+    client = Client(server.settings, queue_id)
+    with running_worker(
+        server, queue_id, "--file-roots", str(folder), "--beam-size", "1"
+    ) as worker:
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as threads:
+            peak = threads.submit(sample_peak, worker.process.pid, stop)
+            job = client.submit(Job(url=path.as_uri()))
+            try:
+                ((_, result),) = client.wait([job], timeout_seconds=500)
+            finally:
+                stop.set()
+            assert result.state is State.DONE, result.error
+            assert result.transcript.duration == pytest.approx(seconds, abs=1)
+            assert len(result.transcript.text.split()) > seconds / 8, "the file should hold speech"
+            return peak.result()

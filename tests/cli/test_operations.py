@@ -1,0 +1,115 @@
+"""`cancel`, `dlq` and `queue`, with the test as the worker."""
+
+import json
+
+import pytest
+
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.result import Result
+from whisperfleet.contract.states import State
+
+SECRET = "https://example.org/talk.ogg?signature=secret"
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_cancel_a_job_that_waits(invoke, client):
+    job_id = client.submit(Job(url=SECRET))
+    done = invoke("cancel", job_id)
+    assert done.exit_code == 0
+    assert f"{job_id}: cancelled before it began" in done.stdout
+    assert invoke("status", job_id).exit_code == 1
+    assert client.result(job_id).state is State.CANCELLED
+
+
+def test_cancel_a_job_that_runs_and_one_that_has_ended(invoke, client, work_queue):
+    job_id = client.submit(Job(url=SECRET))
+    claim = work_queue.claim()
+    assert lines(invoke("cancel", job_id, "--json").stdout) == [{"id": job_id, "answer": "running"}]
+    work_queue.finish(claim, Result(id=job_id, state=State.CANCELLED))
+    late = invoke("cancel", job_id)
+    assert late.exit_code == 1
+    assert "too late" in late.stderr
+    assert f"whisperfleet result {job_id}" in late.stderr
+
+
+@pytest.fixture
+def letter(client, work_queue):
+    """Return the id of a dead letter, and that of its job."""
+    job_id = client.submit(Job(url=SECRET, prompt="a secret name", metadata={"call": 7}))
+    work_queue.bury(
+        work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed", "Traceback ..."
+    )
+    ((letter_id, _),) = client.dead_letters()
+    return letter_id, job_id
+
+
+def test_list_and_show_dead_letters(invoke, letter):
+    letter_id, job_id = letter
+    listed = invoke("dlq", "list")
+    assert letter_id in listed.stdout
+    assert job_id in listed.stdout
+    assert "decoder_crashed" in listed.stdout
+    shown = invoke("dlq", "show", letter_id)
+    assert shown.exit_code == 0
+    assert "the decoder crashed" in shown.stdout
+    assert "https://example.org/talk.ogg" in shown.stdout
+    (document,) = lines(invoke("dlq", "list", "--json").stdout)
+    assert document["job"] == job_id
+    assert document["fields"]["metadata"] == '{"call":7}'
+    assert lines(invoke("dlq", "show", letter_id, "--json").stdout) == [document]
+    assert "secret" not in listed.output + shown.output + json.dumps(document)
+
+
+def test_redrive_once(invoke, letter, work_queue):
+    letter_id, job_id = letter
+    done = invoke("dlq", "redrive", letter_id)
+    assert done.exit_code == 0
+    assert "sent again" in done.stdout
+    assert work_queue.claim().job_id == job_id
+    again = invoke("dlq", "redrive", letter_id)
+    assert again.exit_code == 1
+    assert "no such dead letter" in again.stderr
+    assert invoke("dlq", "show", letter_id).exit_code == 1
+
+
+def test_redrive_all(invoke, letter):
+    letter_id, _ = letter
+    assert lines(invoke("dlq", "redrive", "--all", "--json").stdout) == [
+        {"id": letter_id, "answer": "redriven"}
+    ]
+    assert invoke("dlq", "list", "--json").stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [[], ["1-1", "--all"]])
+def test_redrive_wants_letters_or_all(invoke, arguments):
+    done = invoke("dlq", "redrive", *arguments)
+    assert done.exit_code == 2
+    assert "name the letters" in done.stderr
+
+
+def test_stats(invoke, client, work_queue):
+    for _ in range(3):
+        client.submit(Job(url=SECRET))
+    work_queue.claim()
+    (document,) = lines(invoke("queue", "stats", "--json").stdout)
+    loads = {
+        stream["source"]: (stream["length"], stream["running"]) for stream in document["streams"]
+    }
+    assert loads == {"high": (0, 0), "normal": (3, 1), "low": (0, 0)}
+    shown = invoke("queue", "stats").stdout
+    (row,) = [line for line in shown.splitlines() if "normal" in line]
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["2", "1"]
+
+
+def test_purge_asks_first(invoke, client):
+    client.submit(Job(url=SECRET))
+    refused = invoke("queue", "purge", stdin=b"n\n")
+    assert refused.exit_code == 1
+    assert client.stats().streams[1].length == 1
+    done = invoke("queue", "purge", "--yes", "--json")
+    assert json.loads(done.stdout) == {"cancelled": 1}
+    assert client.stats().streams[1].length == 0

@@ -1,0 +1,247 @@
+"""`result`, `status` and `submit --wait`, with the test as the worker."""
+
+import json
+import signal
+
+import pytest
+import redis
+
+from servers import wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Format, Job, Task
+from whisperfleet.contract.result import Failure, Result, Segment, Transcript
+from whisperfleet.contract.states import State
+from whisperfleet.formats import render
+
+
+def a_transcript(text):
+    segments = tuple(
+        Segment(
+            start=2.0 * i,
+            end=2.0 * i + 1.5,
+            text=f" {word}",
+            avg_logprob=-0.1,
+            no_speech_prob=0.0,
+            compression_ratio=1.0,
+            temperature=0.0,
+        )
+        for i, word in enumerate(text.split())
+    )
+    return Transcript(
+        text=text,
+        language="en",
+        language_probability=1.0,
+        duration=10.0,
+        duration_after_vad=8.0,
+        segments=segments,
+    )
+
+
+@pytest.fixture
+def finish(work_queue):
+    """Claim the next job and end it: with words, or with the code of a failure."""
+
+    def end(words="hello world", failure=None):
+        wait_for(lambda: claims or claims.extend(filter(None, [work_queue.claim()])), "a job")
+        claim = claims.pop()
+        job = Job.from_fields(claim.fields)
+        if failure:
+            message = "send another file"
+            outcome = {"state": State.FAILED, "error": Failure(code=failure, message=message)}
+        else:
+            transcript = a_transcript(words)
+            outcome = {
+                "state": State.DONE,
+                "transcript": transcript,
+                "renderings": {f: render(transcript, job.task, f) for f in job.formats},
+            }
+        work_queue.finish(claim, Result(id=claim.job_id, epoch=claim.epoch, **outcome))
+        return claim.job_id
+
+    claims = []
+    return end
+
+
+@pytest.fixture
+def job_id(client):
+    """A job that waits."""
+    return client.submit(Job(audio=b"audio"))
+
+
+def test_result_prints_the_words(invoke, job_id, finish):
+    finish("hello world")
+    assert invoke("result", job_id).stdout == "hello\nworld\n"
+    assert invoke("result", job_id).exit_code == 0
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_result_in_every_format(invoke, job_id, finish, format_):
+    finish("hello world")
+    done = invoke("result", job_id, "--format", format_)
+    expected = render(a_transcript("hello world"), Task.TRANSCRIBE, format_)
+    assert done.stdout.rstrip("\n") == expected.rstrip("\n")
+
+
+def test_result_as_json_is_the_whole_result(invoke, job_id, finish, client):
+    finish()
+    done = invoke("result", job_id, "--json")
+    assert Result.model_validate_json(done.stdout) == client.result(job_id)
+    assert "source" not in json.loads(done.stdout)
+
+
+def test_result_of_a_failure(invoke, job_id, finish):
+    finish(failure=Code.NOT_AUDIO)
+    done = invoke("result", job_id)
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert f"{job_id}: failed (not_audio): send another file" in done.stderr
+    with_json = invoke("result", job_id, "--json")
+    assert with_json.exit_code == 1
+    assert json.loads(with_json.stdout)["error"]["code"] == "not_audio"
+
+
+def test_result_of_a_job_that_waits(invoke, job_id):
+    done = invoke("result", job_id)
+    assert done.exit_code == 6
+    assert "still queued" in done.stderr
+    assert json.loads(invoke("result", job_id, "--json").stdout) == {
+        "id": job_id,
+        "state": "queued",
+    }
+
+
+def test_several_results_have_their_names_above_them(invoke, client, finish):
+    ids = [client.submit(Job(audio=name)) for name in (b"a", b"b")]
+    finish("one")
+    finish("two")
+    assert invoke("result", *ids).stdout == f"==> {ids[0]} <==\none\n==> {ids[1]} <==\ntwo\n"
+
+
+def test_a_failure_outweighs_what_is_unfinished(invoke, client, finish):
+    ids = [client.submit(Job(audio=name)) for name in (b"a", b"b")]
+    finish(failure=Code.EMPTY)
+    assert invoke("result", *ids).exit_code == 1
+    assert invoke("status", *ids).exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["result", "status"])
+def test_a_job_that_nobody_knows(invoke, command):
+    done = invoke(command, "nothing")
+    assert done.exit_code == 6
+    assert "nothing is known of this job" in done.stderr
+    with_json = invoke(command, "nothing", "--json")
+    assert json.loads(with_json.stdout) == {"id": "nothing", "state": None}
+
+
+def test_status_through_a_life(invoke, job_id, work_queue):
+    def status():
+        shown = invoke("status", job_id, "--json")
+        return shown.exit_code, json.loads(shown.stdout)
+
+    code, waiting = status()
+    assert (code, waiting["state"]) == (6, "queued")
+    claim = work_queue.claim()
+    code, running = status()
+    assert (code, running["state"], running["epoch"]) == (6, "running", 1)
+    assert running["worker"] == "test-worker"
+    work_queue.finish(
+        claim, Result(id=job_id, state=State.DONE, transcript=a_transcript("a"), epoch=1)
+    )
+    code, done = status()
+    assert (code, done["state"]) == (0, "done")
+    text = invoke("status", job_id).stdout
+    assert f"job          {job_id}\n" in text
+    assert "state        done\n" in text
+
+
+@pytest.fixture
+def clips(tmp_path):
+    paths = [tmp_path / "a.ogg", tmp_path / "b.ogg"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return [str(path) for path in paths]
+
+
+def test_wait_prints_words_in_the_order_of_the_files(start, clips, finish):
+    process = start("submit", *clips, "--wait", "--timeout", "100")
+    finish("first")
+    finish("second words")
+    printed, said = process.communicate(timeout=100)
+    assert printed == f"==> {clips[0]} <==\nfirst\n==> {clips[1]} <==\nsecond\nwords\n"
+    assert said == ""
+    assert process.returncode == 0
+
+
+def test_wait_prints_the_first_format(start, clips, finish):
+    process = start("submit", clips[0], "--wait", "-f", "srt", "-f", "vtt", "--timeout", "100")
+    finish("hello")
+    assert process.communicate(timeout=100)[0] == "1\n00:00:00,000 --> 00:00:01,500\nhello\n"
+
+
+def test_wait_with_json_and_a_failure(start, clips, finish):
+    process = start("submit", *clips, "--wait", "--json", "--timeout", "100")
+    ids = [finish("hello"), finish(failure=Code.EMPTY)]
+    printed, said = process.communicate(timeout=100)
+    documents = [json.loads(line) for line in printed.splitlines()]
+    assert [document["source"] for document in documents] == clips
+    assert [document["id"] for document in documents] == ids
+    assert [document["state"] for document in documents] == ["done", "failed"]
+    assert documents[0]["transcript"]["text"] == "hello"
+    assert f"{clips[1]}: failed (empty)" in said
+    assert process.returncode == 1
+
+
+def test_wait_runs_out_of_time(invoke, clips):
+    done = invoke("submit", clips[0], "--wait", "--timeout", "0.05")
+    assert done.exit_code == 6
+    assert done.stdout == ""
+    assert "still queued; ask again with: whisperfleet result normal-" in done.stderr
+
+
+def wait_until_it_waits(server):
+    """Return once a command waits for results."""
+    with server.settings.connect() as connection:
+        wait_for(
+            lambda: any(c["cmd"].startswith("xread") for c in connection.client_list()),
+            "the command waits",
+            60,
+        )
+
+
+def test_an_interrupted_wait_says_how_to_go_on(start, clips, own_server):
+    process = start("submit", *clips, "--wait", "--redis", own_server.url)
+    wait_until_it_waits(own_server)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == ""
+    assert said.count("goes on: whisperfleet result normal-") == 2
+    assert "Traceback" not in said
+
+
+def test_redis_goes_away_while_one_waits(start, clips, own_server):
+    process = start("submit", clips[0], "--wait", "--redis", own_server.url)
+    wait_until_it_waits(own_server)
+    own_server.kill()
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 5
+    assert "goes on: whisperfleet result normal-" in said
+    assert "does not answer" in said
+    assert "Traceback" not in said
+
+
+def test_redis_goes_away_while_one_sends(invoke, clips, monkeypatch):
+    sent = []
+    whole = Client.submit
+
+    def submit_one(client, job, priority):
+        if sent:
+            raise redis.ConnectionError("gone")
+        sent.append(whole(client, job, priority))
+        return sent[0]
+
+    monkeypatch.setattr(Client, "submit", submit_one)
+    done = invoke("submit", *clips)
+    assert done.exit_code == 5
+    assert f"{clips[0]} goes on: whisperfleet result {sent[0]}" in done.stderr

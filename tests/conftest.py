@@ -1,0 +1,70 @@
+"""Servers that tests share; a test has a queue of its own rather than a server of its own."""
+
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from servers import SERVERS, server_binary
+from whisperfleet.contract.keys import Keys
+from whisperfleet.demo.server import EmbeddedServer
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A running server of each kind; do not stop it."""
+    with EmbeddedServer(server_binary(request.param)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def any_server() -> Iterator[EmbeddedServer]:
+    """A running server of the first kind there is, where the kind makes no difference."""
+    with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(params=SERVERS)
+def own_server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
+    """A server of each kind for one test alone: it may be stopped, flushed or filled."""
+    with EmbeddedServer(server_binary(request.param)) as running:
+        yield running
+
+
+@pytest.fixture
+def queue_id() -> str:
+    """The id of a queue that no other test uses."""
+    return f"test.{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def keys(queue_id: str) -> Keys:
+    """The key names of this test's queue."""
+    return Keys(queue_id)
+
+
+@pytest.fixture
+def redis_client(server: EmbeddedServer) -> Iterator[redis.Redis]:
+    """A client of `server`."""
+    client = server.settings.connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def report_figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Call it with a sentence that the end of the run shall show, also of a test that passed."""
+    return lambda sentence: record_property("figure", sentence)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of all tests."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    figures = [
+        value for report in reports for name, value in report.user_properties if name == "figure"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+    for figure in figures:
+        terminalreporter.write_line(figure)

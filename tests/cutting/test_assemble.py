@@ -1,0 +1,71 @@
+import pytest
+
+from engine.synthetic import RATE, blocks, noise
+from whisperfleet.cutting import Clock, CuttingOptions, Piece, assemble, make_cutter
+from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
+
+
+def cutter(seconds: float = 20.0, language: str | None = None):
+    made = make_cutter(blocks(noise(seconds)), WindowRequest(language), CuttingOptions(), 80)
+    assert made.next(None) is None
+    return made
+
+
+def result(*segments: WindowSegment, language: str = "en", probability: float = 0.9):
+    return WindowResult(segments, 3000, language, probability, 0.2, -0.3, 0.01, 1.5)
+
+
+def clock(start: float, seconds: float) -> Clock:
+    return Clock((Piece(int(start * RATE), int(seconds * RATE)),))
+
+
+def test_windows_become_one_transcript():
+    transcript = assemble(
+        [
+            (clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
+            (clock(8, 5), result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0)),
+        ],
+        cutter(),
+    )
+    assert transcript.text == "Hello there. And here."
+    assert (transcript.language, transcript.language_probability) == ("en", 0.9)
+    assert (transcript.duration, transcript.duration_after_vad) == (20.0, 0.0)
+    assert [(one.start, one.end) for one in transcript.segments] == [(1.0, 2.5), (8.25, 10.0)]
+    first = transcript.segments[0]
+    assert (first.text, first.words) == ("Hello there.", None)
+    assert (first.avg_logprob, first.no_speech_prob) == (-0.3, 0.01)
+    assert (first.compression_ratio, first.temperature) == (1.5, 0.2)
+
+
+def test_a_segment_spans_its_words():
+    words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(1.9, 2.2, " there.", 0.7))
+    two_pieces = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, RATE)))
+    segment = WindowSegment(0.0, 3.0, " Hello there.", (1,), words)
+    (placed,) = assemble([(two_pieces, result(segment))], cutter()).segments
+    assert [(one.start, one.end, one.text) for one in placed.words] == [
+        (1.5, 2.0, "Hello"),
+        (9.9, 10.2, "there."),
+    ]
+    assert (placed.start, placed.end) == (1.5, 10.2)
+
+
+def test_nothing_ends_after_the_audio():
+    segment = WindowSegment(0.0, 29.98, " Hello", (1,), (WindowWord(0.2, 29.0, " Hello", 0.5),))
+    (placed,) = assemble([(clock(15, 5), result(segment))], cutter(20.0)).segments
+    assert (placed.end, placed.words[0].end) == (20.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("ja", "今日は。晴れ。"), ("en", "今日は。 晴れ。")]
+)
+def test_languages_without_spaces_get_none(language: str, text: str):
+    segments = (WindowSegment(0, 1, "今日は。", (1,)), WindowSegment(1, 2, "晴れ。", (2,)))
+    assert assemble([(clock(0, 5), result(*segments, language=language))], cutter()).text == text
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, "und"), ("de", "de")])
+def test_audio_without_speech(asked: str | None, expected: str):
+    transcript = assemble([], cutter(20.0, asked))
+    assert (transcript.text, transcript.segments) == ("", ())
+    assert (transcript.language, transcript.language_probability) == (expected, 0.0)
+    assert transcript.duration == 20.0

@@ -1,0 +1,59 @@
+"""A file of any length takes the memory of a short one."""
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+import pytest
+
+from engine.synthetic import Samples, blocks, talk
+from whisperfleet.cutting import CuttingOptions, Segmentation, make_cutter
+from whisperfleet.engine import Window, WindowRequest, WindowResult
+
+MIB = 1024 * 1024
+
+
+def minutes(count: int) -> Iterator[Samples]:
+    """Yield a minute of talk again and again, in blocks of a second."""
+    minute = list(blocks(talk([(0.5, 9), (10, 26), (26.4, 40), (43, 58)], 60)))
+    return islice(cycle(minute), count * len(minute))
+
+
+def answer(window: Window) -> WindowResult:
+    return WindowResult((), window.frames, "en", 1.0, 0.0, -0.1, 0.0, 1.0)
+
+
+def peak_memory(length: int, options: CuttingOptions) -> int:
+    """Return the bytes that cutting so many minutes takes at once."""
+    stream = minutes(length)
+    next(stream)  # the minute that is repeated is the test's, not the cutter's
+    cutter = make_cutter(stream, WindowRequest("en"), options, 80)
+    tracemalloc.start()
+    try:
+        windows, previous = 0, None
+        while cut := cutter.next(previous):
+            previous = answer(cut.window)
+            windows += 1
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert cutter.duration == length * 60 - 1
+    assert windows >= cutter.duration_after_vad / 30
+    return peak
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        CuttingOptions(Segmentation.PARALLEL),
+        CuttingOptions(Segmentation.SEQUENTIAL),
+        CuttingOptions(Segmentation.SEQUENTIAL, vad=False),
+    ],
+    ids=["parallel", "sequential", "sequential without vad"],
+)
+def test_twenty_minutes_take_no_more_than_three(options: CuttingOptions):
+    three, twenty = (peak_memory(length, options) for length in (3, 20))
+    # Seventeen minutes more are 33 MB of samples, or 65 MB as the library holds them.
+    assert twenty - three < MIB, f"{three / MIB:.1f} MiB and {twenty / MIB:.1f} MiB"
+    # The features of one window pass through some 30 MB of intermediate arrays.
+    assert twenty < 48 * MIB, f"{twenty / MIB:.1f} MiB"

@@ -1,0 +1,165 @@
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.audio import decode_audio
+
+from cutting.running import run, transcribe
+from engine.fixtures import AS_THE_LIBRARY, load_library
+from engine.synthetic import blocks, talk
+from whisperfleet.contract.job import Task
+from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
+from whisperfleet.cutting.features import to_float
+from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
+from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.whisper import WhisperEngine
+
+SEQUENTIAL = CuttingOptions(Segmentation.SEQUENTIAL)
+
+# The first window is the loudest: a stream's running maximum is the file's then.
+TALK = talk([(1, 19), (22, 34), (34.6, 52), (55, 58)], 59.21)
+TALK[18 * 16_000 :] //= 2
+
+
+def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
+    """Compare every token and time; return the number of windows."""
+    expected, info = library.transcribe(
+        to_float(audio),
+        request.language,
+        request.task.value,
+        temperature=0.0,
+        initial_prompt=request.prompt,
+        word_timestamps=request.word_timestamps,
+        vad_filter=vad,
+        vad_parameters={"min_silence_duration_ms": 500},
+    )
+    expected = list(expected)
+    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=vad)
+    cutter = make_cutter(blocks(audio), request, options, engine.mels)
+    answered = run(cutter, engine)
+    found = [segment for _, result in answered for segment in result.segments]
+    assert expected
+    assert [list(segment.tokens) for segment in found] == [one.tokens for one in expected]
+    transcript = assemble([(cut.clock, result) for cut, result in answered], cutter)
+    for mine, theirs in zip(transcript.segments, expected, strict=True):
+        assert mine.text == theirs.text.strip()
+        words = theirs.words or ()
+        # A segment spans its words here, as it does in the library where it maps times.
+        first, last = (words[0], words[-1]) if words else (theirs, theirs)
+        bounds = [(mine.start, mine.end), *((word.start, word.end) for word in mine.words or ())]
+        librarys = [(first.start, last.end), *((word.start, word.end) for word in words)]
+        # The library rounds to hundredths where it maps times, and lets them pass the file's end.
+        assert np.array(bounds) == pytest.approx(np.minimum(librarys, info.duration), abs=0.0051)
+    assert transcript.language == info.language
+    assert transcript.language_probability == pytest.approx(info.language_probability, abs=1e-3)
+    assert transcript.duration == pytest.approx(info.duration, abs=0.001)
+    assert transcript.duration_after_vad == pytest.approx(info.duration_after_vad, abs=0.001)
+    return len(answered)
+
+
+@pytest.mark.parametrize("vad", [False, True], ids=["all", "speech"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        WindowRequest("en"),
+        WindowRequest("fr", Task.TRANSLATE, prompt="Hello there aab", word_timestamps=True),
+        WindowRequest(None, word_timestamps=True),
+    ],
+    ids=["english", "translated words after a prompt", "detected words"],
+)
+def test_a_file_is_read_as_the_library_reads_it(
+    engine: WhisperEngine, library: WhisperModel, request_: WindowRequest, vad: bool
+):
+    assert same_as_the_library(engine, library, TALK, request_, vad) > 1
+
+
+def test_a_file_within_one_window(engine: WhisperEngine, library: WhisperModel):
+    same_as_the_library(engine, library, TALK[: 12 * 16_000], WindowRequest("en"), vad=False)
+
+
+def answers(*results: WindowResult, condition_on_previous_text: bool = True):
+    """Feed a cutter with answers of one's own; return its windows."""
+    options = CuttingOptions(
+        Segmentation.SEQUENTIAL,
+        vad=False,
+        condition_on_previous_text=condition_on_previous_text,
+    )
+    cutter = make_cutter(blocks(TALK), WindowRequest("en", prompt="Aab"), options, 80)
+    windows = [cutter.next(None).window]
+    windows += [cutter.next(result).window for result in results]
+    return windows
+
+
+def result(*tokens: int, consumed: int = 1000, temperature: float = 0.0) -> WindowResult:
+    segment = WindowSegment(0.0, 1.0, " aab", tokens)
+    return WindowResult((segment,), consumed, "en", 1.0, temperature, -0.2, 0.0, 1.0)
+
+
+def test_the_text_so_far_is_the_prompt_of_the_next_window():
+    first, second, third = answers(result(1, 2), result(3))
+    assert [one.previous_tokens for one in (first, second, third)] == [(), (1, 2), (1, 2, 3)]
+    assert {one.request.prompt for one in (first, second, third)} == {"Aab"}
+
+
+def test_a_sampled_text_resets_the_prompt():
+    _, second, third = answers(result(1, 2, temperature=0.6), result(3))
+    assert (second.previous_tokens, second.request.prompt) == ((), None)
+    assert (third.previous_tokens, third.request.prompt) == ((3,), None)
+
+
+def test_no_more_text_is_kept_than_a_prompt_can_hold():
+    windows = answers(*[result(*range(100)) for _ in range(4)])
+    assert windows[-1].previous_tokens == (*range(77, 100), *range(100), *range(100))
+
+
+def test_an_answer_that_consumed_nothing_does_not_stand_still():
+    first, second = answers(result(1, consumed=0))
+    assert (first.frames, second.frames) == (3000, 2921)
+
+
+def test_without_conditioning_only_the_first_window_has_a_prompt():
+    windows = answers(result(1, 2), result(3), condition_on_previous_text=False)
+    assert [one.previous_tokens for one in windows] == [(), (), ()]
+    assert [one.request.prompt for one in windows] == ["Aab", None, None]
+
+
+def test_the_answer_before_is_needed():
+    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    assert cutter.lookahead == 1
+    cutter.next(None)
+    with pytest.raises(ValueError, match="needs the answer"):
+        cutter.next(None)
+
+
+def test_no_audio_gives_no_window(engine: WhisperEngine):
+    cutter = make_cutter(iter([np.zeros(100, np.int16)]), WindowRequest("en"), SEQUENTIAL, 80)
+    transcript = transcribe(cutter, engine)
+    assert (transcript.segments, transcript.language) == ((), "en")
+
+
+@pytest.fixture(scope="module")
+def demo() -> tuple[WhisperEngine, WhisperModel]:
+    """The bundled model, in our hands and in the library's.
+
+    It computes in float32 here: with 8-bit activations, the last bit of a feature can move a
+    timestamp by a step.
+    """
+    model = resolve_model("demo")
+    engine = WhisperEngine.load(model, "cpu", "float32", cpu_threads=1, options=AS_THE_LIBRARY)
+    return engine, load_library(model.path, "float32")
+
+
+@pytest.mark.parametrize("vad", [False, True], ids=["all", "speech"])
+def test_real_speech_through_the_demo_model(demo: tuple[WhisperEngine, WhisperModel], vad: bool):
+    # The loudest first, as above.
+    audio = np.concatenate(
+        [spoken("tour.ogg"), *(spoken(name) // 2 for name in ("tour.ogg", "music.ogg"))]
+    )
+    request = WindowRequest(None, word_timestamps=True)
+    assert same_as_the_library(*demo, audio, request, vad) > 1
+
+
+def spoken(name: str) -> np.ndarray:
+    clip = files("whisperfleet").joinpath("demo", "data", "clips", name)
+    return (decode_audio(str(clip)) * 32768).astype(np.int16)

@@ -1,0 +1,44 @@
+"""Models for the tests of the engine and of the cutters."""
+
+from pathlib import Path
+
+import pytest
+from faster_whisper import WhisperModel
+
+from whisperfleet.engine.models import ResolvedModel, resolve_model
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.random_model import SHAPES, build_random_model
+from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.words import WordKeepingModel
+
+# Random weights rarely end a text. The library has no bound on the tokens of a short window, so a
+# comparison with it must not have one either; and sampling would differ from run to run.
+AS_THE_LIBRARY = DecodingOptions(tokens_per_window=448, temperatures=(0.0,))
+
+
+@pytest.fixture(scope="session")
+def micro_model(tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
+    """A multilingual model with random weights that runs a window in some 50 ms.
+
+    Its weights are float32: with 8-bit activations, the last bit of a feature decides what a model
+    that was never trained says.
+    """
+    path = tmp_path_factory.mktemp("models") / "micro"
+    return resolve_model(str(build_random_model(SHAPES["micro"], path, "float32")))
+
+
+@pytest.fixture(scope="session")
+def engine(micro_model: ResolvedModel) -> WhisperEngine:
+    """An engine on the CPU that decodes as the library does."""
+    return WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=AS_THE_LIBRARY)
+
+
+@pytest.fixture(scope="session")
+def library(micro_model: ResolvedModel) -> WhisperModel:
+    """The same model in the library's own hands."""
+    return load_library(micro_model.path)
+
+
+def load_library(path: Path, compute_type: str = "default") -> WhisperModel:
+    """Return faster-whisper's own model, but for the words that it loses (see `engine.words`)."""
+    return WordKeepingModel(str(path), device="cpu", compute_type=compute_type, cpu_threads=1)

@@ -1,0 +1,250 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+
+from engine.fixtures import AS_THE_LIBRARY
+from engine.synthetic import babble
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Task
+from whisperfleet.cutting.features import compute_features, to_float
+from whisperfleet.engine import Window, WindowRequest, WindowResult
+from whisperfleet.engine.models import ResolvedModel, resolve_model
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.random_model import SHAPES, build_random_model
+from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.errors import DeviceUnavailableError, InputError, JobError, TransientError
+
+
+def window(seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request) -> Window:
+    features = compute_features(babble(seconds, seed), 80)
+    return Window(features, WindowRequest(language, **request), language)
+
+
+@pytest.fixture(scope="module")
+def quick(micro_model: ResolvedModel) -> WhisperEngine:
+    """An engine whose short windows are short work."""
+    options = DecodingOptions(temperatures=(0.0,))
+    return WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
+
+
+def recognise(engine: WhisperEngine, one: Window) -> WindowResult:
+    (answer,) = engine.run([one])
+    assert isinstance(answer, WindowResult), answer
+    return answer
+
+
+@pytest.mark.parametrize("words", [False, True], ids=["segments", "words"])
+@pytest.mark.parametrize("task", list(Task))
+def test_one_window_is_what_the_library_makes_of_it(
+    engine: WhisperEngine, library: WhisperModel, task: Task, words: bool
+):
+    audio = babble(30.0, seed=3)
+    expected, _ = library.transcribe(
+        to_float(audio), "de", task.value, temperature=0.0, word_timestamps=words
+    )
+    # The library goes on after the last closed segment; one window is what is compared.
+    expected = [segment for segment in expected if segment.seek == 0]
+    features = compute_features(audio, 80)
+    request = WindowRequest("de", task, word_timestamps=words)
+    answer = recognise(engine, Window(features, request, "de"))
+    assert expected
+    assert [list(one.tokens) for one in answer.segments] == [one.tokens for one in expected]
+    assert [one.text for one in answer.segments] == [one.text for one in expected]
+    for mine, theirs in zip(answer.segments, expected, strict=True):
+        assert (mine.start, mine.end) == pytest.approx((theirs.start, theirs.end))
+        assert [(w.start, w.end, w.text) for w in mine.words or ()] == [
+            (w.start, w.end, w.word) for w in theirs.words or ()
+        ]
+    assert answer.avg_logprob == pytest.approx(expected[0].avg_logprob, rel=1e-4)
+    assert answer.compression_ratio == expected[0].compression_ratio
+    assert (answer.language, answer.language_probability) == ("de", 1.0)
+
+
+def test_the_task_changes_the_answer(quick: WhisperEngine):
+    answers = [recognise(quick, window(task=task)) for task in Task]
+    assert answers[0].segments != answers[1].segments
+
+
+def test_the_prompt_and_the_previous_text_are_heard(quick: WhisperEngine):
+    plain = window()
+    prompted = window(prompt="Aab and cde")
+    continued = replace(plain, previous_tokens=(300, 301, 302))
+    answers = [recognise(quick, one).segments for one in (plain, prompted, continued)]
+    assert answers[0] != answers[1] != answers[2] != answers[0]
+
+
+def test_only_the_last_223_tokens_of_the_text_before_count(quick: WhisperEngine):
+    recent = tuple(range(300, 523))
+    long = replace(window(), previous_tokens=(7,) * 500 + recent)
+    short = replace(window(), previous_tokens=recent)
+    assert recognise(quick, long).segments == recognise(quick, short).segments
+
+
+def test_the_language_is_detected_as_the_library_does(engine: WhisperEngine, library: WhisperModel):
+    one = window(30.0, language=None)
+    answer = recognise(engine, one)
+    language, probability, _ = library.detect_language(features=one.features)
+    assert answer.language == language
+    assert answer.language_probability == pytest.approx(probability, rel=1e-4)
+
+
+def test_windows_of_all_kinds_share_a_call_and_keep_their_places(quick: WhisperEngine):
+    mixed = [
+        window(seed=1),
+        window(seed=2, language="tlh"),
+        window(seed=3, language="fr", task=Task.TRANSLATE, word_timestamps=True),
+    ]
+    together = quick.run(mixed)
+    assert isinstance(together[1], InputError)
+    assert [together[0], together[2]] == [*quick.run(mixed[:1]), *quick.run(mixed[2:])]
+
+
+def test_a_language_that_the_model_lacks_is_the_jobs_fault(quick: WhisperEngine):
+    (answer,) = quick.run([window(language="yue")])
+    assert isinstance(answer, InputError)
+    assert answer.code is Code.UNKNOWN_LANGUAGE
+    assert "'yue'" in answer.message
+    assert "99 languages" in answer.message
+
+
+def test_an_english_model_refuses_other_languages(micro_model: ResolvedModel, tmp_path: Path):
+    english = english_only(micro_model, tmp_path)
+    assert english.languages == {"en"}
+    (answer,) = english.run([window(language="de")])
+    assert isinstance(answer, InputError)
+    assert "only English" in answer.message
+    detected = recognise(english, window(language=None))
+    assert (detected.language, detected.language_probability) == ("en", 1.0)
+
+
+def english_only(model: ResolvedModel, path: Path) -> WhisperEngine:
+    """Return an engine on a model that CTranslate2 takes for English, as it takes the demo's."""
+    for file in model.path.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    vocabulary = path / "vocabulary.json"
+    tokens = json.loads(vocabulary.read_text())
+    tokens[tokens.index("")] = "filler"
+    vocabulary.write_text(json.dumps(tokens))
+    return WhisperEngine.load(resolve_model(str(path)), "cpu", cpu_threads=1)
+
+
+def test_128_mels_and_the_hundredth_language(tmp_path: Path):
+    shape = replace(SHAPES["micro"], mels=128, languages=100)
+    model = resolve_model(str(build_random_model(shape, tmp_path)))
+    large = WhisperEngine.load(model, "cpu", cpu_threads=1)
+    assert large.mels == 128
+    assert "yue" in large.languages
+    features = compute_features(babble(2.0), 128)
+    answer = recognise(large, Window(features, WindowRequest("yue"), "yue"))
+    assert answer.language == "yue"
+
+
+@pytest.mark.parametrize("language", [None, "en"])
+def test_a_window_without_frames_has_no_words(quick: WhisperEngine, language: str | None):
+    empty = Window(np.zeros((80, 0), np.float32), WindowRequest(), language)
+    answer = recognise(quick, empty)
+    assert answer.segments == ()
+    assert answer.consumed_frames == 0
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_the_shortest_windows_are_recognised(quick: WhisperEngine, frames: int):
+    features = compute_features(babble(1.0), 80)[:, :frames]
+    answer = recognise(quick, Window(features, WindowRequest(word_timestamps=True), "en"))
+    assert answer.language == "en"
+
+
+@pytest.mark.parametrize("prompt", [None, "aab " * 60], ids=["no prompt", "long prompt"])
+@pytest.mark.parametrize(("seconds", "limit"), [(1.0, 40), (2.5, 76), (6.0, 160), (30.0, 224)])
+def test_a_loop_ends_at_the_bound_of_the_window(
+    micro_model: ResolvedModel, seconds: float, limit: int, prompt: str | None
+):
+    # Random weights do not end a text by themselves once the end token is out of reach.
+    options = DecodingOptions(beam_size=1, temperatures=(0.0,))
+    engine = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
+    generated = []
+    generate = engine._model.model.generate
+
+    class Endless:
+        def __getattr__(self, name):
+            return getattr(engine_model, name)
+
+        def generate(self, *args, **kwargs):
+            end = engine._tokenizer("en", Task.TRANSCRIBE).eot
+            kwargs["suppress_tokens"] = [*kwargs["suppress_tokens"], end]
+            generated.extend(generate(*args, **kwargs))
+            return generated[-1:]
+
+    engine_model = engine._model.model
+    engine._model.model = Endless()
+    recognise(engine, window(seconds, prompt=prompt))
+    length = len(generated[0].sequences_ids[0])
+    # Timestamps may leave nothing else to say before the bound is reached, but never after it.
+    assert limit - 2 <= length <= limit
+
+
+def test_the_bound_does_not_touch_longer_windows(quick: WhisperEngine, micro_model: ResolvedModel):
+    free = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=AS_THE_LIBRARY)
+    one = window(9.0)
+    assert quick.run([one]) == free.run([one])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("CUDA failed with error out of memory"), Code.OUT_OF_MEMORY),
+        (RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED"), Code.OUT_OF_MEMORY),
+        (MemoryError(), Code.OUT_OF_MEMORY),
+        (RuntimeError("CUDA failed with error an illegal memory access"), Code.ENGINE_FAILED),
+    ],
+)
+def test_a_failure_takes_the_place_of_its_window_alone(
+    quick: WhisperEngine, monkeypatch: pytest.MonkeyPatch, error: Exception, code: Code
+):
+    working = quick._model.generate_with_fallback
+    calls = iter([working, None, working])
+
+    def fail_second(*args):
+        if (call := next(calls)) is None:
+            raise error
+        return call(*args)
+
+    monkeypatch.setattr(quick._model, "generate_with_fallback", fail_second)
+    first, second, third = quick.run([window(seed=1), window(seed=2), window(seed=1)])
+    assert isinstance(first, WindowResult)
+    assert first == third
+    assert isinstance(second, TransientError)
+    assert isinstance(second, JobError)
+    assert second.code is code
+    assert second.__cause__ is error
+
+
+def test_a_warm_up_that_fails_is_a_device_error(
+    quick: WhisperEngine, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+
+    monkeypatch.setattr(quick._model, "encode", fail)
+    with pytest.raises(DeviceUnavailableError, match="nvidia-cublas-cu12"):
+        quick.warm_up()
+
+
+def test_quality_rules_lead_to_sampling(micro_model: ResolvedModel):
+    # No text can satisfy a log probability over 0: every temperature is tried.
+    options = DecodingOptions(temperatures=(0.0, 0.6), log_prob_threshold=1.0)
+    engine = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
+    assert recognise(engine, window()).temperature == 0.6
+
+
+def test_a_silent_window_has_no_segments_and_is_consumed_whole(micro_model: ResolvedModel):
+    # Every no-speech probability is over -1, and no log probability is over 1: all is silence.
+    options = DecodingOptions(temperatures=(0.0,), no_speech_threshold=-1.0, log_prob_threshold=1.0)
+    engine = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
+    answer = recognise(engine, window(10.0))
+    assert answer.segments == ()
+    assert answer.consumed_frames == 1000

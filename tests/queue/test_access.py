@@ -1,0 +1,143 @@
+"""The least rights of each party are enough, and none of them is one too many."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError
+
+from consumers import BRIEF, PATIENT, done, take
+from servers import wait_for
+from whisperfleet.client import Cancelled, Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import QueueUnavailableError
+from whisperfleet.queue import Finished, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.queue.access import (
+    WORKER_COMMANDS,
+    producer_rules,
+    scaler_rules,
+    worker_rules,
+)
+
+JOB = Job(id="call-7", url="https://media.example.org/a.wav")
+PASSWORD = "a p@ss:w/rd"
+
+
+def settings_for(server: EmbeddedServer, name: str) -> RedisSettings:
+    return RedisSettings(server.url, username=name, password=PASSWORD)
+
+
+@pytest.fixture
+def user(redis_client: redis.Redis, queue_id: str) -> Iterator[str]:
+    name = f"user-{queue_id}"
+    yield name
+    redis_client.acl_deluser(name)
+
+
+def allow(admin: redis.Redis, name: str, rules: list[str]) -> None:
+    admin.execute_command("ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *rules)
+
+
+def work_through_everything(server: EmbeddedServer, name: str, queue_id: str) -> None:
+    """Take a worker through all that it ever does."""
+    keys = Keys(queue_id)
+    connection = settings_for(server, name).connect()
+    try:
+        connection.ping()
+        worker = WorkQueue(connection, keys, f"worker-of-{name}", policy=PATIENT)
+        warnings = worker.register("owner")
+        if any("INFO" in warning for warning in warnings):
+            raise NoPermissionError("no permission for INFO")
+        idle = WorkQueue(connection, keys, "idle")
+        assert idle.claim() is None
+        idle.wait(0.05)
+        with Client(server.settings, queue_id) as producer:
+            producer.cancel("cancelled-before")
+            producer.submit_many([JOB, Job(id="cancelled-before", url=JOB.url)])
+        claim = take(worker)
+        worker.beat([claim])
+        connection.get(keys.cache("of-a-transcript"))
+        worker.release(claim)
+        claim = take(worker)
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.claim() is None
+        caretaker = WorkQueue(
+            connection,
+            keys,
+            "caretaker",
+            policy=QueuePolicy(lease_seconds=0.0021, beat_seconds=0.001),
+        )
+        worker.audit([])
+        wait_for(caretaker.tidy, "the worker to be forgotten")
+    finally:
+        connection.close()
+
+
+def test_a_worker_does_all_its_work_with_the_least_rights(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str
+) -> None:
+    allow(redis_client, user, worker_rules(Keys(queue_id)))
+    work_through_everything(server, user, queue_id)
+
+
+@pytest.mark.parametrize("command", WORKER_COMMANDS)
+def test_a_worker_needs_each_of_its_rights(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, command: str
+) -> None:
+    rules = [rule for rule in worker_rules(Keys(queue_id)) if rule != f"+{command}"]
+    allow(redis_client, user, rules)
+    if command == "eval":
+        redis_client.script_flush()
+    with pytest.raises((redis.ResponseError, QueueUnavailableError), match=r"permission|can't run"):
+        work_through_everything(server, user, queue_id)
+
+
+def test_a_worker_reaches_no_other_queue(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str
+) -> None:
+    allow(redis_client, user, worker_rules(Keys(queue_id)))
+    connection = settings_for(server, user).connect()
+    with pytest.raises(NoPermissionError):
+        WorkQueue(connection, Keys(f"{queue_id}.other"), "worker-1", policy=BRIEF).claim()
+    connection.close()
+
+
+def test_a_producer_can_send_and_nothing_else(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, keys: Keys
+) -> None:
+    allow(redis_client, user, producer_rules(keys, "normal", "acme"))
+    with Client(settings_for(server, user), queue_id, tenant="acme", own_stream=True) as producer:
+        job_id = producer.submit(JOB)
+        assert job_id == "call-7"
+        with pytest.raises(NoPermissionError):
+            producer.submit(JOB, priority="high")
+        with pytest.raises(NoPermissionError):
+            producer.result(job_id)
+    assert redis_client.xlen(keys.stream("normal", "acme")) == 1
+
+
+def test_the_scaler_reads_lengths_and_nothing_else(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, keys: Keys
+) -> None:
+    allow(redis_client, user, scaler_rules(keys))
+    redis_client.xadd(keys.stream("normal"), {"url": JOB.url})
+    connection = settings_for(server, user).connect()
+    assert connection.xlen(keys.stream("normal")) == 1
+    with pytest.raises(NoPermissionError):
+        connection.xrange(keys.stream("normal"))
+    connection.close()
+
+
+def test_an_operator_needs_only_the_queues_keys(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, keys: Keys
+) -> None:
+    allow(redis_client, user, [f"~{keys.prefix}*", "+@all", "-@admin"])
+    with Client(settings_for(server, user), queue_id) as operator:
+        job_id = operator.submit(Job(url=JOB.url))
+        operator.submit(JOB)
+        assert operator.cancel(job_id) is Cancelled.CANCELLED
+        assert operator.cancel("unknown") is Cancelled.NOTED
+        assert operator.purge() == 1
+        assert operator.stats().streams[1].length == 0

@@ -1,0 +1,320 @@
+"""The producer's side: following, cancelling, dead letters, figures, other people's jobs."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+
+import pytest
+import redis
+
+from consumers import MakeWorker, done, take
+from servers import assert_invariants, wait_for
+from whisperfleet.client import Cancelled, Client, Redriven
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.queue import Beat, Finished, WorkQueue
+
+URL = "https://media.example.org/a.wav"
+JOB = Job(url=URL)
+
+
+@pytest.fixture
+def acme(server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
+    with Client(server.settings, queue_id, tenant="acme") as producer:
+        yield producer
+
+
+def test_the_status_follows_a_job_through_its_life(worker: WorkQueue, client: Client) -> None:
+    job_id = client.submit(JOB, priority="high")
+    waiting = client.status(job_id)
+    assert (waiting.state, waiting.source, waiting.epoch) == (State.QUEUED, "high", 0)
+    assert abs(waiting.enqueued_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+    claim = worker.claim()
+    running = client.status(job_id)
+    assert (running.state, running.worker, running.epoch) == (State.RUNNING, "worker-1", 1)
+    assert waiting.enqueued_at <= running.claimed_at
+
+    worker.finish(claim, done(claim))
+    ended = client.status(job_id)
+    assert (ended.state, ended.code) == (State.DONE, None)
+    assert running.claimed_at <= ended.finished_at
+
+
+@pytest.mark.parametrize("job_id", ["call-7", "normal-1-1", "nowhere-1-1", "normal:acme-1-1", "ä"])
+def test_what_is_not_known_has_no_status(client: Client, job_id: str) -> None:
+    assert client.status(job_id) is None
+    assert client.result(job_id) is None
+
+
+def test_wait_yields_each_job_as_it_ends(worker: WorkQueue, client: Client) -> None:
+    ids = client.submit_many([JOB] * 3)
+    first, second, third = (worker.claim() for _ in ids)
+    worker.finish(second, done(second))
+    answers = client.wait(ids, timeout_seconds=30)
+
+    assert next(answers)[0] == ids[1]
+    worker.finish(third, done(third))
+    assert next(answers)[0] == ids[2]
+    worker.finish(first, done(first))
+    job_id, result = next(answers)
+    assert (job_id, result.state) == (ids[0], State.DONE)
+    assert next(answers, None) is None
+
+
+def test_wait_hears_of_a_job_while_it_blocks(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis
+) -> None:
+    job_id = client.submit(JOB)
+    claim = worker.claim()
+
+    def finish() -> None:
+        wait_for(
+            lambda: redis_client.info("clients")["blocked_clients"] >= 1, "a client that waits"
+        )
+        worker.finish(claim, done(claim))
+
+    finisher = Thread(target=finish)
+    finisher.start()
+    assert dict(client.wait([job_id], timeout_seconds=30)).keys() == {job_id}
+    finisher.join()
+
+
+def test_wait_says_who_is_late(client: Client) -> None:
+    job_id = client.submit(JOB)
+    with pytest.raises(TimeoutError, match=job_id):
+        list(client.wait([job_id], timeout_seconds=0.05))
+
+
+def test_a_job_that_waits_is_cancelled_without_a_worker(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    job_id = client.submit(Job(url=URL, tenant="acme"))
+
+    assert client.cancel(job_id) is Cancelled.CANCELLED
+
+    assert worker.claim() is None
+    result = client.result(job_id)
+    assert (result.state, result.error.code) == (State.CANCELLED, Code.CANCELLED)
+    assert result.tenant == "acme"
+    assert client.cancel(job_id) is Cancelled.ENDED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_released_job_is_cancelled_without_a_worker(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL))
+    worker.release(worker.claim())
+
+    assert client.cancel("call-7") is Cancelled.CANCELLED
+
+    assert worker.claim() is None
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_running_job_is_cancelled_with_its_next_beat(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    job_id = client.submit(JOB)
+    claim = worker.claim()
+
+    assert client.cancel(job_id) is Cancelled.RUNNING
+    assert client.status(job_id).cancel_requested
+    assert worker.beat([claim]) == {claim: Beat.CANCELLED}
+
+    stopped = done(claim).model_copy(update={"state": State.CANCELLED})
+    assert worker.finish(claim, stopped) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_cancelled_job_whose_worker_died_does_not_run_again(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker = make_worker()
+    job_id = client.submit(JOB)
+    claim = worker.claim()
+    client.cancel(job_id)
+    worker.release(claim)
+
+    begun = []
+    wait_for(lambda: begun.append(worker.claim()) or client.result(job_id), "the job to end")
+    assert set(begun) == {None}
+    assert client.result(job_id).state is State.CANCELLED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_job_that_ended_cannot_be_cancelled(worker: WorkQueue, client: Client) -> None:
+    job_id = client.submit(JOB)
+    claim = worker.claim()
+    worker.finish(claim, done(claim))
+
+    assert client.cancel(job_id) is Cancelled.ENDED
+    assert client.result(job_id).state is State.DONE
+
+
+def test_a_cancel_of_what_cannot_exist_changes_nothing(
+    client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    assert client.cancel("normal-1-1") is Cancelled.UNKNOWN
+    assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
+
+
+def test_redriven_twice_is_one_new_run(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL, language="en"), priority="low")
+    job_id = client.submit(JOB)
+    for _ in range(2):
+        worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    letters = dict(client.dead_letters())
+    assert {letter.id for letter in letters.values()} == {"call-7", job_id}
+
+    for letter_id in letters:
+        assert client.redrive(letter_id) is Redriven.REDRIVEN
+        assert client.redrive(letter_id) is Redriven.UNKNOWN
+
+    assert client.result("call-7") is None
+    assert client.status("call-7").state is State.QUEUED
+    claims = {claim.job_id: claim for claim in (worker.claim(), worker.claim())}
+    assert worker.claim() is None
+    assert claims.keys() == {"call-7", job_id}
+    assert claims["call-7"].priority == "low"
+    assert claims["call-7"].epoch == 2
+    assert Job.from_fields(claims["call-7"].fields).language == "en"
+    # The producer sends it once more, as after a lost reply: it is still the same job.
+    client.submit(Job(id="call-7", url=URL, language="en"), priority="low")
+    assert worker.claim() is None
+    for claim in claims.values():
+        worker.finish(claim, done(claim))
+    assert client.status("call-7").state is State.DONE
+    assert list(client.dead_letters()) == []
+    assert_invariants(redis_client, keys, accepted=2, redriven=2)
+
+
+def test_a_redrive_does_not_need_the_record_of_the_job(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL))
+    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    redis_client.delete(keys.job("call-7"), keys.result("call-7"))
+    ((letter_id, _),) = client.dead_letters()
+
+    assert client.redrive(letter_id) is Redriven.REDRIVEN
+
+    claim = worker.claim()
+    assert (claim.job_id, claim.epoch) == ("call-7", 2)
+    worker.finish(claim, done(claim))
+    assert_invariants(redis_client, keys, accepted=1, redriven=1)
+
+
+def test_a_dead_letter_without_its_job_cannot_be_redriven(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.xadd(claim.stream, {f"f{n}": "v" for n in range(200)})
+    worker.bury(worker.claim(), Code.MALFORMED_ENTRY, "too many fields")
+    ((letter_id, _),) = client.dead_letters()
+
+    assert client.redrive(letter_id) is Redriven.EMPTY
+    assert client.redrive("0-1") is Redriven.UNKNOWN
+    assert len(dict(client.dead_letters())) == 1
+    worker.finish(claim, done(claim))
+
+
+def test_a_cancelled_dead_job_stays_dead_and_a_redriven_one_can_be_cancelled(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL))
+    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    assert client.cancel("call-7") is Cancelled.ENDED
+    ((letter_id, _),) = client.dead_letters()
+    client.redrive(letter_id)
+
+    assert client.cancel("call-7") is Cancelled.CANCELLED
+
+    assert worker.claim() is None
+    assert redis_client.xlen(keys.stream("normal")) == 0
+
+
+def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client) -> None:
+    assert [(s.length, s.running) for s in client.stats().streams] == [(0, 0)] * 3
+    client.submit_many([JOB] * 3)
+    assert [(s.length, s.running) for s in client.stats().streams] == [(0, 0), (3, 0), (0, 0)]
+    claim = worker.claim()
+    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+
+    stats = client.stats()
+
+    high, normal, _ = stats.streams
+    assert (high.source, high.oldest_enqueued_at) == ("high", None)
+    assert (normal.source, normal.length, normal.running) == ("normal", 2, 1)
+    assert normal.oldest_enqueued_at.timestamp() == claim.enqueued_at
+    assert stats.dead_letters == 1
+    assert stats.totals["dead"] == 1
+
+
+def test_purge_ends_everything(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL), priority="high")
+    running = worker.claim()
+    client.submit_many([JOB] * 250)
+    client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(3)], priority="low")
+    client.submit(Job(id="own-1", url=URL))
+    redis_client.xadd(keys.stream("high"), {"url": URL, "id": "no id"})
+
+    assert client.purge() == 254
+
+    assert worker.beat([running]) == {running: Beat.CANCELLED}
+    worker.finish(running, done(running))
+    assert worker.claim() is None
+    assert_invariants(redis_client, keys, accepted=255)
+
+
+def test_a_tenant_sees_nothing_of_anothers(worker: WorkQueue, client: Client, acme: Client) -> None:
+    own = acme.submit(JOB)
+    other = client.submit(Job(url=URL, tenant="globex"))
+    assert acme.status(own).tenant == "acme"
+    assert acme.status(other) is None
+    assert acme.cancel(other) is Cancelled.UNKNOWN
+    for claim in (worker.claim(), worker.claim()):
+        assert claim.tenant in {"acme", "globex"}
+        if claim.tenant == "globex":
+            assert acme.status(other) is None
+            assert acme.cancel(other) is Cancelled.UNKNOWN
+            worker.bury(claim, Code.INTERNAL, "it broke")
+        else:
+            worker.finish(claim, done(claim))
+
+    assert acme.result(own).state is State.DONE
+    assert acme.result(other) is None
+    assert list(acme.dead_letters()) == []
+    ((letter_id, _),) = client.dead_letters()
+    assert acme.redrive(letter_id) is Redriven.UNKNOWN
+    with pytest.raises(ValueError, match="globex"):
+        acme.submit(Job(url=URL, tenant="globex"))
+
+
+def test_a_tenant_may_have_streams_of_its_own(
+    make_worker: MakeWorker, server: EmbeddedServer, queue_id: str
+) -> None:
+    worker = make_worker(tenants=["acme"])
+    with Client(server.settings, queue_id, tenant="acme", own_stream=True) as acme:
+        job_id = acme.submit(JOB)
+        assert job_id.startswith("normal:acme-")
+        assert acme.status(job_id).state is State.QUEUED
+        claim = take(worker)
+        assert acme.stats().streams[1].source == "normal:acme"
+        worker.finish(claim, done(claim))
+        assert acme.result(job_id).state is State.DONE
+        assert acme.cancel(acme.submit(JOB)) is Cancelled.CANCELLED
+
+
+def test_a_priority_that_is_not_there_is_named(client: Client) -> None:
+    with pytest.raises(ValueError, match=r"'urgent'.*high, normal, low"):
+        client.submit(JOB, priority="urgent")

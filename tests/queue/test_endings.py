@@ -1,0 +1,378 @@
+"""Ending a job: published once whatever is repeated, fenced when it is another's, handed back."""
+
+import time
+
+import pytest
+import redis
+
+from consumers import BRIEF, PATIENT, MakeWorker, done, take
+from servers import assert_invariants, wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.events import DoneEvent
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import Failure, Result
+from whisperfleet.contract.states import TERMINAL, State
+from whisperfleet.errors import TransientError
+from whisperfleet.queue import Beat, Finished, QueuePolicy, Released, WorkQueue
+
+JOB = Job(id="call-7", url="https://media.example.org/a.wav?token=secret", tenant="acme")
+BUSY = TransientError(Code.FETCH_FAILED, "the server answered 503")
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL - {State.DEAD}))
+def test_a_result_is_published_with_its_event(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, state: State
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    error = None if state is State.DONE else Failure(code=Code.NOT_AUDIO, message="send audio")
+
+    assert worker.finish(claim, Result(id="", state=state, error=error)) is Finished.PUBLISHED
+
+    result = client.result("call-7")
+    assert (result.id, result.state, result.epoch) == ("call-7", state, 1)
+    assert result.tenant == "acme"
+    assert result.finished_at is not None
+    ((_, fields),) = redis_client.xrange(keys.done)
+    event = DoneEvent.from_fields(fields)
+    assert (event.id, event.state, event.epoch) == ("call-7", state, 1)
+    assert event.code == (None if error is None else Code.NOT_AUDIO)
+    assert b"secret" not in b"".join(fields.values())
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING, State.DEAD])
+def test_a_job_that_has_not_ended_is_not_published(
+    worker: WorkQueue, client: Client, state: State
+) -> None:
+    client.submit(JOB)
+    with pytest.raises(ValueError, match=state):
+        worker.finish(worker.claim(), Result(id="", state=state))
+    assert client.result("call-7") is None
+
+
+def test_a_repeated_finish_is_told_so_and_changes_nothing(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    worker.finish(claim, done(claim))
+    published = client.result("call-7")
+
+    assert worker.finish(claim, done(claim)) is Finished.ALREADY
+    assert worker.bury(claim, Code.INTERNAL, "late") is Finished.ALREADY
+    assert worker.release(claim) is Released.FENCED
+    assert worker.beat([claim]) == {claim: Beat.FENCED}
+
+    assert client.result("call-7") == published
+    assert list(client.dead_letters()) == []
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_worker_that_lost_its_lease_can_change_nothing(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    stale, fresh = make_worker(BRIEF), make_worker(BRIEF)
+    client.submit(JOB)
+    before = stale.claim()
+    after = take(fresh)
+    assert (after.job_id, after.epoch, after.deliveries) == ("call-7", 2, 2)
+
+    assert stale.beat([before]) == {before: Beat.FENCED}
+    assert stale.finish(before, done(before)) is Finished.FENCED
+    assert stale.bury(before, Code.INTERNAL, "late") is Finished.FENCED
+    assert stale.release(before) is Released.FENCED
+    assert stale.retry(before, BUSY, 0) is Released.FENCED
+    assert client.result("call-7") is None
+    assert redis_client.xlen(keys.done) == 0
+    assert (
+        redis_client.xpending_range(after.stream, keys.group, "-", "+", 9)[0]["consumer"]
+        == b"worker-2"
+    )
+
+    assert fresh.finish(after, done(after)) is Finished.PUBLISHED
+    assert stale.finish(before, done(before)) is Finished.FENCED
+    assert client.stats().totals["reclaimed"] == 1
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_lease_that_is_renewed_is_never_reclaimed(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    policy = QueuePolicy(lease_seconds=0.5, beat_seconds=0.01, reclaim_seconds=0.001)
+    holder, other = make_worker(policy), make_worker(policy)
+    client.submit(JOB)
+    claim = holder.claim()
+    ends = time.monotonic() + 5 * policy.lease_seconds
+
+    while time.monotonic() < ends:
+        # A machine that stood still for a lease proves nothing about the queue.
+        began = time.monotonic()
+        verdict, stolen = holder.beat([claim]), other.claim()
+        if time.monotonic() - began > policy.lease_seconds / 2:
+            pytest.skip("this machine is too slow for leases of half a second")
+        assert verdict == {claim: Beat.OK}
+        assert stolen is None
+
+    (pending,) = redis_client.xpending_range(claim.stream, keys.group, "-", "+", 9)
+    assert pending["times_delivered"] == 1
+    assert holder.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_released_job_is_another_workers_at_once(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    idle = make_worker(QueuePolicy(reclaim_seconds=60))
+    assert idle.claim() is None
+    drained = make_worker()
+    client.submit(JOB)
+    before = drained.claim()
+
+    assert drained.release(before) is Released.RELEASED
+    assert client.status("call-7").state is State.QUEUED
+    began = time.monotonic()
+    # The first wait hears of the entry, the second of the bell.
+    claims = (idle.wait(9) or idle.claim() for _ in range(3))
+    after = next(claim for claim in claims if claim)
+
+    assert time.monotonic() - began < 7
+    assert (after.deliveries, after.epoch, after.releases) == (1, 2, 1)
+    assert drained.finish(before, done(before)) is Finished.FENCED
+    assert idle.finish(after, done(after)) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_retry_waits_for_its_delay(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker = make_worker(PATIENT)
+    client.submit(JOB)
+    before = worker.claim()
+    began = time.monotonic()
+
+    assert worker.retry(before, BUSY, delay_seconds=0.3) is Released.RELEASED
+    after = take(worker)
+
+    assert time.monotonic() - began >= 0.29
+    assert (after.deliveries, after.retries, after.releases) == (1, 1, 0)
+    assert "fetch_failed" in client.status("call-7").history
+    worker.finish(after, done(after))
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+@pytest.mark.parametrize(
+    ("way", "code"),
+    [("release", Code.RELEASES_EXHAUSTED), ("retry", Code.RETRIES_EXHAUSTED)],
+)
+def test_nothing_is_handed_back_for_ever(
+    make_worker: MakeWorker,
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    way: str,
+    code: Code,
+) -> None:
+    worker = make_worker(QueuePolicy(reclaim_seconds=0.001, max_releases=3, max_retries=3))
+    client.submit(JOB)
+    outcomes = []
+    for _ in range(4):
+        claim = take(worker)
+        outcomes.append(worker.release(claim) if way == "release" else worker.retry(claim, BUSY, 0))
+
+    assert outcomes == [Released.RELEASED] * 3 + [Released.EXHAUSTED]
+    assert worker.claim() is None
+    ((_, letter),) = client.dead_letters()
+    assert (letter.id, letter.code, letter.deliveries) == ("call-7", code, 1)
+    assert letter.history.count("\n") == 3
+    assert client.result("call-7").error.code is code
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    policy = QueuePolicy(
+        lease_seconds=0.05,
+        beat_seconds=0.01,
+        reclaim_seconds=0.001,
+        max_deliveries=4,
+        suspect_deliveries=3,
+    )
+    client.submit(JOB)
+    seen = []
+    # Workers that are never heard of again.
+    for _ in range(4):
+        claim = take(make_worker(policy))
+        seen.append((claim.deliveries, claim.epoch, claim.suspect))
+
+    last = make_worker(policy)
+    wait_for(lambda: last.claim() is None and client.result("call-7"), "the job to be buried")
+
+    assert seen == [(1, 1, False), (2, 2, False), (3, 3, True), (4, 4, True)]
+    ((_, letter),) = client.dead_letters()
+    assert letter.code is Code.DELIVERIES_EXHAUSTED
+    assert letter.fields[b"url"] == JOB.url.encode()
+    for number in range(1, 5):
+        assert f"worker-{number}" in letter.history
+    assert client.result("call-7").state is State.DEAD
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_handing_back_does_not_use_up_the_delivery_budget(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker = make_worker(QueuePolicy(reclaim_seconds=0.001, max_deliveries=2))
+    client.submit(JOB)
+    for _ in range(5):
+        claim = take(worker)
+        assert claim.deliveries == 1
+        worker.release(claim)
+    claim = take(worker)
+    worker.finish(claim, done(claim))
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_claim_whose_reply_was_lost_comes_back_with_the_audit(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker = make_worker(QueuePolicy(beat_seconds=0.02, reclaim_seconds=0.001))
+    ids = client.submit_many([JOB, Job(url=JOB.url), Job(url=JOB.url)])
+    held, *lost = [worker.claim() for _ in ids]
+
+    wait_for(lambda: worker.audit([held]) == 2, "the audit to find what is not held")
+
+    assert worker.audit([held]) == 0
+    again = [take(worker), take(worker)]
+    assert {claim.job_id for claim in again} == {claim.job_id for claim in lost}
+    assert {claim.deliveries for claim in again} == {1}
+    for claim in (held, *again):
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    for claim in lost:
+        assert worker.finish(claim, done(claim)) is Finished.FENCED
+    assert_invariants(redis_client, keys, accepted=3)
+
+
+def test_the_audit_leaves_a_claim_alone_that_may_be_on_its_way(
+    make_worker: MakeWorker, client: Client
+) -> None:
+    worker = make_worker(QueuePolicy(beat_seconds=30, reclaim_seconds=0.001))
+    client.submit(JOB)
+    claim = worker.claim()
+
+    assert worker.audit([]) == 0
+    assert worker.beat([claim]) == {claim: Beat.OK}
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_an_entry_that_somebody_deleted_while_it_was_pending(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys, alive: bool
+) -> None:
+    policy = QueuePolicy(lease_seconds=0.5, beat_seconds=0.01, reclaim_seconds=0.001)
+    worker, other = make_worker(policy), make_worker(policy)
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.xdel(claim.stream, claim.entry_id)
+
+    if alive:
+        # Its worker goes on and finishes: beating keeps the job although there is nothing to renew.
+        for _ in range(50):
+            assert worker.beat([claim]) == {claim: Beat.OK}
+            assert other.claim() is None
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    else:
+        wait_for(lambda: other.claim() is None and client.result("call-7"), "the job marked lost")
+        assert client.result("call-7").error.code is Code.ENTRY_LOST
+        assert worker.finish(claim, done(claim)) is Finished.FENCED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_released_job_whose_entry_was_deleted_is_marked_lost(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.xdel(claim.stream, claim.entry_id)
+
+    assert worker.release(claim) is Released.LOST
+
+    assert client.result("call-7").error.code is Code.ENTRY_LOST
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_dead_letter_carries_what_a_person_needs(worker: WorkQueue, client: Client) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+
+    worker.bury(claim, Code.INTERNAL, "it broke", traceback="x" * 10_000 + "the end")
+
+    ((_, letter),) = client.dead_letters()
+    assert (letter.id, letter.code, letter.message) == ("call-7", Code.INTERNAL, "it broke")
+    assert (letter.worker, letter.tenant, letter.stream) == ("worker-1", "acme", "normal")
+    assert letter.traceback.endswith("the end")
+    assert len(letter.traceback) == 8192
+    assert Job.from_fields(letter.fields) == JOB
+
+
+@pytest.mark.parametrize("key", ["done", "counters", "dead_letters", "running"])
+def test_a_key_of_another_type_is_refused_before_anything_is_written(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, key: str
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.delete(getattr(keys, key))
+    redis_client.set(getattr(keys, key), "x")
+
+    with pytest.raises(redis.ResponseError, match="WRONGKEY"):
+        worker.finish(claim, done(claim))
+
+    assert client.result("call-7") is None
+    assert client.status("call-7").state is State.RUNNING
+    assert redis_client.xlen(claim.stream) == 1
+    redis_client.delete(getattr(keys, key))
+    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+
+
+def test_a_result_overwrites_whatever_lay_under_its_key(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    redis_client.rpush(keys.result("call-7"), "x")
+    client.submit(JOB)
+    claim = worker.claim()
+    worker.finish(claim, done(claim))
+    assert client.result("call-7").state is State.DONE
+
+
+def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    policy = QueuePolicy(lease_seconds=0.04, beat_seconds=0.01, reclaim_seconds=60)
+    gone, holding, caretaker = (make_worker(policy) for _ in range(3))
+    client.submit_many([JOB, Job(url=JOB.url)])
+    finished, _ = gone.claim(), holding.claim()
+    gone.finish(finished, done(finished))
+
+    def consumers() -> set[bytes]:
+        return {c["name"] for c in redis_client.xinfo_consumers(keys.stream("normal"), keys.group)}
+
+    assert consumers() == {b"worker-1", b"worker-2"}
+    wait_for(lambda: caretaker.tidy() and consumers() == {b"worker-2"}, "the first to be forgotten")
+    assert caretaker.tidy() == 0
+    assert client.stats().streams[1].running == 1
+
+
+def test_cancelling_a_job_that_was_handed_back_takes_an_epoch_of_its_own(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    claim = take(worker)
+    worker.release(claim)
+    client.cancel("call-7")
+    assert client.result("call-7").epoch == 2
+    ((_, fields),) = redis_client.xrange(keys.done)
+    event = DoneEvent.from_fields(fields)
+    assert (event.state, event.epoch) == (State.CANCELLED, 2)
+    assert worker.finish(claim, done(claim)) is Finished.FENCED
+    assert_invariants(redis_client, keys, accepted=1)

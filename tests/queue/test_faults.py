@@ -1,0 +1,294 @@
+"""What happens to the server, and what the queue makes of it."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from consumers import PATIENT, MakeWorker, done, take
+from servers import assert_invariants, input_streams, server_binary, wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import QueueUnavailableError
+from whisperfleet.queue import Beat, Finished, QueuePolicy, Released, WorkQueue
+
+JOB = Job(id="call-7", url="https://media.example.org/a.wav")
+
+
+@pytest.fixture
+def own_client(own_server: EmbeddedServer) -> Iterator[redis.Redis]:
+    client = own_server.settings.connect()
+    yield client
+    client.close()
+
+
+def test_scripts_come_back_after_a_script_flush(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    def flush() -> None:
+        redis_client.script_flush()
+
+    client.submit(JOB)
+    flush()
+    claim = worker.claim()
+    flush()
+    assert worker.beat([claim]) == {claim: Beat.OK}
+    flush()
+    assert worker.release(claim) is Released.RELEASED
+    claim = take(worker)
+    flush()
+    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_destroyed_group_comes_back_and_nothing_runs_twice_visibly(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    first, second = make_worker(), make_worker()
+    client.submit_many([JOB, Job(id="call-8", url=JOB.url)])
+    held = first.claim()
+    redis_client.xgroup_destroy(keys.stream("normal"), keys.group)
+
+    assert first.beat([held]) == {held: Beat.OK}
+    again = [second.claim(), second.claim()]
+
+    assert [claim.job_id for claim in again] == ["call-7", "call-8"]
+    assert first.finish(held, done(held)) is Finished.FENCED
+    for claim in again:
+        assert second.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=2)
+
+
+@pytest.mark.parametrize("how", ["finish", "release"])
+def test_a_job_ends_in_order_although_its_group_was_destroyed(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, how: str
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.xgroup_destroy(keys.stream("normal"), keys.group)
+
+    if how == "release":
+        assert worker.release(claim) is Released.RELEASED
+        claim = take(worker)
+    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.claim() is None
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_worker_goes_on_after_flushall(
+    own_server: EmbeddedServer, own_client: redis.Redis
+) -> None:
+    keys = Keys("flushed")
+    worker = WorkQueue(own_client, keys, "worker-1", policy=PATIENT)
+    with Client(own_server.settings, "flushed") as client:
+        client.submit(JOB)
+        held = worker.claim()
+        own_client.flushall()
+
+        assert worker.beat([held]) == {held: Beat.FENCED}
+        assert worker.finish(held, done(held)) is Finished.FENCED
+        assert worker.release(held) is Released.FENCED
+        assert worker.audit([held]) == 0
+        client.submit(JOB)
+        claim = take(worker)
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert_invariants(own_client, keys, accepted=1)
+
+
+def test_a_full_server_refuses_new_jobs_and_takes_results(
+    own_server: EmbeddedServer, own_client: redis.Redis
+) -> None:
+    keys = Keys("full")
+    worker = WorkQueue(own_client, keys, "worker-1", policy=PATIENT)
+    with Client(own_server.settings, "full") as client:
+        client.submit_many([JOB, Job(id="call-8", url=JOB.url)])
+        claim = worker.claim()
+        own_client.config_set("maxmemory", "1")
+
+        with pytest.raises(redis.OutOfMemoryError):
+            client.submit(Job(url=JOB.url))
+        assert worker.beat([claim]) == {claim: Beat.OK}
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert client.result("call-7").state is State.DONE
+        claim = worker.claim()
+        assert worker.release(claim) is Released.RELEASED
+        claim = take(worker)
+        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert_invariants(own_client, keys, accepted=2)
+
+
+@pytest.mark.parametrize("kind", ["valkey", "redis"])
+def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
+    keys = Keys("cut")
+    with (
+        EmbeddedServer(server_binary(kind), append_only=True) as server,
+        Client(server.settings, "cut") as client,
+    ):
+        connection = server.settings.connect()
+        worker = WorkQueue(connection, keys, "worker-1", policy=PATIENT)
+        client.submit_many([JOB, Job(id="call-8", url=JOB.url), Job(id="call-9", url=JOB.url)])
+        ended, held = worker.claim(), worker.claim()
+        worker.finish(ended, done(ended))
+
+        server.kill()
+        with pytest.raises(redis.ConnectionError):
+            worker.claim()
+        server.start()
+
+        # The signal to scale on is there although nobody has asked for anything yet.
+        assert connection.xlen(keys.stream("normal")) == 2
+        assert client.result("call-7").state is State.DONE
+        assert worker.beat([held]) == {held: Beat.OK}
+        assert worker.finish(held, done(held)) is Finished.PUBLISHED
+        last = take(worker)
+        assert worker.finish(last, done(last)) is Finished.PUBLISHED
+        assert_invariants(connection, keys, accepted=3)
+        connection.close()
+
+
+def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
+    own_server_aof: EmbeddedServer,
+) -> None:
+    keys = Keys("outage")
+    policy = QueuePolicy(lease_seconds=1, beat_seconds=0.5, reclaim_seconds=0.001)
+    connection = own_server_aof.settings.connect()
+    holder, other = (WorkQueue(connection, keys, name, policy=policy) for name in ("one", "two"))
+    with Client(own_server_aof.settings, "outage") as client:
+        client.submit(JOB)
+        held = holder.claim()
+        own_server_aof.kill()
+        with pytest.raises(redis.ConnectionError):
+            other.claim()
+        wait_for(lambda: time.time() > held.claimed_at + 1.2, "the lease to lapse")
+        own_server_aof.start()
+
+        # To the server the job looks dead. Who was cut off himself, or just came, gives it time.
+        newcomer = WorkQueue(connection, keys, "three", policy=policy)
+        newcomer.register()
+        assert other.claim() is None
+        assert newcomer.claim() is None
+        assert holder.beat([held]) == {held: Beat.OK}
+        assert holder.finish(held, done(held)) is Finished.PUBLISHED
+        assert_invariants(connection, keys, accepted=1)
+    connection.close()
+
+
+def test_patience_ends(own_server_aof: EmbeddedServer) -> None:
+    keys = Keys("patience")
+    connection = own_server_aof.settings.connect()
+    policy = QueuePolicy(lease_seconds=2, beat_seconds=1, reclaim_seconds=0.001)
+    gone, other = (WorkQueue(connection, keys, name, policy=policy) for name in ("one", "two"))
+    with Client(own_server_aof.settings, "patience") as client:
+        client.submit(JOB)
+        before = gone.claim()
+        wait_for(lambda: time.time() > before.claimed_at + 2.2, "the lease to lapse")
+        own_server_aof.restart()
+        # It noticed nothing of the restart, for it was idle meanwhile; the server's uptime tells.
+        assert other.claim() is None
+        began = time.monotonic()
+        claim = take(other)
+        assert time.monotonic() - began < 10
+        assert (claim.job_id, claim.deliveries) == ("call-7", 2)
+        other.finish(claim, done(claim))
+        assert_invariants(connection, keys, accepted=1)
+    connection.close()
+
+
+@pytest.fixture
+def own_server_aof() -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(append_only=True) as server:
+        yield server
+
+
+def test_a_result_is_offered_until_the_server_is_back(own_server_aof: EmbeddedServer) -> None:
+    keys = Keys("insist")
+    connection = own_server_aof.settings.connect()
+    worker = WorkQueue(connection, keys, "worker-1", policy=PATIENT)
+    with Client(own_server_aof.settings, "insist") as client:
+        client.submit(JOB)
+        claim = worker.claim()
+        own_server_aof.kill()
+        answers: list[Finished] = []
+        thread = threading.Thread(target=lambda: answers.append(worker.finish(claim, done(claim))))
+        thread.start()
+        own_server_aof.start()
+        thread.join(30)
+        assert answers == [Finished.PUBLISHED]
+        assert_invariants(connection, keys, accepted=1)
+    connection.close()
+
+
+def test_a_result_is_not_offered_for_ever(own_server_aof: EmbeddedServer) -> None:
+    connection = own_server_aof.settings.connect()
+    policy = QueuePolicy(settle_seconds=0.6)
+    worker = WorkQueue(connection, Keys("insist"), "worker-1", policy=policy)
+    with Client(own_server_aof.settings, "insist") as client:
+        client.submit(JOB)
+        claim = worker.claim()
+        own_server_aof.kill()
+        with pytest.raises(redis.ConnectionError):
+            worker.finish(claim, done(claim))
+    connection.close()
+
+
+def test_a_queue_of_another_major_version_is_refused(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker.register()
+    redis_client.hset(keys.meta, "protocol", "1.9")
+    worker.register()
+    redis_client.hset(keys.meta, "protocol", "2.0")
+    with pytest.raises(QueueUnavailableError, match=r"speaks protocol 2\.x"):
+        worker.register()
+
+
+def test_a_queue_of_another_owner_is_refused(make_worker: MakeWorker) -> None:
+    make_worker().register()
+    make_worker().register("cluster-a/team/calls")
+    make_worker().register("cluster-a/team/calls")
+    make_worker().register()
+    with pytest.raises(QueueUnavailableError, match="belongs to cluster-a/team/calls"):
+        make_worker().register("cluster-b/team/calls")
+
+
+def test_a_meta_key_of_another_type_is_refused(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys
+) -> None:
+    redis_client.set(keys.meta, "x")
+    with pytest.raises(QueueUnavailableError, match="holds a string"):
+        worker.register()
+
+
+def test_settings_that_lose_jobs_are_named(own_client: redis.Redis) -> None:
+    worker = WorkQueue(own_client, Keys("q"), "worker-1")
+    (no_aof,) = worker.register()
+    assert "appendonly" in no_aof
+    own_client.config_set("maxmemory-policy", "allkeys-lru")
+    assert any("maxmemory-policy is allkeys-lru" in warning for warning in worker.register())
+    own_client.config_set("maxmemory-policy", "noeviction")
+    own_client.config_set("appendonly", "yes")
+    # A server that writes its first file cannot be stopped in order.
+    wait_for(lambda: not own_client.info()["aof_rewrite_in_progress"], "the first append-only file")
+    assert worker.register() == []
+
+
+def test_a_server_that_is_not_there_is_named(
+    own_server: EmbeddedServer, own_client: redis.Redis
+) -> None:
+    own_server.kill()
+    with pytest.raises(QueueUnavailableError, match="cannot be reached"):
+        WorkQueue(own_client, Keys("q"), "worker-1").register()
+
+
+def test_every_input_stream_has_its_group_from_the_first_claim(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker.claim()
+    for stream in input_streams(keys):
+        (group,) = redis_client.xinfo_groups(stream)
+        assert (group["name"], group["last-delivered-id"]) == (b"workers", b"0-0")

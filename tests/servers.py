@@ -1,0 +1,94 @@
+"""Servers for tests, and what must be true of a queue once everything in it has ended."""
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import redis
+
+from whisperfleet.contract.events import DoneEvent
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
+from whisperfleet.contract.states import TERMINAL
+from whisperfleet.demo.server import find_server
+from whisperfleet.errors import QueueUnavailableError
+
+SERVERS = ("valkey", "redis")
+
+
+def server_binary(name: str) -> Path:
+    """Return the binary of a kind of server; skip the test by its name where there is none."""
+    try:
+        return find_server((name,))
+    except QueueUnavailableError as error:
+        if os.environ.get(f"REQUIRE_{name.upper()}") == "1":
+            pytest.fail(f"REQUIRE_{name.upper()}=1, but {error}")
+        pytest.skip(f"no {name} server on this machine")
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Return once the condition holds; fail with what it was about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the done stream says of each job."""
+
+    states: Counter[str]
+    jobs: frozenset[str]
+
+
+def assert_invariants(client: redis.Redis, keys: Keys, accepted: int, redriven: int = 0) -> Books:
+    """Check the queue's promise: every accepted job ended once, visibly, and nothing is left.
+
+    `accepted` counts different jobs, a submission that ran into a conflict among them. `redriven`
+    is how many dead jobs were sent again: each of those ended once more.
+    """
+    events = [DoneEvent.from_fields(fields) for _, fields in client.xrange(keys.done)]
+    ends = Counter(event.id for event in events)
+    assert len(ends) == accepted, f"{accepted} jobs were accepted and {len(ends)} ended"
+    assert sum(ends.values()) == accepted + redriven, f"ended more than once: {ends.most_common(3)}"
+
+    last_epoch: dict[str, int] = {}
+    for event in events:
+        assert event.epoch > last_epoch.get(event.id, -1), f"the epochs of {event.id} do not grow"
+        last_epoch[event.id] = event.epoch
+        assert client.hget(keys.job(event.id), "state").decode() in TERMINAL
+        assert client.exists(keys.result(event.id)), f"{event.id} ended without a result"
+        assert client.pttl(keys.job(event.id)) > 0, f"the record of {event.id} stays for ever"
+        assert client.pttl(keys.result(event.id)) > 0, f"the result of {event.id} stays for ever"
+
+    states = Counter(event.state.value for event in events)
+    totals = {k.decode(): int(v) for k, v in client.hgetall(keys.counters).items()}
+    assert {state: totals.get(state, 0) for state in TERMINAL} == {
+        state: states.get(state, 0) for state in TERMINAL
+    }
+    for stream in client.scan_iter(f"{keys.prefix}in:*"):
+        if client.type(stream) != b"stream":
+            continue
+        assert client.xlen(stream) == 0, f"{stream!r} still holds entries"
+        for group in client.xinfo_groups(stream):
+            assert group["pending"] == 0, f"{stream!r} still has pending entries"
+    assert client.hlen(keys.running) == 0, "an ended job is still listed as running"
+    return Books(states, frozenset(ends))
+
+
+def input_streams(keys: Keys) -> list[str]:
+    """Return the names of the shared input streams."""
+    return [keys.stream(priority.name) for priority in DEFAULT_PRIORITIES]

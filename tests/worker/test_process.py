@@ -1,0 +1,105 @@
+"""The worker as a process: exit codes, true health, an orderly end."""
+
+import shutil
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from audio_files import clips, noise, wav
+from servers import wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
+from workers import process_tree, running_worker, start_worker
+
+# The goal of the design notes; what is asserted leaves room for a busy machine.
+START_GOAL_SECONDS = 1.5
+
+
+def test_start_to_ready(any_server, queue_id, report_figure):
+    with running_worker(any_server, queue_id) as worker:
+        seconds = next(line["seconds"] for line in worker.log if line.get("message") == "ready")
+        report_figure(f"start to ready: {seconds:.2f} s (goal {START_GOAL_SECONDS} s)")
+        assert worker.get("/readyz") == (200, "ok\n")
+        assert worker.get("/livez") == (200, "ok\n")
+        assert worker.get("/elsewhere")[0] == 404
+        assert f"whisperfleet_startup_seconds {seconds}" in worker.get("/metrics")[1]
+    assert seconds < 10 * START_GOAL_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (("--model", "/nowhere/model"), 4, "no model directory"),
+        (("--redis", "redis://127.0.0.1:1/0"), 5, "cannot be reached"),
+        (("--device", "cuda"), 3, "cuda"),
+        (("--lease-seconds", "1"), 2, "lease"),
+        (("--scratch", "/nowhere/scratch"), 2, "scratch"),
+    ],
+)
+def test_what_cannot_start_says_why_and_ends(any_server, queue_id, options, code, sentence):
+    if "cuda" in options and shutil.which("nvidia-smi"):
+        pytest.skip("this machine has an NVIDIA GPU, so cuda starts")
+    worker = start_worker(any_server, queue_id, *options)
+    assert worker.wait() == code
+    assert sentence in worker.raw_log
+
+
+def test_a_taken_port_is_named(any_server, queue_id):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        worker = start_worker(any_server, queue_id, "--http-port", str(port))
+        assert worker.wait() == 2
+    assert str(port) in worker.raw_log
+
+
+def test_health_tells_a_hung_worker_from_one_that_waits_for_redis(queue_id):
+    with EmbeddedServer(append_only=True) as server, running_worker(server, queue_id) as worker:
+        server.kill()
+        wait_for(lambda: worker.get("/readyz")[0] == 503, "not ready without Redis")
+        assert "does not answer" in worker.get("/readyz")[1]
+        assert worker.get("/livez") == (200, "ok\n"), "a restart would not bring Redis back"
+        server.start()
+        wait_for(lambda: worker.get("/readyz")[0] == 200, "ready again")
+        client = Client(server.settings, queue_id)
+        audio, said = clips()[0]
+        ((_, result),) = client.wait([client.submit(Job(audio=audio))], timeout_seconds=60)
+        assert result.transcript.text == said
+
+
+def test_a_worker_that_ends_leaves_no_process(any_server, queue_id):
+    with running_worker(any_server, queue_id) as worker:
+        tree = process_tree(worker.process.pid)
+        assert len(tree) > 2, "decoders and the lease keeper are processes of their own"
+        worker.process.send_signal(signal.SIGKILL)
+        worker.wait()
+    wait_for(lambda: not any(map(_is_running, tree)), "the children are gone")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_sigterm_finishes_what_fits_and_hands_back_the_rest(any_server, queue_id):
+    client = Client(any_server.settings, queue_id)
+    keys = Keys(queue_id)
+    ids = [client.submit(Job(audio=wav(noise(20, seed)))) for seed in range(40)]
+    options = ("--no-vad", "--drain-seconds", "0.1", "--max-in-flight", "4", "--beam-size", "5")
+    with any_server.settings.connect() as raw:
+        with running_worker(any_server, queue_id, *options) as worker:
+            wait_for(lambda: raw.xpending(keys.stream("normal"), keys.group)["pending"], "a claim")
+            assert worker.terminate() == 0
+        assert raw.xlen(keys.stream("normal")) > 0, "the test wants some work left"
+        with running_worker(any_server, queue_id, "--no-vad"):
+            results = dict(client.wait(ids, timeout_seconds=100))
+    assert {result.state for result in results.values()} == {State.DONE}
+    assert len(results) == len(ids)
