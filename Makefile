@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format schema model lock clean
+.PHONY: help setup demo test check format chaos bench-queue schema model lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -34,6 +34,14 @@ check: $(STAMP) ## Check format, lint, types and layers
 format: $(STAMP) ## Format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+JOBS ?= 2000
+SEED ?= 1
+chaos: $(STAMP) ## Random faults over workers and the server: JOBS=2000 SEED=1; nothing may be lost or seen twice
+	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED)
+
+bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
+	$(BIN)/python -m hack.bench
 
 schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema
 	$(BIN)/python -m whisperfleet.contract.schema docs/schema

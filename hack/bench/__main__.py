@@ -1,0 +1,74 @@
+"""``python -m hack.bench``: one null worker against a bare loop on the same server."""
+
+import argparse
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hack.bench.queue import Report, measure
+from whisperfleet.demo.server import EmbeddedServer, find_server
+
+
+def main() -> None:
+    """Measure, print, and write the figures down where they are asked for."""
+    arguments = _parse()
+    with EmbeddedServer(find_server((arguments.server,))) as server:
+        report = measure(
+            server, arguments.jobs, arguments.rounds, tuple(arguments.depths), arguments.in_flight
+        )
+    Console().print(_table(report))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(_facts() | asdict(report), indent=2) + "\n")
+
+
+def _facts() -> dict[str, object]:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _table(report: Report) -> Table:
+    table = Table(title=f"The queue with a null engine, {report.in_flight} jobs in flight")
+    for heading in ("figure", "value", "wanted"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    table.add_row("jobs a second, one worker", f"{report.jobs_per_second:,.0f}", ">= 1,500")
+    table.add_row("the same, bare XREADGROUP + XACK", f"{report.bare_per_second:,.0f}", "")
+    ratios = f"{min(report.ratios):.2f} to {max(report.ratios):.2f}"
+    median = f"ratio, median of {len(report.ratios)} ({ratios})"
+    table.add_row(median, f"{report.ratio:.2f}", ">= 0.35")
+    for cost in report.costs:
+        table.add_row(
+            f"CPU a job with {cost.queued:,} queued: worker, lease process, server",
+            f"{cost.worker_us:.0f} + {cost.lease_process_us:.0f} + {cost.server_us:.0f} µs",
+            "",
+        )
+    table.add_row("the most of these to the least", f"{report.cost_spread:+.1%}", "<= 10 %")
+    for claim in report.claims:
+        table.add_row(f"one claim with {claim.queued:,} queued", f"{claim.us:.0f} µs", "")
+    return table
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m hack.bench", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=5000, help="jobs in each round")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of worker and bare loop")
+    parser.add_argument("--in-flight", type=int, default=8, help="jobs of the worker at once")
+    parser.add_argument(
+        "--depths", type=int, nargs="+", default=[1000, 100_000], help="jobs queued for the CPU"
+    )
+    parser.add_argument("--server", default="valkey", choices=("valkey", "redis"))
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

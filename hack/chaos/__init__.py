@@ -1,0 +1,1 @@
+"""Random faults over workers and their server, and whether the queue kept its promise."""

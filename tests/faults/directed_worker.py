@@ -1,0 +1,50 @@
+"""`whisperfleet worker` with an engine that does what a job's prompt says before it recognises.
+
+``sleep S`` takes S seconds more for each window, ``hold S`` keeps the interpreter lock so long, and
+``gate PATH`` waits until there is such a file. It looks for expired leases four times a second and
+for a SIGTERM five times; everything else is the worker as it is.
+"""
+
+import ctypes
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from whisperfleet.cli import main, worker_settings
+from whisperfleet.engine import Window, WindowResult
+from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.errors import JobError
+from whisperfleet.queue import QueuePolicy
+from whisperfleet.worker import loop, process
+
+LOOK_SECONDS = 0.005
+
+
+class DirectedEngine(WhisperEngine):
+    """The engine of the worker, preceded by what the prompt of each window says."""
+
+    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+        for window in windows:
+            obey(window.request.prompt or "")
+        return super().run(windows)
+
+
+def obey(prompt: str) -> None:
+    order, _, value = prompt.partition(" ")
+    match order:
+        case "sleep":
+            time.sleep(float(value))
+        case "hold":
+            # PyDLL, unlike CDLL, calls with the lock held: nothing else in the process moves.
+            ctypes.PyDLL(None).usleep(int(float(value) * 1e6))
+        case "gate":
+            while not Path(value).exists():
+                time.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    process.WhisperEngine = DirectedEngine
+    worker_settings.QueuePolicy = partial(QueuePolicy, reclaim_seconds=0.25)
+    loop._WAIT_SECONDS = 0.2
+    main()

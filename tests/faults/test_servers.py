@@ -1,0 +1,237 @@
+"""A server that dies, stays away, is flushed, fails over or is full, and replies that get lost.
+
+Rows 6 to 14.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from consumers import done
+from faults.proxy import Proxy
+from faults.scene import BEAT_SECONDS, PATIENT, SLACK_SECONDS, Scene, clip
+from servers import wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.queue import Beat, Finished, Released, WorkQueue
+
+IDS = ("call-1", "call-2", "call-3")
+
+
+def test_row_06_the_reply_to_finish_lost(stage: Scene) -> None:
+    with Proxy(stage.server.port) as line, stage.worker(*PATIENT, through=line) as worker:
+        stage.gated("call-1")
+        stage.wait_until_begun(["call-1"])
+        line.lose_reply_with(b"published")
+        stage.open_gate()
+        stage.assert_done(["call-1"])
+        wait_for(
+            lambda: worker.counted('whisperfleet_finishes_total{answer="already"}') == 1,
+            "the worker asks again and learns that it was heard",
+        )
+        assert line.lost == 1
+    stage.assert_invariants(accepted=1)
+
+
+def test_row_07_the_reply_to_xadd_lost_and_duplicates_sent(stage: Scene) -> None:
+    job = Job(id="call-1", audio=clip(), prompt="sleep 0.2")
+    with Proxy(stage.server.port) as line, Client(line.settings, stage.keys.queue_id) as sender:
+        line.lose_reply_with(b"-0\r\n")
+        assert sender.submit(job) == "call-1"
+        assert line.lost == 1
+        sender.submit(job)
+    assert stage.raw.xlen(stage.keys.stream("normal")) == 3
+    with stage.worker() as worker:
+        stage.assert_done(["call-1"])
+        # One more, of a job that has ended.
+        stage.client.submit(job)
+        wait_for(lambda: stage.total("duplicates") == 3, "the duplicates to be dropped")
+        assert worker.counted("whisperfleet_jobs_total") == 1
+    stage.assert_invariants(accepted=1)
+
+
+def test_row_08_the_reply_to_a_claim_lost(stage: Scene) -> None:
+    with Proxy(stage.server.port) as line, stage.worker(*PATIENT, through=line):
+        line.lose_reply_with(b"\r\nrun\r\n")
+        job_id = stage.client.submit(Job(audio=clip()))
+        stage.assert_done([job_id])
+        assert line.lost == 1
+    status = stage.status(job_id)
+    assert (status.epoch, status.deliveries) == (2, 1)
+    assert "its claim never reached" in status.history
+    # The first audit may come before the entry has been silent for a beat.
+    between = (status.claimed_at - status.enqueued_at).total_seconds()
+    assert between < 2 * BEAT_SECONDS + SLACK_SECONDS
+    stage.assert_invariants(accepted=1)
+
+
+def test_row_09_the_server_killed_while_workers_are_busy(own_stage: Scene) -> None:
+    ids = [f"call-{number}" for number in range(30)]
+    with own_stage.worker("--max-in-flight", "3"), own_stage.worker("--max-in-flight", "3"):
+        own_stage.client.submit_many(
+            Job(id=job_id, audio=clip(), prompt="sleep 0.03") for job_id in ids
+        )
+        for ended in (5, 12):
+            wait_for(lambda: own_stage.raw.xlen(own_stage.keys.done) >= ended, f"{ended} jobs")  # noqa: B023
+            own_stage.server.restart()
+        own_stage.assert_done(ids)
+    own_stage.assert_invariants(accepted=30)
+
+
+def test_row_10_the_server_down_for_longer_than_the_lease(own_stage: Scene) -> None:
+    with own_stage.worker("--max-in-flight", "2"), own_stage.worker():
+        for job_id in IDS:
+            own_stage.gated(job_id)
+        own_stage.wait_until_begun(IDS)
+        own_stage.server.kill()
+        own_stage.outlast_lease(IDS)
+        own_stage.server.start()
+        # Two beats of patience and two leases more: who would reclaim has had the time to.
+        own_stage.outlast_lease(IDS)
+        own_stage.open_gate()
+        own_stage.assert_done(IDS)
+    assert {own_stage.status(job_id).epoch for job_id in IDS} == {1}
+    assert own_stage.total("reclaimed") == 0
+    own_stage.assert_invariants(accepted=3)
+
+
+def test_row_11_flushall(own_stage: Scene) -> None:
+    with own_stage.worker("--max-in-flight", "2") as worker:
+        own_stage.gated("call-1")
+        own_stage.wait_until_begun(["call-1"])
+        own_stage.raw.flushall()
+        own_stage.client.submit(Job(id="call-2", audio=clip()))
+        wait_for(
+            lambda: any(entry.get("reason") == "fenced" for entry in list(worker.log)),
+            "the worker learns that its job is nobody's",
+        )
+        own_stage.open_gate()
+        own_stage.assert_done(["call-2"])
+        assert own_stage.client.result("call-1") is None
+    own_stage.assert_invariants(accepted=1)
+
+
+def test_row_11_the_group_destroyed(stage: Scene) -> None:
+    with stage.worker("--max-in-flight", "2") as worker:
+        stage.gated("call-1")
+        stage.wait_until_begun(["call-1"])
+        stage.raw.xgroup_destroy(stage.keys.stream("normal"), stage.keys.group)
+        # Read again from the beginning, the entry is a job that begins anew; the old attempt may
+        # go on, and is not heard.
+        stage.wait_until_begun(["call-1"], epoch=2)
+        stage.open_gate()
+        stage.assert_done(["call-1"])
+        wait_for(
+            lambda: worker.counted('whisperfleet_finishes_total{answer="fenced"}') == 1,
+            "the first attempt is fenced",
+        )
+    stage.assert_invariants(accepted=1)
+
+
+@contextlib.contextmanager
+def replica_of(primary: Scene) -> Iterator[redis.Redis]:
+    """A client of a server that has caught up with the one of `primary`."""
+    primary.raw.config_set("repl-diskless-sync-delay", "0")
+    with EmbeddedServer(primary.server.binary) as server, server.settings.connect() as client:
+        client.replicaof("127.0.0.1", primary.server.port)
+        wait_for(
+            lambda: client.info("replication")["master_link_status"] == "up", "the replica is up"
+        )
+        yield client
+
+
+def promote(replica: redis.Redis, primary: redis.Redis) -> None:
+    """Cut a replica off, once it has all that was written so far, and let it write."""
+    sent = primary.info("replication")["master_repl_offset"]
+    wait_for(
+        lambda: replica.info("replication")["slave_repl_offset"] >= sent, "the replica catches up"
+    )
+    replica.replicaof("NO", "ONE")
+
+
+def test_row_12_a_failover_that_loses_the_tail(own_stage: Scene) -> None:
+    old = own_stage
+    with Proxy(old.server.port) as address, replica_of(old) as replica:
+        port = int(replica.connection_pool.connection_kwargs["port"])
+        with old.worker("--max-in-flight", "2", through=address):
+            old.gated("finished-in-the-tail")
+            old.wait_until_begun(["finished-in-the-tail"])
+            promote(replica, old.raw)
+            old.open_gate()
+            old.assert_done(["finished-in-the-tail"])
+            old.gate.unlink()
+            old.gated("sent-in-the-tail")
+            old.wait_until_begun(["sent-in-the-tail"])
+            old.server.kill()
+            address.point_at(port)
+            with Client(address.settings, old.keys.queue_id) as client:
+                new = Scene(old.server, client, replica, old.keys, old.gate)
+                # To be sure of both, a producer sends both again, under their ids.
+                sent = ("finished-in-the-tail", "sent-in-the-tail")
+                for job_id in sent:
+                    new.gated(job_id)
+                new.open_gate()
+                new.assert_done(sent)
+                # To the new server the first was running, so its end there is a second attempt's.
+                assert new.status("finished-in-the-tail").epoch == 2
+                wait_for(lambda: new.total("duplicates") == 1, "its second entry is dropped")
+                new.assert_invariants(accepted=2)
+
+
+def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(
+    own_stage: Scene,
+) -> None:
+    queue = WorkQueue(own_stage.raw, own_stage.keys, "worker-1")
+    own_stage.gated("call-1")
+    before = queue.claim()
+    own_stage.raw.flushall()
+    own_stage.gated("call-1")
+    after = queue.claim()
+    assert before.epoch == after.epoch == 1
+
+    assert queue.beat([before, after]) == {before: Beat.FENCED, after: Beat.OK}
+    assert queue.release(before) is Released.FENCED
+    assert queue.finish(before, done(before)) is Finished.FENCED
+    assert queue.finish(after, done(after)) is Finished.PUBLISHED
+    own_stage.assert_invariants(accepted=1)
+
+
+def test_row_13_script_flush(stage: Scene) -> None:
+    with stage.worker():
+        stage.gated("call-1")
+        stage.wait_until_begun(["call-1"])
+        stage.raw.script_flush()
+        beat = stage.raw.hget(stage.keys.job("call-1"), "beat")
+        wait_for(
+            lambda: stage.raw.hget(stage.keys.job("call-1"), "beat") != beat,
+            "a beat after the flush",
+        )
+        stage.raw.script_flush()
+        stage.open_gate()
+        stage.assert_done(["call-1"])
+        stage.raw.script_flush()
+        stage.client.submit(Job(id="call-2", audio=clip()))
+        stage.assert_done(["call-2"])
+    stage.assert_invariants(accepted=2)
+
+
+def test_row_14_maxmemory_reached(own_stage: Scene) -> None:
+    with own_stage.worker("--max-in-flight", "1", "--cache-seconds", "60") as worker:
+        for job_id in IDS:
+            own_stage.gated(job_id)
+        own_stage.wait_until_begun(IDS[:1])
+        own_stage.raw.config_set("maxmemory", "1")
+        with pytest.raises(redis.OutOfMemoryError):
+            own_stage.client.submit(Job(id="call-4", audio=clip()))
+        own_stage.outlast_lease(IDS[:1])
+        own_stage.open_gate()
+        own_stage.assert_done(IDS)
+        assert {own_stage.status(job_id).epoch for job_id in IDS} == {1}
+        assert worker.said("cache cannot be written")
+    own_stage.raw.config_set("maxmemory", "0")
+    books = own_stage.assert_invariants(accepted=3)
+    assert books.states == {State.DONE: 3}

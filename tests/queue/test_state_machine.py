@@ -1,0 +1,487 @@
+"""The queue against a model of it in plain Python, over random histories.
+
+One stream and one thread, so that the model can say exactly what each call answers. Time passes
+only where a rule says so: `expire` makes a lease old, nothing waits.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from servers import wait_for
+from whisperfleet.client import Cancelled, Client, Redriven
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.events import DoneEvent
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys, Priority
+from whisperfleet.contract.result import Result
+from whisperfleet.contract.states import TERMINAL, State
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import TransientError
+from whisperfleet.queue import Beat, Claim, Finished, QueuePolicy, Released, WorkQueue
+
+PRIORITIES = (Priority("normal", 1),)
+# Leases outlast any history, every claim looks for old ones, and the budgets are used up quickly.
+POLICY = QueuePolicy(
+    lease_seconds=600,
+    beat_seconds=0.0001,
+    reclaim_seconds=1e-9,
+    max_deliveries=2,
+    max_releases=1,
+    max_retries=1,
+)
+OLD_MS = 600_001
+IDS = ("a", "b", "c", "d")
+# Mostly an attempt that still has its job; else any there was.
+Which = tuple[bool, int]
+WHICH = st.tuples(st.sampled_from((True, True, True, False)), st.integers(0, 30))
+FAILURE = TransientError(Code.FETCH_FAILED, "the source did not answer")
+
+queue_numbers = count(1)
+
+
+@dataclass
+class Entry:
+    """An entry of the stream, or what is left of it in the pending list."""
+
+    job_id: str
+    payload: str
+    exists: bool = True
+    owner: int | None = None
+    is_old: bool = False
+    deliveries: int = 0
+
+    @property
+    def is_pending(self) -> bool:
+        return self.owner is not None
+
+
+@dataclass
+class Record:
+    """What is known of a job. `beats` is whether its attempt was heard of within a lease."""
+
+    state: State | None = None
+    epoch: int = 0
+    entry: str = ""
+    payload: str = ""
+    owner: int = 0
+    beats: bool = False
+    cancel: bool = False
+    releases: int = 0
+    retries: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A claim and who made it; it is kept when it is over, to be tried again."""
+
+    consumer: int
+    claim: Claim
+
+
+@dataclass
+class Model:
+    """The queue as its documents have it."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    jobs: dict[str, Record] = field(default_factory=dict)
+    ends: list[tuple[str, State, int]] = field(default_factory=list)
+    letters: list[str] = field(default_factory=list)
+
+    def record(self, job_id: str) -> Record:
+        return self.jobs.setdefault(job_id, Record())
+
+    def owns(self, claim: Claim) -> bool:
+        return self.record(claim.job_id).state is State.RUNNING and self.is_newest(claim)
+
+    def is_newest(self, claim: Claim) -> bool:
+        job = self.record(claim.job_id)
+        return (job.epoch, job.entry) == (claim.epoch, claim.entry_id)
+
+    def claim(self, consumer: int) -> tuple[str, int, int] | None:
+        """Return the job, epoch and delivery count of the next claim that is to be worked on."""
+        for entry_id in sorted(self._old(), key=self._rank):
+            if not (entry := self.entries.get(entry_id)):
+                continue
+            if not entry.exists:
+                self._lose(entry_id, entry)
+            elif begun := self._begin(consumer, entry_id, entry):
+                return begun
+        for entry_id in sorted(self._undelivered(), key=_order):
+            if begun := self._begin(consumer, entry_id, self.entries[entry_id]):
+                return begun
+        return None
+
+    def _old(self) -> list[str]:
+        return [e for e, entry in self.entries.items() if entry.is_pending and entry.is_old]
+
+    def _undelivered(self) -> list[str]:
+        return [e for e, entry in self.entries.items() if not entry.is_pending]
+
+    def _rank(self, entry_id: str) -> tuple[int, ...]:
+        return (self.entries[entry_id].deliveries, *_order(entry_id))
+
+    def _lose(self, entry_id: str, entry: Entry) -> None:
+        job = self.record(entry.job_id)
+        if job.state in {State.QUEUED, State.RUNNING} and job.entry == entry_id:
+            if job.state is State.RUNNING and job.beats:
+                return
+            job.epoch += 1
+            self.end(entry.job_id, State.DEAD)
+        else:
+            del self.entries[entry_id]
+
+    def _begin(self, consumer: int, entry_id: str, entry: Entry) -> tuple[str, int, int] | None:
+        entry.owner, entry.is_old = consumer, False
+        entry.deliveries += 1
+        job = self.record(entry.job_id)
+        if job.state and job.entry != entry_id:
+            if job.payload != entry.payload:
+                self.jobs[f"normal-{entry_id}"] = Record(epoch=1, entry=entry_id)
+                self.end(f"normal-{entry_id}", State.FAILED)
+                return None
+            home = self.entries.get(job.entry)
+            if job.state in TERMINAL or (home and home.exists):
+                del self.entries[entry_id]
+                return None
+            self.entries.pop(job.entry, None)
+        job.state, job.entry, job.payload = State.RUNNING, entry_id, entry.payload
+        job.owner, job.beats = consumer, True
+        job.epoch += 1
+        if job.cancel:
+            self.end(entry.job_id, State.CANCELLED)
+        elif entry.deliveries > POLICY.max_deliveries:
+            self.end(entry.job_id, State.DEAD)
+        else:
+            return entry.job_id, job.epoch, entry.deliveries
+        return None
+
+    def orphans(self, consumer: int, held: set[str]) -> list[Record]:
+        """Return the jobs that run in a consumer's name without its knowledge."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.state is State.RUNNING
+            and job.owner == consumer
+            and job.entry not in held
+            and self.entries[job.entry].exists
+        ]
+
+    def hand_back(self, job: Record) -> None:
+        entry = self.entries[job.entry]
+        entry.deliveries -= 1
+        entry.is_old = True
+        job.state = State.QUEUED
+
+    def end(self, job_id: str, state: State) -> None:
+        job = self.record(job_id)
+        job.state = state
+        self.ends.append((job_id, state, job.epoch))
+        self.entries.pop(job.entry, None)
+        if state is State.DEAD:
+            self.letters.append(job_id)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Each rule does the same to the queue and to the model, and compares the answers."""
+
+    consumers = st.integers(0, 2)
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        super().__init__()
+        self.keys = Keys(f"machine.{next(queue_numbers)}")
+        self.redis = server.settings.connect()
+        self.client = Client(server.settings, self.keys.queue_id, priorities=PRIORITIES)
+        self.workers = [
+            WorkQueue(self.redis, self.keys, f"worker-{n}", PRIORITIES, POLICY) for n in range(3)
+        ]
+        self.stream = self.keys.stream("normal")
+        self.model = Model()
+        # The first claim makes the consumer group.
+        self.has_group = False
+        # All attempts there were, and those that their workers know of.
+        self.made: list[Attempt] = []
+        self.known: list[Attempt] = []
+
+    def _pick(self, which: Which) -> Attempt:
+        of_the_living, number = which
+        living = [attempt for attempt in self.known if self.model.owns(attempt.claim)]
+        pool = living if of_the_living and living else self.known
+        return pool[number % len(pool)]
+
+    @initialize()
+    def begin_with_work(self) -> None:
+        for job_id in IDS:
+            self.submit(job_id, "")
+
+    @rule(job_id=st.sampled_from(IDS), payload=st.sampled_from(("", "", "", "other")))
+    def submit(self, job_id: str, payload: str) -> None:
+        """A new job, a duplicate or a conflict, as it falls."""
+        job = Job(id=job_id, url="https://media.example.org/a.wav", prompt=payload or None)
+        before = {entry for entry, _ in self.redis.xrange(self.stream)}
+        self.client.submit(job)
+        (new,) = {entry for entry, _ in self.redis.xrange(self.stream)} - before
+        self.model.entries[new.decode()] = Entry(job_id, payload)
+
+    @rule(consumer=consumers)
+    def claim(self, consumer: int) -> None:
+        self._claim(consumer)
+
+    def _claim(self, consumer: int) -> Attempt | None:
+        expected = self.model.claim(consumer)
+        claim = self.workers[consumer].claim()
+        self.has_group = True
+        if claim is None:
+            assert expected is None
+            return None
+        assert (claim.job_id, claim.epoch, claim.deliveries) == expected
+        attempt = Attempt(consumer, claim)
+        self.made.append(attempt)
+        self.known.append(attempt)
+        return attempt
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH, state=st.sampled_from((State.DONE, State.FAILED, State.EXPIRED)))
+    def finish(self, which: Which, state: State) -> None:
+        """What is finished twice, or by somebody who has lost the job, changes nothing."""
+        self._finish(self._pick(which), state)
+
+    def _finish(self, attempt: Attempt, state: State) -> None:
+        claim, job = attempt.claim, self.model.record(attempt.claim.job_id)
+        answer = self.workers[attempt.consumer].finish(claim, Result(id=claim.job_id, state=state))
+        if self.model.owns(claim):
+            assert answer is Finished.PUBLISHED
+            self.model.end(claim.job_id, state)
+        elif self.model.is_newest(claim) and job.state in TERMINAL:
+            assert answer is Finished.ALREADY
+        else:
+            assert answer is Finished.FENCED
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def bury(self, which: Which) -> None:
+        attempt = self._pick(which)
+        owned = self.model.owns(attempt.claim)
+        answer = self.workers[attempt.consumer].bury(attempt.claim, Code.INTERNAL, "it is odd")
+        assert (answer is Finished.PUBLISHED) == owned
+        if owned:
+            self.model.end(attempt.claim.job_id, State.DEAD)
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def beat(self, which: Which) -> None:
+        attempt = self._pick(which)
+        claim, job = attempt.claim, self.model.record(attempt.claim.job_id)
+        (answer,) = self.workers[attempt.consumer].beat([claim]).values()
+        if not self.model.owns(claim):
+            assert answer is Beat.FENCED
+            return
+        assert answer is (Beat.CANCELLED if job.cancel else Beat.OK)
+        job.beats = True
+        entry = self.model.entries[job.entry]
+        if entry.exists:
+            entry.is_old = False
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def release(self, which: Which) -> None:
+        attempt = self._pick(which)
+        answer = self.workers[attempt.consumer].release(attempt.claim)
+        self._handed_back(attempt.claim, answer, "releases", POLICY.max_releases)
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def retry(self, which: Which) -> None:
+        attempt = self._pick(which)
+        answer = self.workers[attempt.consumer].retry(attempt.claim, FAILURE, delay_seconds=0.0)
+        self._handed_back(attempt.claim, answer, "retries", POLICY.max_retries)
+
+    def _handed_back(self, claim: Claim, answer: Released, counted: str, cap: int) -> None:
+        job = self.model.record(claim.job_id)
+        if not self.model.owns(claim):
+            assert answer is Released.FENCED
+        elif getattr(job, counted) >= cap:
+            assert answer is Released.EXHAUSTED
+            self.model.end(claim.job_id, State.DEAD)
+        elif not self.model.entries[job.entry].exists:
+            assert answer is Released.LOST
+            self.model.end(claim.job_id, State.DEAD)
+        else:
+            assert answer is Released.RELEASED
+            setattr(job, counted, getattr(job, counted) + 1)
+            self.model.hand_back(job)
+
+    @rule(job_id=st.sampled_from(IDS))
+    def cancel(self, job_id: str) -> None:
+        job = self.model.record(job_id)
+        answer = self.client.cancel(job_id)
+        if job.state is None:
+            assert answer is Cancelled.NOTED
+            job.cancel = True
+        elif job.state in TERMINAL:
+            assert answer is Cancelled.ENDED
+        elif job.state is State.QUEUED:
+            assert answer is Cancelled.CANCELLED
+            job.epoch += 1
+            self.model.end(job_id, State.CANCELLED)
+        else:
+            assert answer is Cancelled.RUNNING
+            job.cancel = True
+
+    @precondition(lambda self: self.model.letters)
+    @rule(choice=st.integers(0, 10))
+    def redrive(self, choice: int) -> None:
+        """A letter is good for one run."""
+        letters = list(self.client.dead_letters())
+        assert [letter.id for _, letter in letters] == self.model.letters
+        letter_id, letter = letters[choice % len(letters)]
+        assert self.client.redrive(letter_id) is Redriven.REDRIVEN
+        assert self.client.redrive(letter_id) is Redriven.UNKNOWN
+        self.model.letters.remove(letter.id)
+        job = self.model.record(letter.id)
+        ((newest, _),) = self.redis.xrevrange(self.stream, count=1)
+        job.entry = newest.decode()
+        self.model.entries[job.entry] = Entry(letter.id, job.payload)
+        job.state, job.cancel, job.releases, job.retries = State.QUEUED, False, 0, 0
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def expire(self, which: Which) -> None:
+        """The worker has not been heard of for longer than a lease."""
+        self._expire(self._pick(which))
+
+    def _expire(self, attempt: Attempt) -> None:
+        job = self.model.record(attempt.claim.job_id)
+        entry = self.model.entries.get(job.entry)
+        if self.model.owns(attempt.claim) and entry and entry.exists:
+            owner = f"worker-{entry.owner}"
+            self.redis.xclaim(
+                self.stream, self.keys.group, owner, 0, [job.entry], idle=OLD_MS, justid=True
+            )
+            self.redis.hset(self.keys.job(attempt.claim.job_id), "beat", 0)
+            entry.is_old, job.beats = True, False
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH, consumer=consumers)
+    def take_over(self, which: Which, consumer: int) -> None:
+        """A lease lapses and whoever claims next begins the job anew; the old worker lives on."""
+        self._expire(self._pick(which))
+        self.claim(consumer)
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def delete_entry(self, which: Which) -> None:
+        """Somebody deletes an entry under its worker, or one that waits after a release."""
+        attempt = self._pick(which)
+        job = self.model.record(attempt.claim.job_id)
+        entry = self.model.entries.get(job.entry)
+        if entry and entry.exists and entry.is_pending and job.state not in TERMINAL:
+            self.redis.xdel(self.stream, job.entry)
+            entry.exists = False
+
+    @precondition(lambda self: self.known)
+    @rule(which=WHICH)
+    def lose_reply(self, which: Which) -> None:
+        """The worker never learnt of its claim; its next audit hands it back."""
+        attempt = self._pick(which)
+        self.known.remove(attempt)
+        held = [known.claim for known in self.known if known.consumer == attempt.consumer]
+        orphans = self.model.orphans(attempt.consumer, {claim.entry_id for claim in held})
+        assert self.workers[attempt.consumer].audit(held) == len(orphans)
+        for job in orphans:
+            self.model.hand_back(job)
+
+    @invariant()
+    def the_stream_is_what_waits_and_runs(self) -> None:
+        existing = {entry_id for entry_id, entry in self.model.entries.items() if entry.exists}
+        assert {entry.decode() for entry, _ in self.redis.xrange(self.stream)} == existing
+        assert self.redis.xlen(self.stream) == len(existing)
+
+    @invariant()
+    def what_is_pending_is_held_or_old(self) -> None:
+        if not self.has_group:
+            return
+        pending = self.redis.xpending_range(self.stream, self.keys.group, "-", "+", 100)
+        assert {
+            (facts["message_id"].decode(), facts["consumer"].decode(), facts["times_delivered"])
+            for facts in pending
+        } == {
+            (entry_id, f"worker-{entry.owner}", entry.deliveries)
+            for entry_id, entry in self.model.entries.items()
+            if entry.is_pending
+        }
+
+    @invariant()
+    def every_end_is_told_once(self) -> None:
+        events = [DoneEvent.from_fields(fields) for _, fields in self.redis.xrange(self.keys.done)]
+        assert [(event.id, event.state, event.epoch) for event in events] == self.model.ends
+        attempts = Counter((event.id, event.epoch) for event in events if event.epoch)
+        assert all(times == 1 for times in attempts.values())
+
+    @invariant()
+    def records_and_results_agree(self) -> None:
+        for job_id, job in self.model.jobs.items():
+            state, epoch = self.redis.hmget(self.keys.job(job_id), "state", "epoch")
+            assert (state and state.decode()) == job.state
+            assert int(epoch or 0) == job.epoch
+            result = self.client.result(job_id)
+            assert (result.state if result else None) == (
+                job.state if job.state in TERMINAL else None
+            )
+
+    def teardown(self) -> None:
+        """Whatever the history was, everything ends and nothing is left."""
+        try:
+            self._drain()
+            self._check_nothing_is_left()
+        finally:
+            self.client.close()
+            self.redis.close()
+
+    def _drain(self) -> None:
+        for attempt in self.made:
+            self._finish(attempt, State.DONE)
+        while attempt := self._claim(0):
+            self._finish(attempt, State.DONE)
+
+    def _check_nothing_is_left(self) -> None:
+        assert self.model.entries == {}
+        self.every_end_is_told_once()
+        self.records_and_results_agree()
+        assert all(job.state is None or job.state in TERMINAL for job in self.model.jobs.values())
+        assert self.redis.xlen(self.stream) == 0
+        assert self.redis.hlen(self.keys.running) == 0
+        for group in self.redis.xinfo_groups(self.stream) if self.has_group else ():
+            assert group["pending"] == 0
+        counted = self.redis.hgetall(self.keys.counters)
+        ended = Counter(state for _, state, _ in self.model.ends)
+        assert {state: int(counted.get(state.value.encode(), 0)) for state in TERMINAL} == {
+            state: ended[state] for state in TERMINAL
+        }
+
+
+def test_the_queue_is_what_its_model_says(server: EmbeddedServer) -> None:
+    with server.settings.connect() as client:
+        # Just after a start of the server nobody takes a lease for lapsed.
+        wait_for(lambda: client.info("server")["uptime_in_seconds"] > 0, "the server is up")
+
+    run_state_machine_as_test(
+        lambda: QueueMachine(server),
+        # Derandomized: the same histories each time, so that a failure is everybody's.
+        settings=settings(max_examples=30, stateful_step_count=50, deadline=None, derandomize=True),
+    )
