@@ -172,6 +172,25 @@ def signal_tree(pid: int, number: signal.Signals) -> None:
             os.kill(process, number)
 
 
+def freeze(pid: int) -> None:
+    """Stop a process, and return once each of its threads stands still.
+
+    A thread that the signal finds within a system call ends that first: on a busy machine it may
+    still send a request after the signal was sent.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    threads = Path(f"/proc/{pid}/task")
+    wait_for(lambda: all(map(_stands_still, threads.iterdir())), f"process {pid} stands still")
+
+
+def _stands_still(thread: Path) -> bool:
+    try:
+        # proc(5), /proc/<pid>/stat: the state follows the name, which may hold anything.
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except FileNotFoundError:
+        return True  # it has ended
+
+
 def children_running(pid: int, module: str) -> list[int]:
     """Return the descendants of a process that run a Python module."""
     return [child for child in process_tree(pid)[1:] if module.encode() in _command_line(child)]

@@ -25,7 +25,7 @@ from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import WhisperfleetError
-from whisperfleet.worker.control import Stopwatch
+from whisperfleet.worker.control import JobControl, Stopwatch
 from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
 
@@ -103,12 +103,13 @@ def open_transcriber(model: str, cutting: CuttingOptions | None = None) -> Itera
     """
     options = cutting or CuttingOptions()
     engine = WhisperEngine.load(resolve_model(model), device="cpu")
+    unhurried = JobControl(math.inf, lambda: None)
     with DecoderPool(1) as decoders, EngineQueue(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line:
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:
-            with decoders.decode(path) as blocks:
+            with line.lane() as lane, decoders.decode(path) as blocks:
                 cutter = make_cutter(blocks, WindowRequest(), options, line.mels)
-                return transcribe(cutter, line.submit, lambda: None, stopwatch)
+                return transcribe(cutter, lane, unhurried, stopwatch)
 
         yield run
 

@@ -74,6 +74,7 @@ CHANGED = {
     ),
     "fetch_ca_file": ("/ca.pem", lambda s: s.fetching.ca_file == Path("/ca.pem")),
     "fetch_timeout_seconds": ("9", lambda s: s.fetching.total_timeout_seconds == 9),
+    "batch_size": ("6", lambda s: s.batch_size == 6),
     "max_in_flight": ("2", lambda s: s.max_in_flight == 2),
     "max_audio_seconds_in_flight": ("45", lambda s: s.max_audio_seconds_in_flight == 45),
     "priorities": ("now:9,later:1", lambda s: [p.weight for p in s.priorities] == [9, 1]),

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import ctranslate2
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
@@ -112,6 +113,19 @@ def test_the_vocabulary_knows_every_language_once():
     assert set(LANGUAGES_IN_ORDER) == LANGUAGES
     tokens = Vocabulary(100).tokens
     assert len(tokens) == len(set(tokens)) == 51866
+
+
+def test_what_is_unsaid_lets_every_text_have_one_length(tmp_path: Path):
+    path = build_random_model(SHAPES["micro"], tmp_path, unsaid=range(50257, 51865))
+    model = ctranslate2.models.Whisper(str(path), intra_threads=1)
+    features = np.random.default_rng(0).standard_normal((3, 80, 3000), np.float32)
+    encoded = model.encode(ctranslate2.StorageView.from_array(features))
+    rows = model.generate(encoded, [[50258, 50259, 50359]] * 3, beam_size=2, max_length=80)
+    for row in rows:
+        (text,) = row.sequences_ids
+        assert len(text) == 40
+        assert text[0] >= 50364, "a rule wants a timestamp first"
+        assert max(text[1:]) < 50257
 
 
 def test_an_unknown_compute_type_is_refused():

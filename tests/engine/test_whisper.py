@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
+from engine.fake_forward import OUT_OF_MEMORY, FakeForward, numbered
 from engine.fixtures import AS_THE_LIBRARY
 from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
 from whisperfleet.cutting.features import compute_features, to_float
 from whisperfleet.engine import Window, WindowRequest, WindowResult
+from whisperfleet.engine.loading import load_model
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import DeviceUnavailableError, InputError, JobError, TransientError
+from whisperfleet.errors import DeviceUnavailableError, InputError, TransientError
 
 
 def window(seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request) -> Window:
@@ -92,15 +94,31 @@ def test_the_language_is_detected_as_the_library_does(engine: WhisperEngine, lib
     assert answer.language_probability == pytest.approx(probability, rel=1e-4)
 
 
-def test_windows_of_all_kinds_share_a_call_and_keep_their_places(quick: WhisperEngine):
+def test_windows_of_all_kinds_share_a_call_and_keep_their_places(engine: WhisperEngine):
     mixed = [
-        window(seed=1),
+        window(12.0, seed=1),
         window(seed=2, language="tlh"),
         window(seed=3, language="fr", task=Task.TRANSLATE, word_timestamps=True),
+        window(seed=4, language=None),
+        window(12.0, seed=5, prompt="Aab"),
+        window(12.0, seed=6, language="de"),
+        replace(window(), features=np.zeros((80, 0), np.float32)),
     ]
-    together = quick.run(mixed)
+    together = engine.run(mixed)
     assert isinstance(together[1], InputError)
-    assert [together[0], together[2]] == [*quick.run(mixed[:1]), *quick.run(mixed[2:])]
+    assert together[6].segments == ()
+    for one, answer in zip(mixed, together, strict=True):
+        if isinstance(answer, WindowResult):
+            assert_same(answer, recognise(engine, one))
+
+
+def assert_same(one: WindowResult, other: WindowResult) -> None:
+    """Compare words and decisions exactly, numbers as closely as sums in any order are."""
+    assert one.segments == other.segments
+    assert (one.language, one.consumed_frames) == (other.language, other.consumed_frames)
+    assert (one.temperature, one.compression_ratio) == (other.temperature, other.compression_ratio)
+    numbers = [(a.avg_logprob, a.no_speech_prob, a.language_probability) for a in (one, other)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
 
 
 def test_a_language_that_the_model_lacks_is_the_jobs_fault(quick: WhisperEngine):
@@ -159,40 +177,56 @@ def test_the_shortest_windows_are_recognised(quick: WhisperEngine, frames: int):
 
 
 @pytest.mark.parametrize("prompt", [None, "aab " * 60], ids=["no prompt", "long prompt"])
-@pytest.mark.parametrize(("seconds", "limit"), [(1.0, 40), (2.5, 76), (6.0, 160), (30.0, 224)])
+@pytest.mark.parametrize(
+    ("seconds", "limit"), [(1.0, 56), (1.6, 56), (2.5, 112), (6.0, 224), (30.0, 224)]
+)
 def test_a_loop_ends_at_the_bound_of_the_window(
     micro_model: ResolvedModel, seconds: float, limit: int, prompt: str | None
 ):
     # Random weights do not end a text by themselves once the end token is out of reach.
     options = DecodingOptions(beam_size=1, temperatures=(0.0,))
-    engine = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
-    generated = []
-    generate = engine._model.model.generate
-
-    class Endless:
-        def __getattr__(self, name):
-            return getattr(engine_model, name)
-
-        def generate(self, *args, **kwargs):
-            end = engine._tokenizer("en", Task.TRANSCRIBE).eot
-            kwargs["suppress_tokens"] = [*kwargs["suppress_tokens"], end]
-            generated.extend(generate(*args, **kwargs))
-            return generated[-1:]
-
-    engine_model = engine._model.model
-    engine._model.model = Endless()
-    recognise(engine, window(seconds, prompt=prompt))
-    length = len(generated[0].sequences_ids[0])
+    model = load_model(micro_model, "cpu", "default", 1)
+    endless = Endless(model.model, model.hf_tokenizer.token_to_id("<|endoftext|>"))
+    model.model = endless
+    recognise(WhisperEngine(model, options), window(seconds, prompt=prompt))
+    length = len(endless.generated[0].sequences_ids[0])
     # Timestamps may leave nothing else to say before the bound is reached, but never after it.
     assert limit - 2 <= length <= limit
 
 
+class Endless:
+    """A model that cannot end a text."""
+
+    def __init__(self, model, end: int) -> None:
+        self.model = model
+        self.end = end
+        self.generated = []
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def generate(self, *args, **kwargs):
+        kwargs["suppress_tokens"] = [*kwargs["suppress_tokens"], self.end]
+        self.generated += self.model.generate(*args, **kwargs)
+        return self.generated[-1:]
+
+
 def test_the_bound_does_not_touch_longer_windows(quick: WhisperEngine, micro_model: ResolvedModel):
     free = WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=AS_THE_LIBRARY)
-    one = window(9.0)
+    one = window(4.1)
     assert quick.run([one]) == free.run([one])
 
 
+def engine_on(
+    forward: FakeForward, model: ResolvedModel, batch_size: int = 8, **options
+) -> WhisperEngine:
+    """Return an engine whose calls into CTranslate2 go to the stand-in."""
+    loaded = load_model(model, "cpu", "default", 1)
+    loaded.model = forward
+    return WhisperEngine(loaded, DecodingOptions(**options), batch_size)
+
+
+@pytest.mark.parametrize("call", ["encode", "detect_language", "generate", "align"])
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -200,38 +234,77 @@ def test_the_bound_does_not_touch_longer_windows(quick: WhisperEngine, micro_mod
         (RuntimeError("cuBLAS failed with status CUBLAS_STATUS_ALLOC_FAILED"), Code.OUT_OF_MEMORY),
         (MemoryError(), Code.OUT_OF_MEMORY),
         (RuntimeError("CUDA failed with error an illegal memory access"), Code.ENGINE_FAILED),
+        (ValueError("a shape that nobody expected"), Code.ENGINE_FAILED),
+        (IndexError("a library's mistake"), Code.ENGINE_FAILED),
     ],
 )
-def test_a_failure_takes_the_place_of_its_window_alone(
-    quick: WhisperEngine, monkeypatch: pytest.MonkeyPatch, error: Exception, code: Code
+def test_a_poison_window_fails_alone_whatever_it_breaks(
+    micro_model: ResolvedModel, call: str, error: Exception, code: Code
 ):
-    working = quick._model.generate_with_fallback
-    calls = iter([working, None, working])
-
-    def fail_second(*args):
-        if (call := next(calls)) is None:
-            raise error
-        return call(*args)
-
-    monkeypatch.setattr(quick._model, "generate_with_fallback", fail_second)
-    first, second, third = quick.run([window(seed=1), window(seed=2), window(seed=1)])
-    assert isinstance(first, WindowResult)
-    assert first == third
-    assert isinstance(second, TransientError)
-    assert isinstance(second, JobError)
-    assert second.code is code
-    assert second.__cause__ is error
+    forward = FakeForward(poison={call: 5}, error=error)
+    engine = engine_on(forward, micro_model)
+    windows = [numbered(number, None, word_timestamps=True) for number in range(8)]
+    answers = engine.run(windows)
+    failed = answers.pop(5)
+    assert isinstance(failed, TransientError)
+    assert failed.code is code
+    assert failed.__cause__ is error
+    assert all(isinstance(answer, WindowResult) for answer in answers)
 
 
-def test_a_warm_up_that_fails_is_a_device_error(
-    quick: WhisperEngine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("device", "rows"), [("cpu", [1] * 12), ("cuda", [4, 4, 4])])
+def test_the_encoder_takes_less_at_a_time_than_the_decoder(
+    micro_model: ResolvedModel, device: str, rows: list[int]
 ):
-    def fail(*_: object) -> None:
-        raise RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+    forward = FakeForward(device=device)
+    engine_on(forward, micro_model, batch_size=10).run([numbered(n) for n in range(12)])
+    assert [len(own) for own in forward.rows_of("encode")] == rows
+    assert [len(rows) for rows in forward.rows_of("generate")] == [10, 2]
 
-    monkeypatch.setattr(quick._model, "encode", fail)
+
+def test_languages_are_detected_only_where_they_are_not_given(micro_model: ResolvedModel):
+    forward = FakeForward()
+    engine = engine_on(forward, micro_model)
+    answers = engine.run([numbered(0), numbered(1, None), numbered(2, "fr"), numbered(3, None)])
+    assert [answer.language for answer in answers] == ["en", "de", "fr", "de"]
+    assert forward.rows_of("detect_language") == [[1, 3]]
+
+
+def test_an_engine_that_runs_out_of_memory_brings_less_from_then_on(micro_model: ResolvedModel):
+    forward = FakeForward(device="cuda", fits={"generate": 3, "encode": 2})
+    engine = engine_on(forward, micro_model, batch_size=8)
+    assert engine.batch_size == 8
+    answers = engine.run([numbered(number) for number in range(8)])
+    assert all(isinstance(answer, WindowResult) for answer in answers)
+    assert engine.batch_size == 2
+    forward.calls.clear()
+    engine.run([numbered(number) for number in range(4)])
+    assert [len(rows) for _, rows in forward.calls] == [2, 2, 2, 2]
+
+
+def test_a_warm_up_on_a_gpu_finds_what_fits(micro_model: ResolvedModel):
+    forward = FakeForward(device="cuda", fits={"generate": 5})
+    engine = engine_on(forward, micro_model, batch_size=8)
+    engine.warm_up()
+    assert engine.batch_size == 4
+
+
+def test_a_gpu_that_holds_not_even_one_long_text_is_a_device_error(micro_model: ResolvedModel):
+    class Small(FakeForward):
+        def generate(self, features, prompts, **options):
+            if 50257 in options["suppress_tokens"]:
+                raise RuntimeError(OUT_OF_MEMORY)
+            return super().generate(features, prompts, **options)
+
+    with pytest.raises(DeviceUnavailableError, match="smaller model"):
+        engine_on(Small(device="cuda"), micro_model, batch_size=4).warm_up()
+
+
+def test_a_warm_up_that_fails_is_a_device_error(micro_model: ResolvedModel):
+    error = RuntimeError("Library libcublas.so.12 is not found or cannot be loaded")
+    forward = FakeForward(poison={"encode": 0}, error=error)
     with pytest.raises(DeviceUnavailableError, match="nvidia-cublas-cu12"):
-        quick.warm_up()
+        engine_on(forward, micro_model).warm_up()
 
 
 def test_quality_rules_lead_to_sampling(micro_model: ResolvedModel):

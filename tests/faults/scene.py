@@ -18,7 +18,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from workers import DIRECTED, Addressed, Worker, running_worker
+from workers import DIRECTED, Addressed, Worker, freeze, running_worker
 
 # Brief, but longer than a busy machine may keep a process waiting.
 LEASE_SECONDS = 2.0
@@ -58,7 +58,7 @@ class Scene:
     def standby(self, *options: str) -> Iterator[Worker]:
         """A worker that is ready and stopped; SIGCONT lets it begin."""
         with self.worker(*options) as worker:
-            worker.process.send_signal(signal.SIGSTOP)
+            freeze(worker.process.pid)
             # What it had asked has been answered by then, so it takes nothing that comes later.
             self.raw.ping()
             yield worker

@@ -55,7 +55,7 @@ def test_row_16_malformed_entries_and_a_key_of_another_type(stage: Scene) -> Non
 
 def test_row_18_cancel_queued_running_and_done(stage: Scene) -> None:
     client = stage.client
-    with stage.worker("--no-vad", "--max-in-flight", "2") as worker:
+    with stage.worker("--no-vad", "--max-in-flight", "2", "--batch-size", "1") as worker:
         long = client.submit(Job(audio=windows(16), prompt="sleep 0.3"))
         stage.wait_until_begun([long])
         others = [client.submit(Job(audio=clip())) for _ in range(3)]

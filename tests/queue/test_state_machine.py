@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -98,6 +98,8 @@ class Model:
     jobs: dict[str, Record] = field(default_factory=dict)
     ends: list[tuple[str, State, int]] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
+    # Jobs whose entry vanished before their letter was written: nobody knows what they were.
+    hollow: set[str] = field(default_factory=set)
 
     def record(self, job_id: str) -> Record:
         return self.jobs.setdefault(job_id, Record())
@@ -139,6 +141,7 @@ class Model:
                 return
             job.epoch += 1
             self.end(entry.job_id, State.DEAD)
+            self.hollow.add(entry.job_id)
         else:
             del self.entries[entry_id]
 
@@ -346,10 +349,13 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.letters)
     @rule(choice=st.integers(0, 10))
     def redrive(self, choice: int) -> None:
-        """A letter is good for one run."""
+        """A letter is good for one run, if it holds the job."""
         letters = list(self.client.dead_letters())
         assert [letter.id for _, letter in letters] == self.model.letters
         letter_id, letter = letters[choice % len(letters)]
+        if letter.id in self.model.hollow:
+            assert self.client.redrive(letter_id) is Redriven.EMPTY
+            return
         assert self.client.redrive(letter_id) is Redriven.REDRIVEN
         assert self.client.redrive(letter_id) is Redriven.UNKNOWN
         self.model.letters.remove(letter.id)
@@ -482,6 +488,13 @@ def test_the_queue_is_what_its_model_says(server: EmbeddedServer) -> None:
 
     run_state_machine_as_test(
         lambda: QueueMachine(server),
-        # Derandomized: the same histories each time, so that a failure is everybody's.
-        settings=settings(max_examples=30, stateful_step_count=50, deadline=None, derandomize=True),
+        # Derandomized: the same histories until code changes, so that a failure is everybody's.
+        # What the phase `explain` traces of each line costs more than the queue does.
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=50,
+            deadline=None,
+            derandomize=True,
+            phases=(Phase.generate, Phase.shrink),
+        ),
     )

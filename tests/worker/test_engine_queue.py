@@ -1,73 +1,132 @@
-"""The line before the engine: bounded by audio, a failure a window, nobody left waiting."""
+"""The line before the engine: batches, bounds and turns; nobody is left waiting."""
 
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from servers import wait_for
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.engine import Window, WindowRequest, WindowResult
 from whisperfleet.errors import InputError, TransientError
+from whisperfleet.worker import engine_queue
 from whisperfleet.worker.engine_queue import EngineQueue
 
 RESULT = WindowResult((), 0, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def window(seconds: float) -> Window:
-    return Window(np.zeros((80, int(seconds * 100)), np.float32), WindowRequest())
+def window(seconds: float, name: str = "") -> Window:
+    return Window(np.zeros((80, int(seconds * 100)), np.float32), WindowRequest(prompt=name))
 
 
 class GatedEngine:
-    """An engine that waits to be let on, and answers what it is told to."""
+    """An engine that waits to be let on, and answers what it is told to; `seen` are its calls."""
 
     mels = 80
     languages = frozenset({"en"})
 
-    def __init__(self, *answers: object) -> None:
+    def __init__(self, *answers: object, batch_size: int = 4) -> None:
         self.gate = threading.Semaphore(0)
         self.answers = list(answers)
-        self.seen: list[Window] = []
+        self.batch_size = batch_size
+        self.seen: list[list[str]] = []
 
     def run(self, windows):
+        self.seen.append([window.request.prompt for window in windows])
         self.gate.acquire()
-        self.seen += windows
-        answer = self.answers.pop(0) if self.answers else RESULT
+        answer = self.answers.pop(0) if self.answers else [RESULT] * len(windows)
         if isinstance(answer, RuntimeError):
             raise answer
-        return [answer for _ in windows]
+        return answer
 
 
-def test_answers_go_to_those_who_asked():
+@pytest.fixture
+def busy():
+    """A line whose engine is held in a call, so that all that follows must wait."""
+    engine = GatedEngine()
+    with EngineQueue(engine, 1000, DEFAULT_PRIORITIES) as line, line.lane() as lane:
+        lane.submit(window(1, "held"))
+        wait_for(lambda: engine.seen == [["held"]], "the engine has begun")
+        yield line, engine
+        engine.gate.release(1000)
+
+
+def test_what_waits_while_the_engine_is_busy_shares_the_next_calls(busy):
+    line, engine = busy
+    futures = []
+    for name in "abcdef":
+        with line.lane() as lane:
+            futures.append(lane.submit(window(1, name)))
+    engine.gate.release(3)
+    assert all(future.result(10) is RESULT for future in futures)
+    assert engine.seen[1:] == [["a", "b", "c", "d"], ["e", "f"]]
+
+
+def test_answers_go_to_those_who_asked(busy):
+    line, engine = busy
+    other = WindowResult((), 7, "de", 1.0, 0.0, 0.0, 0.0, 0.0)
     failure = InputError(Code.UNKNOWN_LANGUAGE, "this window is at fault")
-    engine = GatedEngine(RESULT, failure, RESULT)
-    with EngineQueue(engine, 1000) as line:
-        futures = [line.submit(window(1)) for _ in range(3)]
-        engine.gate.release(3)
+    engine.answers = [[RESULT], [RESULT, failure, other]]
+    with line.lane() as lane:
+        futures = [lane.submit(window(1)) for _ in range(3)]
+        engine.gate.release(2)
         assert futures[0].result(10) is RESULT
         with pytest.raises(InputError, match="this window"):
             futures[1].result(10)
-        assert futures[2].result(10) is RESULT
+        assert futures[2].result(10) is other
 
 
-def test_an_engine_that_raises_fails_one_window_and_goes_on():
-    engine = GatedEngine(RuntimeError("the device fell off"), RESULT)
-    with EngineQueue(engine, 1000) as line:
-        first, second = line.submit(window(1)), line.submit(window(1))
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (RuntimeError("the device fell off"), "the device fell off"),
+        ([RESULT, RESULT], "1 windows have 2 answers"),
+    ],
+)
+def test_an_engine_that_fails_fails_one_call_and_goes_on(answer, sentence):
+    engine = GatedEngine(answer, batch_size=1)
+    with EngineQueue(engine, 1000) as line, line.lane() as lane:
+        first, second = lane.submit(window(1)), lane.submit(window(1))
         engine.gate.release(2)
-        with pytest.raises(TransientError, match="the device fell off") as raised:
+        with pytest.raises(TransientError, match=sentence) as raised:
             first.result(10)
         assert raised.value.code is Code.ENGINE_FAILED
         assert second.result(10) is RESULT
 
 
+def test_urgent_jobs_go_first(busy):
+    line, engine = busy
+    futures = []
+    for priority in ("low", "normal", "high"):
+        with line.lane(priority) as lane:
+            futures += [lane.submit(window(1, f"{priority}{number}")) for number in range(2)]
+    engine.gate.release(3)
+    assert all(future.result(10) for future in futures)
+    assert engine.seen[1:] == [["high0", "high1", "normal0", "normal1"], ["low0", "low1"]]
+
+
+def test_a_short_clip_waits_only_for_the_batch_that_runs(busy):
+    line, engine = busy
+    with line.lane() as long, line.lane() as short:
+        for number in range(long.capacity):
+            long.submit(window(30, f"file{number}"))
+        clip = short.submit(window(2, "clip"))
+        engine.gate.release(2)
+        assert clip.result(10) is RESULT
+        assert engine.seen[1] == ["clip"]
+        engine.gate.release(10)
+
+
 def test_the_line_holds_no_more_audio_than_it_may():
-    engine = GatedEngine()
-    with EngineQueue(engine, 60) as line:
-        line.submit(window(30))
-        line.submit(window(30))
-        third = threading.Thread(target=line.submit, args=(window(10),))
+    engine = GatedEngine(batch_size=1)
+    with EngineQueue(engine, 60) as line, line.lane() as lane:
+        lane.submit(window(30))
+        lane.submit(window(30))
+        third = threading.Thread(target=lane.submit, args=(window(10),))
         third.start()
         third.join(0.2)
         assert third.is_alive(), "70 s of audio are in a line that holds 60"
@@ -78,19 +137,109 @@ def test_the_line_holds_no_more_audio_than_it_may():
         wait_for(lambda: len(engine.seen) == 3, "all windows are answered")
 
 
+def test_one_window_of_each_job_fits_however_full_the_line_is(busy):
+    line, engine = busy
+    with line.lane() as long:
+        for _ in range(33):
+            long.submit(window(30))
+        blocked = threading.Thread(target=long.submit, args=(window(30),))
+        blocked.start()
+        with line.lane() as short:
+            future = short.submit(window(30, "short"))
+            assert not future.done()
+        assert blocked.is_alive()
+        engine.gate.release(1000)
+        assert future.result(10) is RESULT
+        blocked.join(10)
+
+
 def test_a_window_longer_than_the_bound_still_gets_through():
     engine = GatedEngine()
     engine.gate.release(2)
-    with EngineQueue(engine, 5) as line:
-        assert line.submit(window(30)).result(10) is RESULT
-        assert line.submit(window(30)).result(10) is RESULT
+    with EngineQueue(engine, 5) as line, line.lane() as lane:
+        assert lane.submit(window(30)).result(10) is RESULT
+        assert lane.submit(window(30)).result(10) is RESULT
+
+
+def test_an_idle_engine_does_not_wait_for_nobody(patient):
+    line, _ = patient
+    with line.lane() as lane:
+        assert lane.submit(window(1)).result(10) is RESULT
+
+
+def test_an_idle_engine_waits_for_jobs_that_are_on_their_way(patient):
+    line, engine = patient
+    with line.lane() as first, line.lane() as second:
+        one = first.submit(window(1, "a"))
+        time.sleep(0.05)
+        assert engine.seen == [["known"]]
+        two = second.submit(window(1, "b"))
+        assert (one.result(10), two.result(10)) == (RESULT, RESULT)
+    assert engine.seen == [["known"], ["a", "b"]]
+
+
+def test_a_job_that_has_ended_is_not_waited_for(patient):
+    line, engine = patient
+    with line.lane() as first:
+        with line.lane():
+            one = first.submit(window(1))
+            time.sleep(0.05)
+            assert engine.seen == [["known"]]
+        assert one.result(10) is RESULT
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch):
+    """A line whose engine is free, and that would wait for a minute."""
+    monkeypatch.setattr(engine_queue, "_LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(engine_queue, "_LINGER_SHARE", 1e9)
+    engine = GatedEngine()
+    engine.gate.release(1000)
+    with EngineQueue(engine, 1000) as line:
+        with line.lane() as lane:
+            # How long a window takes is known after one.
+            assert lane.submit(window(1, "known")).result(10) is RESULT
+        yield line, engine
+
+
+def test_it_waits_no_longer_than_it_should():
+    engine = GatedEngine()
+    engine.gate.release(1)
+    # The second job is on its way and never comes.
+    with EngineQueue(engine, 1000) as line, line.lane() as first, line.lane():
+        assert first.submit(window(1)).result(10) is RESULT
+
+
+def test_a_batch_leaves_out_who_has_given_up(busy):
+    line, engine = busy
+    with line.lane() as lane:
+        kept, dropped = lane.submit(window(1, "kept")), lane.submit(window(1, "dropped"))
+        assert dropped.cancel()
+        engine.gate.release(2)
+        assert kept.result(10) is RESULT
+    assert engine.seen[1] == ["kept"]
+
+
+def test_batches_are_measured(busy):
+    def seen(name: str) -> float:
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    line, engine = busy
+    before = seen("whisperfleet_batch_windows_sum"), seen("whisperfleet_window_wait_seconds_count")
+    with line.lane() as lane:
+        futures = [lane.submit(window(1)) for _ in range(3)]
+        engine.gate.release(2)
+        assert all(future.result(10) for future in futures)
+    assert seen("whisperfleet_batch_windows_sum") == before[0] + 1 + 3
+    assert seen("whisperfleet_window_wait_seconds_count") == before[1] + 3
+    assert seen("whisperfleet_batch_limit") == 4
 
 
 def test_closing_leaves_nobody_waiting():
-    engine = GatedEngine()
+    engine = GatedEngine(batch_size=1)
     line = EngineQueue(engine, 1000)
-    with line:
-        running, waiting = line.submit(window(1)), line.submit(window(1))
+    with line, line.lane() as lane:
+        running, waiting = lane.submit(window(1)), lane.submit(window(1))
         wait_for(running.running, "the engine has begun")
         # Set while the line closes: the engine's call must end for the thread to be joined.
         threading.Timer(0.1, engine.gate.release).start()
@@ -98,14 +247,37 @@ def test_closing_leaves_nobody_waiting():
     with pytest.raises(CancelledError):
         waiting.result(0)
     with pytest.raises(CancelledError):
-        line.submit(window(1))
+        lane.submit(window(1))
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(40.0, 1), (14.0, 2), (0.1, 4)])
+def test_a_batch_of_a_slow_model_is_small(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, windows: int
+):
+    engine = GatedEngine()
+    clock = Clock()
+    monkeypatch.setattr(engine_queue, "time", clock)
+    with EngineQueue(engine, 1000) as line, line.lane() as lane:
+        futures = [lane.submit(window(1)) for _ in range(6)]
+        wait_for(lambda: len(engine.seen) == 1, "the first call has begun")
+        clock.now += seconds
+        engine.gate.release(10)
+        assert all(future.result(10) for future in futures)
+    assert [len(call) for call in engine.seen[:2]] == [1, windows]
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def test_a_call_that_does_not_return_shows():
     engine = GatedEngine()
-    with EngineQueue(engine, 1000) as line:
+    with EngineQueue(engine, 1000) as line, line.lane() as lane:
         assert line.run_started is None
-        future = line.submit(window(1))
+        future = lane.submit(window(1))
         wait_for(lambda: line.run_started is not None, "the call shows")
         engine.gate.release()
         future.result(10)

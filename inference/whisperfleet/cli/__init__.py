@@ -4,11 +4,14 @@
 has a module, and imports what only it needs when it runs: a producer's machine needs no model.
 """
 
-from whisperfleet.cli.app import app
+from whisperfleet.cli.first_process import end_on_sigterm
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that `sys.argv` names; end the process with its exit code."""
+    end_on_sigterm()
+    from whisperfleet.cli.app import app  # noqa: PLC0415 - takes a second, in which SIGTERM may come
+
     app(prog_name="whisperfleet")

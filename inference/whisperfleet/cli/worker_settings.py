@@ -57,7 +57,7 @@ def settings_of(given: Mapping[str, Any]) -> WorkerSettings:
                 **own("lease_seconds", "beat_seconds", "max_deliveries", "max_releases"),
                 **own("max_retries", "result_seconds"),
             ),
-            **own("model", "device", "compute_type", "cpu_threads"),
+            **own("model", "device", "compute_type", "cpu_threads", "batch_size"),
             **own("max_in_flight", "max_audio_seconds_in_flight", "job_timeout_seconds"),
             **own("drain_seconds", "stall_seconds", "cache_seconds", "http_host", "http_port"),
             **own("log_level", "scratch"),

@@ -67,7 +67,7 @@ def load_model(
         ) from error
 
 
-def start_failure(device: str, error: Exception) -> StartupError:
+def start_failure(device: str, error: BaseException) -> StartupError:
     """Return the error that says why the device cannot run the model, with what to do."""
     text = str(error) or "not enough memory"
     if "libcu" in text or "libnv" in text:

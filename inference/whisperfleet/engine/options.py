@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 __all__ = ["DecodingOptions"]
 
+# Half of the decoder's 448 positions is the most that a text can have.
+_LIMITS = (56, 112, 224)
+
 
 @dataclass(frozen=True, slots=True)
 class DecodingOptions:
@@ -30,13 +33,18 @@ class DecodingOptions:
     suppress_blank: bool = True
     prepend_punctuations: str = "\"'“¿([{-"
     append_punctuations: str = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - fullwidth on purpose
-    # A short window that loops must not run to the model's limit of 224 tokens. Speech averages at
-    # most 8 syllables a second (Japanese: Pellegrino et al., Language 87(3), 2011), and a syllable
-    # costs at most about three tokens (a character spelled in its UTF-8 bytes). So windows of 9 s
-    # and more keep the model's own limit.
+    # A short window that loops must not run to the model's limit of 224 tokens, and all others of
+    # its batch wait for it. Speech averages at most 8 syllables a second (Japanese: Pellegrino et
+    # al., Language 87(3), 2011), and a syllable costs at most about three tokens (a character
+    # spelled in its UTF-8 bytes).
     tokens_per_second: float = 24.0
     tokens_per_window: int = 16  # timestamps and punctuation
 
     def max_new_tokens(self, seconds: float) -> int:
-        """Return how many tokens a window of this length may have, at most."""
-        return self.tokens_per_window + int(self.tokens_per_second * seconds)
+        """Return how many tokens a window of this length may have, at most.
+
+        One of a few numbers, so that windows of different lengths share a batch: the model's own
+        limit for windows over 4 s.
+        """
+        wanted = self.tokens_per_window + int(self.tokens_per_second * seconds)
+        return next((limit for limit in _LIMITS if wanted <= limit), _LIMITS[-1])

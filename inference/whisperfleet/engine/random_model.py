@@ -7,6 +7,7 @@ of load, memory and throughput; nothing is downloaded.
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -62,14 +63,23 @@ _LOGIT_SCALE = 12.0
 _POSITION_GAIN = 3.0
 
 
-def build_random_model(shape: Shape, out: Path, compute_type: str = "int8", seed: int = 0) -> Path:
+def build_random_model(
+    shape: Shape,
+    out: Path,
+    compute_type: str = "int8",
+    seed: int = 0,
+    unsaid: Sequence[int] = (),
+) -> Path:
     """Write a model of this shape into the directory `out` and return it.
 
     `compute_type` is one of `COMPUTE_TYPES`. The same seed gives the same bytes. Weights are drawn
     in the type that they are stored in, so the peak of memory is about the size of the file.
+    `unsaid` are ids that no text will hold unless a rule forces it: without the end of text and the
+    timestamps, every text has as many tokens as it may have.
     """
     vocabulary = Vocabulary(shape.languages)
     spec = build_spec(shape, compute_type, seed)
+    spec.decoder.embeddings.weight[list(unsaid)] = 0
     spec.register_vocabulary(list(vocabulary.tokens))
     spec.config.suppress_ids = list(vocabulary.task_ids)
     # Space and end of text, as OpenAI's `suppress_blank` has it.

@@ -121,6 +121,10 @@ class Engine(Protocol):
     def languages(self) -> frozenset[str]:
         """The language codes that the model knows."""
 
+    @property
+    def batch_size(self) -> int:
+        """How many windows a call should bring; more are recognised some after the others."""
+
     def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
         """Recognise each window: the answer at position i belongs to window i.
 

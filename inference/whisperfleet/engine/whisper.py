@@ -1,56 +1,78 @@
-"""Whisper on CTranslate2: faster-whisper's own steps for a window, without its loop over a file."""
+"""Whisper on CTranslate2: faster-whisper's own steps for a window, taken by many at once."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
-import ctranslate2
 import numpy as np
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import TranscriptionOptions, get_end, get_suppressed_tokens
+from faster_whisper.transcribe import get_suppressed_tokens
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
-from whisperfleet.engine.loading import Device, load_model, start_failure
+from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory, one_by_one
+from whisperfleet.engine.capacity import choose_batch_size
+from whisperfleet.engine.decoding import Decoded, Decoder, Passage
+from whisperfleet.engine.forward import Encoded, Forward, from_model, to_model
+from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
 from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.seam import (
-    FRAMES_PER_SECOND,
     FRAMES_PER_WINDOW,
     Window,
     WindowRequest,
     WindowResult,
     WindowSegment,
-    WindowWord,
 )
+from whisperfleet.engine.segments import split
 from whisperfleet.engine.words import WordKeepingModel
 from whisperfleet.errors import InputError, JobError, TransientError
 
 __all__ = ["WhisperEngine"]
 
-# CTranslate2 raises RuntimeError for everything. These are the words of cudaErrorMemoryAllocation,
-# of cuBLAS's and of its CPU allocator's failure; std::bad_alloc becomes MemoryError.
-_OUT_OF_MEMORY = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "failed to allocate")
+T = TypeVar("T")
 
 # The encoder halves the frames: a single one is no position, and nothing can be aligned to it.
 _FRAMES_PER_POSITION = 2
 
+# The encoder gains nothing from larger batches, and its activations are what fills the memory. On a
+# CPU two windows cost more than twice one: their activations outgrow what the allocator keeps.
+_ENCODED_AT_ONCE = {"cpu": 1, "cuda": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The language of a window, and how sure that is."""
+
+    language: str
+    probability: float
+
 
 class WhisperEngine:
-    """One model on one device, ready to run. Use it from one thread."""
+    """One model on one device, ready to run. Use it from one thread.
 
-    def __init__(self, model: WordKeepingModel, options: DecodingOptions) -> None:
+    `batch_size` windows are decoded together at most; fewer once the device has run out of memory.
+    """
+
+    def __init__(
+        self, model: WordKeepingModel, options: DecodingOptions, batch_size: int = 1
+    ) -> None:
         self._model = model
         self._options = options
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
         self._languages = frozenset(
             language
             for language in model.supported_languages
-            if not model.model.is_multilingual
+            if not self._forward.is_multilingual
             or model.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
         )
         # The ids to suppress are the same for every language and task.
-        self._suppressed = get_suppressed_tokens(self._tokenizer("en", Task.TRANSCRIBE), [-1])
+        suppressed = get_suppressed_tokens(self._tokenizer("en", Task.TRANSCRIBE), [-1])
+        self._encoding = BatchSize("the encoder", min(batch_size, _ENCODED_AT_ONCE[self.device]))
+        self._detecting = BatchSize("the detection of languages", batch_size)
+        self._decoder = Decoder(self._forward, options, suppressed, model.max_length, batch_size)
 
     @classmethod
     def load(
@@ -60,21 +82,28 @@ class WhisperEngine:
         compute_type: str = "default",
         cpu_threads: int = 0,
         options: DecodingOptions | None = None,
+        batch_size: int = 0,
     ) -> "WhisperEngine":
         """Load a model onto a device.
 
         `auto` takes the first GPU, or the CPU where there is none; `cuda` never falls back.
         `compute_type` is one of CTranslate2's; `default` keeps the model's own where the device
-        can. `cpu_threads` 0 leaves the number to CTranslate2. Raises DeviceUnavailableError or
-        ModelUnavailableError.
+        can. `cpu_threads` 0 leaves the number to CTranslate2, `batch_size` 0 to the device's
+        memory. Raises DeviceUnavailableError or ModelUnavailableError.
         """
-        loaded = load_model(model, device, compute_type, cpu_threads)
-        return cls(loaded, options or DecodingOptions())
+        chosen = choose_device(device)
+        loaded = load_model(model, chosen, compute_type, cpu_threads)
+        return cls(loaded, options or DecodingOptions(), batch_size or choose_batch_size(chosen))
+
+    @property
+    def _forward(self) -> Forward:
+        forward: Forward = self._model.model
+        return forward
 
     @property
     def mels(self) -> int:
         """The number of mel bands that the encoder takes (80 or 128)."""
-        return int(self._model.model.n_mels)
+        return self._forward.n_mels
 
     @property
     def languages(self) -> frozenset[str]:
@@ -84,198 +113,171 @@ class WhisperEngine:
     @property
     def device(self) -> str:
         """Where the model runs: `cpu` or `cuda`."""
-        return str(self._model.model.device)
+        return self._forward.device
+
+    @property
+    def batch_size(self) -> int:
+        """How many windows are decoded together, as far as is known."""
+        return self._decoder.batch_size
 
     def warm_up(self) -> None:
-        """Run one window, so that the first job does not pay for kernels and buffers.
+        """Run the model, so that the first job does not pay for kernels and buffers.
 
+        On a GPU, whose memory is what bounds a batch, the largest one runs to its last token.
         Raises DeviceUnavailableError where the device loads a model and cannot run it, as with a
         missing cuBLAS or too little memory.
         """
         silence = np.zeros((self.mels, FRAMES_PER_WINDOW), np.float32)
         window = Window(silence, WindowRequest(word_timestamps=True))
-        try:
-            self._recognise(window)
-        except (RuntimeError, MemoryError) as error:
-            raise start_failure(self.device, error) from error
+        (answer,) = self.run([window])
+        if isinstance(answer, JobError):
+            raise start_failure(self.device, answer.__cause__ or answer) from answer
+        if self.device == "cuda":
+            self._rehearse([window] * self.batch_size)
+
+    def _rehearse(self, windows: Sequence[Window]) -> None:
+        """Take as much memory as any windows can, so that too large a batch is found out now."""
+        tokenizer = self._tokenizer("en", Task.TRANSCRIBE)
+        prompt = tuple(tokenizer.sot_sequence)
+        limit = self._model.max_length // 2
+        encoded = in_batches(self._encode, windows, self._encoding)
+        passages = [
+            Passage(one, prompt, tokenizer, limit)
+            for one in encoded
+            if not isinstance(one, Exception)
+        ]
+        for one in (*encoded, *self._decoder.rehearse(passages)):
+            if isinstance(one, Exception):
+                raise start_failure(self.device, one) from one
 
     def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
-        """Recognise each window: the answer at position i belongs to window i."""
-        return [self._answer(window) for window in windows]
+        """Recognise each window: the answer at position i belongs to window i.
 
-    def _answer(self, window: Window) -> WindowResult | JobError:
-        try:
-            return self._recognise(window)
-        except JobError as error:
-            return error
-        except (RuntimeError, MemoryError) as error:
-            return _transient(error)
+        Windows of all languages and tasks are encoded together, and decoded with those whose
+        prompt is as long as theirs.
+        """
+        answers: dict[int, WindowResult | JobError] = {}
 
-    def _recognise(self, window: Window) -> WindowResult:
-        if window.language is not None:
-            self._check_language(window.language)
-        if window.frames < _FRAMES_PER_POSITION:
-            return _silence(window)
-        encoded = self._model.encode(pad_or_trim(window.features))
-        language, probability = self._language(window, encoded)
-        tokenizer = self._tokenizer(language, window.request.task)
-        prompt = self._model.get_prompt(tokenizer, _previous_tokens(window, tokenizer))
-        options = self._transcription_options(window.seconds, len(prompt))
-        generated, avg_logprob, temperature, compression_ratio = self._model.generate_with_fallback(
-            encoded, prompt, tokenizer, options
+        def stage(step: Callable[[list[int]], list[T | Exception]]) -> dict[int, T]:
+            """Take the windows that have no answer yet one step further; a failure is an answer."""
+            left = [index for index in range(len(windows)) if index not in answers]
+            passed = {}
+            for index, result in zip(left, step(left), strict=True):
+                if isinstance(result, Exception):
+                    answers[index] = _as_job_error(result)
+                else:
+                    passed[index] = result
+            return passed
+
+        for index, window in enumerate(windows):
+            if early := self._answer_at_once(window):
+                answers[index] = early
+        encoded = stage(
+            lambda left: in_batches(self._encode, [windows[i] for i in left], self._encoding)
         )
-        segments: tuple[WindowSegment, ...] = ()
-        consumed = window.frames
-        if not self._is_silent(generated.no_speech_prob, avg_logprob):
-            segments, consumed = self._split(window, encoded, tokenizer, generated.sequences_ids[0])
-        return WindowResult(
-            segments=segments,
-            consumed_frames=consumed,
-            language=language,
-            language_probability=probability,
-            temperature=temperature,
-            avg_logprob=avg_logprob,
-            no_speech_prob=generated.no_speech_prob,
-            compression_ratio=compression_ratio,
+        heard = stage(
+            lambda left: self._hear([windows[i] for i in left], [encoded[i] for i in left])
         )
+        passages = stage(
+            partial(one_by_one, lambda i: self._passage(windows[i], encoded[i], heard[i]))
+        )
+        decoded = stage(lambda left: self._decoder.decode([passages[i] for i in left]))
+        answers |= stage(
+            partial(
+                one_by_one, lambda i: self._result(windows[i], passages[i], heard[i], decoded[i])
+            )
+        )
+        return [answers[index] for index in range(len(windows))]
 
-    def _check_language(self, language: str) -> None:
-        if language in self._languages:
-            return
+    def _answer_at_once(self, window: Window) -> WindowResult | JobError | None:
+        """Return the answer to what needs no model."""
+        if window.language is not None and window.language not in self._languages:
+            return self._unknown(window.language)
+        return _silence(window) if window.frames < _FRAMES_PER_POSITION else None
+
+    def _unknown(self, language: str) -> InputError:
         known = "only English" if self._languages == {"en"} else f"{len(self._languages)} languages"
-        raise InputError(
+        return InputError(
             Code.UNKNOWN_LANGUAGE,
             f"this model does not know {language!r}, it knows {known}; leave `language` out, or "
             "send the job to a fleet with another model",
         )
 
-    def _language(self, window: Window, encoded: ctranslate2.StorageView) -> tuple[str, float]:
-        if window.language is not None:
-            return window.language, 1.0
-        if not self._model.model.is_multilingual:
-            return "en", 1.0
-        token, probability = self._model.model.detect_language(encoded)[0][0]
-        return token[2:-2], probability  # <|en|> without its marks
+    def _encode(self, windows: Sequence[Window]) -> list[Encoded]:
+        features = to_model([pad_or_trim(window.features) for window in windows])
+        # In the host's memory rows can be put together anew for each step that follows.
+        return from_model(self._forward.encode(features, to_cpu=True))
+
+    def _hear(
+        self, windows: Sequence[Window], encoded: Sequence[Encoded]
+    ) -> list[_Heard | Exception]:
+        """Return the language of each window, detected where it was not given."""
+        if not self._forward.is_multilingual:
+            return [_Heard("en", 1.0) for _ in windows]
+        unknown = [index for index, window in enumerate(windows) if window.language is None]
+        detected = dict(
+            zip(
+                unknown,
+                in_batches(self._detect, [encoded[index] for index in unknown], self._detecting),
+                strict=True,
+            )
+        )
+        return [
+            detected[index] if window.language is None else _Heard(window.language, 1.0)
+            for index, window in enumerate(windows)
+        ]
+
+    def _detect(self, encoded: Sequence[Encoded]) -> list[_Heard]:
+        ranked = self._forward.detect_language(to_model(encoded))
+        # <|en|> without its marks
+        return [_Heard(token[2:-2], probability) for (token, probability), *_ in ranked]
+
+    def _passage(self, window: Window, encoded: Encoded, heard: _Heard) -> Passage:
+        tokenizer = self._tokenizer(heard.language, window.request.task)
+        prompt = self._model.get_prompt(tokenizer, _previous_tokens(window, tokenizer))
+        limit = self._options.max_new_tokens(window.seconds)
+        return Passage(encoded, tuple(prompt), tokenizer, limit)
 
     def _tokenizer(self, language: str, task: Task) -> Tokenizer:
         key = language, task
         if key not in self._tokenizers:
             self._tokenizers[key] = Tokenizer(
                 self._model.hf_tokenizer,
-                self._model.model.is_multilingual,
+                self._forward.is_multilingual,
                 task=task.value,
                 language=language,
             )
         return self._tokenizers[key]
 
-    def _is_silent(self, no_speech_prob: float, avg_logprob: float) -> bool:
+    def _result(
+        self, window: Window, passage: Passage, heard: _Heard, decoded: Decoded
+    ) -> WindowResult:
+        segments: tuple[WindowSegment, ...] = ()
+        consumed = window.frames
+        if not self._is_silent(decoded):
+            segments, consumed = split(self._model, self._options, window, passage, decoded.tokens)
+        return WindowResult(
+            segments=segments,
+            consumed_frames=consumed,
+            language=heard.language,
+            language_probability=heard.probability,
+            temperature=decoded.temperature,
+            avg_logprob=decoded.avg_logprob,
+            no_speech_prob=decoded.no_speech_prob,
+            compression_ratio=decoded.compression_ratio,
+        )
+
+    def _is_silent(self, decoded: Decoded) -> bool:
         return (
-            no_speech_prob > self._options.no_speech_threshold
-            and avg_logprob <= self._options.log_prob_threshold
+            decoded.no_speech_prob > self._options.no_speech_threshold
+            and decoded.avg_logprob <= self._options.log_prob_threshold
         )
-
-    def _transcription_options(self, seconds: float, prompt_length: int) -> TranscriptionOptions:
-        options = self._options
-        limit = options.max_new_tokens(seconds)
-        return TranscriptionOptions(
-            beam_size=options.beam_size,
-            best_of=options.best_of,
-            patience=options.patience,
-            length_penalty=options.length_penalty,
-            repetition_penalty=options.repetition_penalty,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
-            log_prob_threshold=options.log_prob_threshold,
-            no_speech_threshold=options.no_speech_threshold,
-            compression_ratio_threshold=options.compression_ratio_threshold,
-            temperatures=list(options.temperatures),
-            suppress_blank=options.suppress_blank,
-            suppress_tokens=self._suppressed,
-            max_initial_timestamp=options.max_initial_timestamp,
-            max_new_tokens=_length_argument(limit, prompt_length, self._model.max_length),
-            # What follows belongs to the library's loop over a file and is not read for one window.
-            condition_on_previous_text=False,
-            prompt_reset_on_temperature=0.0,
-            initial_prompt=None,
-            prefix=None,
-            without_timestamps=False,
-            word_timestamps=False,
-            prepend_punctuations="",
-            append_punctuations="",
-            multilingual=False,
-            clip_timestamps="0",
-            hallucination_silence_threshold=None,
-            hotwords=None,
-        )
-
-    def _split(
-        self,
-        window: Window,
-        encoded: ctranslate2.StorageView,
-        tokenizer: Tokenizer,
-        tokens: list[int],
-    ) -> tuple[tuple[WindowSegment, ...], int]:
-        """Return the segments of the generated tokens, and how many frames they consumed."""
-        pieces, consumed, ends_in_silence = self._model._split_segments_by_timestamps(  # noqa: SLF001
-            tokenizer=tokenizer,
-            tokens=tokens,
-            time_offset=0.0,
-            segment_size=window.frames,
-            segment_duration=window.seconds,
-            seek=0,
-        )
-        if window.request.word_timestamps:
-            self._model.add_word_timestamps(
-                [pieces],
-                tokenizer,
-                encoded,
-                window.frames,
-                self._options.prepend_punctuations,
-                self._options.append_punctuations,
-                last_speech_timestamp=window.last_speech_end,
-            )
-            last_word_end = get_end(pieces)
-            if not ends_in_silence and last_word_end is not None and last_word_end > 0:
-                consumed = round(last_word_end * FRAMES_PER_SECOND)
-        segments = (_segment(piece, tokenizer) for piece in pieces)
-        kept = (one for one in segments if one.start != one.end and one.text.strip())
-        return tuple(kept), consumed
-
-
-def _segment(piece: dict[str, Any], tokenizer: Tokenizer) -> WindowSegment:
-    words = piece.get("words")
-    return WindowSegment(
-        start=float(piece["start"]),
-        end=float(piece["end"]),
-        text=tokenizer.decode(piece["tokens"]),
-        tokens=tuple(piece["tokens"]),
-        words=None if words is None else tuple(_word(word) for word in words),
-    )
-
-
-def _word(word: dict[str, Any]) -> WindowWord:
-    return WindowWord(
-        start=float(word["start"]),
-        end=float(word["end"]),
-        text=word["word"],
-        probability=float(word["probability"]),
-    )
 
 
 def _previous_tokens(window: Window, tokenizer: Tokenizer) -> list[int]:
     prompt = window.request.prompt
     initial = tokenizer.encode(" " + prompt.strip()) if prompt and prompt.strip() else []
     return [*initial, *window.previous_tokens]
-
-
-def _length_argument(limit: int, prompt_length: int, model_length: int) -> int:
-    """Return the library's `max_new_tokens` that lets a window have `limit` tokens.
-
-    The library hands CTranslate2 a `max_length` of the prompt's length + `max_new_tokens`, and
-    CTranslate2 allows min(max_length / 2, max_length - (prompt - 1)) new tokens. A model has
-    `model_length` positions in all (448), so half of them is the most that a limit can be.
-    """
-    wanted = max(limit - 1, 2 * limit - prompt_length)
-    return min(wanted, model_length - prompt_length)
 
 
 def _silence(window: Window) -> WindowResult:
@@ -291,9 +293,10 @@ def _silence(window: Window) -> WindowResult:
     )
 
 
-def _transient(error: RuntimeError | MemoryError) -> TransientError:
-    text = str(error)
-    if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY):
+def _as_job_error(error: Exception) -> JobError:
+    if isinstance(error, JobError):
+        return error
+    if is_out_of_memory(error):
         answer = TransientError(
             Code.OUT_OF_MEMORY,
             "the device ran out of memory on a window; take a smaller model or compute type, or "
@@ -302,7 +305,7 @@ def _transient(error: RuntimeError | MemoryError) -> TransientError:
     else:
         answer = TransientError(
             Code.ENGINE_FAILED,
-            f"the engine failed on a window: {text}; another worker may succeed",
+            f"the engine failed on a window: {error}; another worker may succeed",
         )
     answer.__cause__ = error
     return answer

@@ -6,7 +6,7 @@ Give a producer that is not trusted a stream of its own.
 
 from whisperfleet.contract.keys import Keys
 
-__all__ = ["WORKER_COMMANDS", "producer_rules", "scaler_rules", "worker_rules"]
+__all__ = ["WORKER_COMMANDS", "producer_rules", "scaler_rules", "service_rules", "worker_rules"]
 
 # Scripts run with the rights of their caller, so this is every command in them and around them.
 WORKER_COMMANDS = (
@@ -44,6 +44,14 @@ WORKER_COMMANDS = (
 def worker_rules(keys: Keys) -> list[str]:
     """Return the rules of a worker: all under the queue's prefix, by these commands alone."""
     return ["-@all", f"~{keys.prefix}*", *(f"+{command}" for command in WORKER_COMMANDS)]
+
+
+def service_rules(keys: Keys) -> list[str]:
+    """Return the rules of the one account of a TranscriptionService.
+
+    Its workers use it, KEDA, and the operator, which needs nothing that those two do not.
+    """
+    return [*worker_rules(keys), "+xlen"]
 
 
 def producer_rules(keys: Keys, priority: str, tenant: str | None = None) -> list[str]:

@@ -54,8 +54,8 @@ def inspect_server(client: redis.Redis) -> list[str]:
         )
     if not info.get("aof_enabled"):
         warnings.append(
-            "appendonly is off: a restart of Redis loses jobs; set it to yes, with appendfsync "
-            "everysec"
+            "appendonly is off: a restart of Redis loses jobs; set it to yes, and appendfsync to "
+            "always where not even the last two seconds may be lost"
         )
     return warnings
 

@@ -23,7 +23,7 @@ class Stop(StrEnum):
 
 
 class Interrupted(BaseException):
-    """Raised on a job's own thread by `JobControl.check`.
+    """Raised on a job's own thread by `JobControl.check` and `look`.
 
     Not an Exception: no step may mistake it for a failure of its own.
     """
@@ -60,6 +60,10 @@ class JobControl:
     def check(self) -> None:
         """Raise Interrupted when the job should stop. Call it wherever the job has come further."""
         self._step()
+        self.look()
+
+    def look(self) -> None:
+        """Raise Interrupted when the job should stop. Call it where the job only waits."""
         if self._stop is None and time.monotonic() > self.ends:
             self.stop(Stop.TIMEOUT)
         if self._stop is not None:

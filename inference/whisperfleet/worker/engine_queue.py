@@ -1,39 +1,71 @@
 """The windows of all jobs in flight, in one line before the one engine.
 
-Job threads put windows in and wait for futures; one thread takes them out and runs the engine. The
-line is bounded by the seconds of audio that it holds, so memory does not follow the number of jobs.
+Job threads put windows in and wait for futures; one thread takes batches out and runs the engine.
+The line is bounded by the seconds of audio that it holds, so memory does not follow the number of
+windows.
 """
 
 import threading
 import time
-from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from typing import Self
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Self
 
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Engine, Window, WindowResult
 from whisperfleet.errors import JobError, TransientError
 from whisperfleet.worker import metrics
+from whisperfleet.worker.fair_line import FairLine, Owner
 
-__all__ = ["EngineQueue"]
+__all__ = ["EngineQueue", "Lane"]
 
-_JOIN_SECONDS = 5.0
+_JOIN_SECONDS: Final = 5.0
+
+# A batch that is not full waits for jobs that are on their way to it: this long at most, and no
+# more than this share of what the last batch took, so that waiting never costs much.
+_LINGER_SECONDS: Final = 0.05
+_LINGER_SHARE: Final = 0.1
+
+# Nobody should wait longer than this for the batch that runs, and a call must end long before it
+# counts as hung: a large model on a CPU is given few windows at a time.
+_LONGEST_RUN_SECONDS: Final = 30.0
+
+# Batches that one job may have before the engine: one that runs and one that is ready for it.
+_BATCHES_PER_JOB: Final = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    window: Window
+    future: Future[WindowResult] = field(default_factory=Future)
 
 
 class EngineQueue:
-    """A bounded line of windows and the thread that runs the engine on them.
+    """A bounded line of windows and the thread that runs the engine on them, a batch at a time.
 
-    `max_audio_seconds` bounds the audio that waits or is being recognised. `run_started` is the
+    `max_audio_seconds` bounds the audio that waits or is being recognised, but for one window of
+    each job, which always fits: nobody is kept out of the line by a long file. The weights of
+    `priorities` are their shares of the engine, as they are of the claims. `run_started` is the
     monotonic time at which the engine's current call began, None while it is idle: a call that
     never returns shows there.
     """
 
-    def __init__(self, engine: Engine, max_audio_seconds: float) -> None:
+    def __init__(
+        self, engine: Engine, max_audio_seconds: float, priorities: Sequence[Priority] = ()
+    ) -> None:
         self.run_started: float | None = None
         self._engine = engine
         self._max_audio_seconds = max_audio_seconds
+        self._weights = {priority.name: priority.weight for priority in priorities}
         self._audio_seconds = 0.0
-        self._line: deque[tuple[Window, Future[WindowResult]]] = deque()
+        self._last_run_seconds = _LINGER_SECONDS / _LINGER_SHARE
+        # One, until it is known how long that takes.
+        self._affordable_windows = 1
+        self._line: FairLine[_Waiting] = FairLine()
+        self._lanes: set[Lane] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -45,11 +77,10 @@ class EngineQueue:
     def __exit__(self, *_: object) -> None:
         with self._changed:
             self._closed = True
-            abandoned = [future for _, future in self._line]
-            self._line.clear()
+            abandoned = self._line.clear()
             self._changed.notify_all()
-        for future in abandoned:
-            future.cancel()
+        for waiting in abandoned:
+            waiting.future.cancel()
         # A call that never returns must not keep the process from ending.
         self._thread.join(_JOIN_SECONDS)
 
@@ -58,56 +89,126 @@ class EngineQueue:
         """The number of mel bands that windows must have."""
         return self._engine.mels
 
-    def submit(self, window: Window) -> Future[WindowResult]:
-        """Put a window in line and return the promise of its words.
-
-        Blocks while the line holds its fill of audio; one window always fits. The future raises the
-        JobError of this window alone, or TransientError when the engine itself failed.
-        """
-        future: Future[WindowResult] = Future()
+    @contextmanager
+    def lane(self, priority: str | None = None) -> Iterator["Lane"]:
+        """Return what one job puts its windows in line with, until the context is left."""
+        lane = Lane(self, self._weights.get(priority or "", 1))
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._fits(window))
+            self._lanes.add(lane)
+        try:
+            yield lane
+        finally:
+            with self._changed:
+                self._lanes.discard(lane)
+                self._changed.notify_all()
+
+    @property
+    def windows_per_job(self) -> int:
+        """How many windows of one job may wait or run at a time."""
+        return _BATCHES_PER_JOB * self._engine.batch_size
+
+    @property
+    def _batch_size(self) -> int:
+        return min(self._engine.batch_size, self._affordable_windows)
+
+    def put(self, window: Window, lane: "Lane") -> Future[WindowResult]:
+        """See `Lane.submit`."""
+        waiting = _Waiting(window)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._fits(window, lane))
             if self._closed:
                 raise CancelledError("the engine queue is closed")
             self._audio_seconds += window.seconds
-            self._line.append((window, future))
+            self._line.put(waiting, lane.owner)
             metrics.windows_waiting.set(len(self._line))
             self._changed.notify_all()
-        return future
+        return waiting.future
 
-    def _fits(self, window: Window) -> bool:
+    def _fits(self, window: Window, lane: "Lane") -> bool:
         return (
-            self._audio_seconds == 0
-            or self._audio_seconds + window.seconds <= self._max_audio_seconds
+            not lane.owner.items or self._audio_seconds + window.seconds <= self._max_audio_seconds
         )
 
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or bool(self._line))
+                self._changed.wait_for(lambda: self._closed or len(self._line) > 0)
+                self._linger()
                 if self._closed:
                     return
-                window, future = self._line.popleft()
+                taken = self._line.take(self._batch_size)
                 metrics.windows_waiting.set(len(self._line))
-            if future.set_running_or_notify_cancel():
-                self._run(window, future)
+            batch = []
+            for waiting, seconds in taken:
+                if waiting.future.set_running_or_notify_cancel():
+                    metrics.window_wait_seconds.observe(seconds)
+                    batch.append(waiting)
+            if batch:
+                self._run(batch)
             with self._changed:
-                self._audio_seconds = max(0.0, self._audio_seconds - window.seconds)
+                gone = sum(waiting.window.seconds for waiting, _ in taken)
+                self._audio_seconds = max(0.0, self._audio_seconds - gone)
                 self._changed.notify_all()
 
-    def _run(self, window: Window, future: Future[WindowResult]) -> None:
+    def _linger(self) -> None:
+        """Wait a little for windows that are being made; not where none can be coming."""
+        self._changed.wait_for(
+            lambda: (
+                self._closed
+                or len(self._line) >= self._batch_size
+                or all(lane.owner.items for lane in self._lanes)
+            ),
+            min(_LINGER_SECONDS, _LINGER_SHARE * self._last_run_seconds),
+        )
+
+    def _run(self, batch: Sequence[_Waiting]) -> None:
         started = self.run_started = time.monotonic()
+        answers: Sequence[WindowResult | JobError]
+        metrics.batch_limit.set(self._batch_size)
         try:
-            (answer,) = self._engine.run([window])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the job must learn of it
-            answer = TransientError(Code.ENGINE_FAILED, f"the engine failed: {error}")
-            answer.__cause__ = error
+            answers = self._engine.run([waiting.window for waiting in batch])
+            if len(answers) != len(batch):
+                raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")  # noqa: TRY301
+        except Exception as error:  # noqa: BLE001 - whatever it is, the jobs must learn of it
+            answers = [_failure(error) for _ in batch]
         finally:
             self.run_started = None
-            metrics.engine_seconds.inc(time.monotonic() - started)
-        metrics.windows.inc()
-        metrics.audio_seconds.inc(window.seconds)
-        if isinstance(answer, JobError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+            self._last_run_seconds = time.monotonic() - started
+        each = self._last_run_seconds / len(batch)
+        self._affordable_windows = max(1, int(_LONGEST_RUN_SECONDS / max(each, 1e-6)))
+        metrics.engine_seconds.inc(self._last_run_seconds)
+        metrics.batch_windows.observe(len(batch))
+        metrics.windows.inc(len(batch))
+        metrics.audio_seconds.inc(sum(waiting.window.seconds for waiting in batch))
+        for waiting, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, JobError):
+                waiting.future.set_exception(answer)
+            else:
+                waiting.future.set_result(answer)
+
+
+def _failure(error: Exception) -> TransientError:
+    failure = TransientError(Code.ENGINE_FAILED, f"the engine failed: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+class Lane:
+    """Where one job puts its windows in line; see `EngineQueue.lane`. Use it from one thread."""
+
+    def __init__(self, queue: EngineQueue, weight: int) -> None:
+        self._queue = queue
+        self.owner = Owner(weight)
+
+    @property
+    def capacity(self) -> int:
+        """How many windows the job may have unanswered at a time."""
+        return self._queue.windows_per_job
+
+    def submit(self, window: Window) -> Future[WindowResult]:
+        """Put a window in line and return the promise of its words.
+
+        Blocks while the line holds its fill of audio. The future raises the JobError of this window
+        alone, or TransientError when the engine itself failed.
+        """
+        return self._queue.put(window, self)

@@ -2,9 +2,9 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from whisperfleet.queue import Claim
 from whisperfleet.worker import metrics
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.engine_queue import EngineQueue, Lane
+from whisperfleet.worker.prep_slots import PrepSlots
 from whisperfleet.worker.transcribe import transcribe
 
 __all__ = ["Steps"]
@@ -45,6 +46,7 @@ class Steps:
     cache: TranscriptCache
     model: ModelInfo
     scratch: Path
+    slots: PrepSlots = field(default_factory=PrepSlots)
 
     def run(self, claim: Claim, control: JobControl) -> Result:
         """Carry a claim out, up to a result that can be published.
@@ -62,14 +64,16 @@ class Steps:
             if overdue := _overdue(job, claim):
                 state, error = State.EXPIRED, overdue
             else:
-                transcript = self._transcript_of(job, control, stopwatch)
+                transcript = self._transcript_of(job, claim.priority, control, stopwatch)
         except InputError as fault:
             state, error = State.FAILED, Failure(code=fault.code, message=fault.message)
         except Interrupted as interrupted:
             state, error = _ending(interrupted, control)
         return self._result(claim, job, state, transcript, error, stopwatch)
 
-    def _transcript_of(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Transcript:
+    def _transcript_of(
+        self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
+    ) -> Transcript:
         if job.model and job.model != self.model.name:
             raise InputError(
                 Code.UNKNOWN_MODEL,
@@ -81,17 +85,28 @@ class Steps:
             key = self.cache.key(path, request, job.tenant)
             if kept := self.cache.get(key):
                 return kept
-            transcript = self._recognise(path, request, control, stopwatch)
+            with self.engine.lane(priority) as lane:
+                transcript = self._recognise(path, request, lane, control, stopwatch)
             self.cache.put(key, transcript)
             return transcript
 
     def _recognise(
-        self, path: Path, request: WindowRequest, control: JobControl, stopwatch: Stopwatch
+        self,
+        path: Path,
+        request: WindowRequest,
+        lane: Lane,
+        control: JobControl,
+        stopwatch: Stopwatch,
     ) -> Transcript:
-        with self.decoders.decode(path) as blocks:
+        with closing(self._decoded(path)) as blocks:
             checked = _checked(stopwatch.pulling("decode", blocks), control)
             cutter = make_cutter(checked, request, self.cutting, self.engine.mels)
-            return transcribe(cutter, self.engine.submit, control.check, stopwatch)
+            return transcribe(cutter, lane, control, stopwatch, self.slots.taken)
+
+    def _decoded(self, path: Path) -> Generator[NDArray[np.int16]]:
+        """Yield the samples of a file; a decoder is taken when the first of them is wanted."""
+        with self.decoders.decode(path) as blocks:
+            yield from blocks
 
     @contextmanager
     def _audio_file(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Iterator[Path]:

@@ -1,9 +1,9 @@
 """The child that renews leases: `python -m whisperfleet.worker.lease_process`.
 
 It reads the Greeting as one line of JSON from standard input, and with each beat the shared table
-of what the worker holds. On standard output it says, a JSON object a line,
-``{"lease": lease, "stop": reason}`` when a job must stop and ``{"log": sentence}``. It ends when
-its input does.
+of what the worker holds. On standard output it says, a JSON object a line, ``{"ready": true}`` once
+it renews, ``{"lease": lease, "stop": reason}`` when a job must stop and ``{"log": sentence}``. It
+ends when its input does.
 """
 
 import json
@@ -132,7 +132,10 @@ def main() -> None:
     beater = Beater(greeting)
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin, selectors.EVENT_READ)
+    # The connection is there, and the scripts are known, before the first lease needs them.
+    beater.beat()
     next_beat = time.monotonic() + greeting.policy.beat_seconds
+    _tell({"ready": True})
     # Nothing follows the greeting, so what there is to read is the end.
     while not selector.select(max(0.0, next_beat - time.monotonic())):
         next_beat = time.monotonic() + greeting.policy.beat_seconds

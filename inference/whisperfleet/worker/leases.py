@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
+from whisperfleet.errors import StartupError
 from whisperfleet.queue import Claim, Lease
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.lease_process import Greeting
@@ -23,6 +24,8 @@ __all__ = ["LeaseKeeper"]
 
 log = logging.getLogger(__name__)
 
+# The child imports little; on a machine that is short of time even that takes seconds.
+_START_SECONDS = 60.0
 _RESTART_SECONDS = 1.0
 _END_SECONDS = 5.0
 
@@ -38,6 +41,7 @@ class LeaseKeeper:
         self._table = LeaseTable.create(slots)
         self._greeting = greet(self._table).to_line()
         self._held: dict[Lease, JobControl] = {}
+        self._ready = threading.Event()
         self._closing = threading.Event()
         self._child: subprocess.Popen[str] | None = None
         self._listener = threading.Thread(target=self._listen, name="leases", daemon=True)
@@ -62,6 +66,17 @@ class LeaseKeeper:
             child.wait()
         self._listener.join(_END_SECONDS)
         self._table.close()
+
+    def wait_until_ready(self) -> None:
+        """Return once leases are renewed. To be called before the first claim.
+
+        Raises StartupError if that does not come to be: the worker's jobs would be taken from it.
+        """
+        if not self._ready.wait(_START_SECONDS):
+            raise StartupError(
+                f"the lease process did not start within {_START_SECONDS:.0f} s; see what it wrote "
+                "above, and give the worker more processor time or memory"
+            )
 
     def step(self) -> None:
         """Say that some job has come further."""
@@ -111,6 +126,9 @@ class LeaseKeeper:
             self._start_child()
 
     def _obey(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self._ready.set()
+            return
         if "log" in message:
             log.warning("%s", message["log"])
             return

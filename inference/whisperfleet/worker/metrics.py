@@ -4,6 +4,8 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 
 __all__ = [
     "audio_seconds",
+    "batch_limit",
+    "batch_windows",
     "cache_lookups",
     "claims",
     "engine_seconds",
@@ -15,6 +17,7 @@ __all__ = [
     "releases",
     "stage_seconds",
     "startup_seconds",
+    "window_wait_seconds",
     "windows",
     "windows_waiting",
 ]
@@ -37,6 +40,20 @@ stage_seconds = Histogram(
     buckets=_STAGE_BUCKETS,
 )
 windows_waiting = Gauge("whisperfleet_windows_waiting", "Windows in line before the engine")
+window_wait_seconds = Histogram(
+    "whisperfleet_window_wait_seconds",
+    "Seconds that a window waits in line before the engine",
+    buckets=_STAGE_BUCKETS,
+)
+batch_windows = Histogram(
+    "whisperfleet_batch_windows",
+    "Windows that share a call of the engine",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128),
+)
+batch_limit = Gauge(
+    "whisperfleet_batch_limit",
+    "Windows that a batch may have: less where memory ran out or the model is slow",
+)
 windows = Counter("whisperfleet_windows", "Windows that the engine has answered")
 audio_seconds = Counter(
     "whisperfleet_audio_seconds", "Seconds of audio that the engine has answered"

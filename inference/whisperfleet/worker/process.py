@@ -39,6 +39,12 @@ log = logging.getLogger(__name__)
 
 CONFIGURATION_EXIT_CODE = 2
 
+# Where the number of jobs in flight is not set: while one batch of short clips runs, the next one
+# is made. More would only be kept from other workers.
+_BATCHES_IN_FLIGHT = 2
+# The lease table and the decoders are there before the engine knows its batch.
+_MAX_IN_FLIGHT = 64
+
 
 def run_worker(settings: WorkerSettings) -> int:
     """Work until SIGTERM or SIGINT and return the exit code; 0 after a drain.
@@ -89,10 +95,13 @@ class _Worker:
         settings = self._settings
         keys = Keys(settings.queue_id)
         # The children start while this process loads the model.
-        decoders = parts.enter_context(DecoderPool(settings.max_in_flight, settings.decode_limits))
-        leases = parts.enter_context(LeaseKeeper(settings.max_in_flight, self._greet))
+        slots = settings.max_in_flight or _MAX_IN_FLIGHT
+        decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
+        leases = parts.enter_context(LeaseKeeper(slots, self._greet))
         engine, model = _load_engine(settings)
-        self._line = parts.enter_context(EngineQueue(engine, settings.max_audio_seconds_in_flight))
+        self._line = parts.enter_context(
+            EngineQueue(engine, settings.max_audio_seconds_in_flight, settings.priorities)
+        )
         queue = WorkQueue(
             self._client,
             keys,
@@ -104,6 +113,7 @@ class _Worker:
         decoders.wait_until_ready()
         for warning in queue.register():
             log.warning("%s", warning)
+        leases.wait_until_ready()
         scratch = parts.enter_context(
             tempfile.TemporaryDirectory(
                 dir=settings.scratch, prefix="whisperfleet-", ignore_cleanup_errors=True
@@ -120,9 +130,9 @@ class _Worker:
             model=model,
             scratch=Path(scratch),
         )
-        limits = LoopLimits(
-            settings.max_in_flight, settings.job_timeout_seconds, settings.drain_seconds
-        )
+        in_flight = settings.max_in_flight or min(slots, _BATCHES_IN_FLIGHT * engine.batch_size)
+        log.info("sized", extra={"batch_size": engine.batch_size, "max_in_flight": in_flight})
+        limits = LoopLimits(in_flight, settings.job_timeout_seconds, settings.drain_seconds)
         return WorkLoop(queue, steps, leases, limits)
 
     def _greet(self, table: LeaseTable) -> Greeting:
@@ -170,6 +180,7 @@ def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
         compute_type=settings.compute_type,
         cpu_threads=settings.cpu_threads,
         options=settings.decoding,
+        batch_size=settings.batch_size,
     )
     engine.warm_up()
     model = ModelInfo(name=resolved.name, digest=resolved.digest)

@@ -31,12 +31,14 @@ class WorkerSettings:
     """What a worker works on, with what, and within which limits.
 
     `tenants` have streams of their own beside the shared one of each of `priorities`.
-    `max_in_flight` jobs are held at once, and the audio of at most `max_audio_seconds_in_flight`
-    waits before the engine. A job may take `job_timeout_seconds`. After SIGTERM the worker finishes
-    what it can in `drain_seconds` and hands the rest back; a worker that makes no progress for
-    `stall_seconds` loses its leases. `http_port` serves health and metrics; 0 takes a free port.
-    `cache_seconds` is how long a transcript answers for the same audio; 0 never. `scratch` is where
-    fetched files lie while their job runs; None is the system's place for such.
+    `batch_size` windows are recognised together; 0 leaves the number to the device's memory.
+    `max_in_flight` jobs are held at once; 0 is two batches of jobs of one window. The audio of at
+    most `max_audio_seconds_in_flight` waits before the engine, beside one window of each job. A job
+    may take `job_timeout_seconds`. After SIGTERM the worker finishes what it can in `drain_seconds`
+    and hands the rest back; a worker that makes no progress for `stall_seconds` loses its leases.
+    `http_port` serves health and metrics; 0 takes a free port. `cache_seconds` is how long a
+    transcript answers for the same audio; 0 never. `scratch` is where fetched files lie while their
+    job runs; None is the system's place for such.
     """
 
     redis: RedisSettings
@@ -47,13 +49,14 @@ class WorkerSettings:
     device: Device = "auto"
     compute_type: str = "default"
     cpu_threads: int = 0
+    batch_size: int = 0
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     cutting: CuttingOptions = field(default_factory=CuttingOptions)
     fetching: FetchPolicy = field(default_factory=FetchPolicy)
     decode_limits: DecodeLimits = field(default_factory=DecodeLimits)
     queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
-    max_in_flight: int = 8
-    max_audio_seconds_in_flight: float = 600.0
+    max_in_flight: int = 0
+    max_audio_seconds_in_flight: float = 1920.0
     job_timeout_seconds: float = 7200.0
     drain_seconds: float = 90.0
     stall_seconds: float = 300.0
@@ -65,8 +68,12 @@ class WorkerSettings:
     consumer: str = field(default_factory=_consumer_name)
 
     def __post_init__(self) -> None:
-        if self.max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight is {self.max_in_flight}; it must be 1 or more")
+        for name in ("batch_size", "max_in_flight"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)}; it must be 1 or more, or 0 for the "
+                    "device's own number"
+                )
         for name in (
             "max_audio_seconds_in_flight",
             "job_timeout_seconds",

@@ -2,30 +2,33 @@
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, nullcontext
 
 from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import Clock, Cutter, assemble
-from whisperfleet.engine import Window, WindowResult
-from whisperfleet.worker.control import Stopwatch
+from whisperfleet.engine import WindowResult
+from whisperfleet.worker.control import JobControl, Stopwatch
+from whisperfleet.worker.engine_queue import Lane
 
 __all__ = ["transcribe"]
 
-# One job may have this many windows before the engine: enough to keep it busy, few enough that a
-# long file does not stand in front of everyone.
-MAX_WINDOWS_PER_JOB = 4
+# A job that waits for a batch notices so soon that it should stop.
+_LOOK_SECONDS = 0.1
 
 
 def transcribe(
     cutter: Cutter,
-    submit: Callable[[Window], Future[WindowResult]],
-    check: Callable[[], None],
+    lane: Lane,
+    control: JobControl,
     stopwatch: Stopwatch,
+    preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Transcript:
     """Run every window of one job through the engine and put the words together.
 
-    `check` is called between windows and raises when the job should stop; the time spent waiting
-    for the engine goes to the stage `engine`. Raises the JobError of the first window that failed.
+    The time spent waiting for the engine goes to the stage `engine`. Each window is made within a
+    context of `preparing`. Raises the JobError of the first window that failed, and Interrupted
+    when `control` says so, also while the engine is busy.
     """
     unanswered: deque[tuple[Clock, Future[WindowResult]]] = deque()
     answered: list[tuple[Clock, WindowResult]] = []
@@ -33,17 +36,24 @@ def transcribe(
     def take() -> WindowResult:
         clock, future = unanswered.popleft()
         with stopwatch.stage("engine"):
-            result = future.result()
+            while not wait([future], _LOOK_SECONDS).done:
+                control.look()
+        result = future.result()
+        control.check()
         answered.append((clock, result))
         return result
 
     try:
         previous: WindowResult | None = None
-        while cut := cutter.next(previous):
-            check()
-            unanswered.append((cut.clock, submit(cut.window)))
+        while True:
+            with preparing():
+                cut = cutter.next(previous)
+            if cut is None:
+                break
+            control.check()
+            unanswered.append((cut.clock, lane.submit(cut.window)))
             previous = None
-            while len(unanswered) >= min(cutter.lookahead, MAX_WINDOWS_PER_JOB):
+            while len(unanswered) >= min(cutter.lookahead, lane.capacity):
                 previous = take()
         while unanswered:
             take()

@@ -1,0 +1,19 @@
+"""What a process must do that is number 1 of its container.
+
+The kernel gives process 1 no default action for SIGTERM. Until some handler is there a pod that is
+deleted while it starts would go on, and be killed at the end of its grace period.
+"""
+
+import os
+import signal
+
+__all__ = ["end_on_sigterm"]
+
+# What a shell reports of a process that SIGTERM has ended.
+_EXIT_CODE = 128 + signal.SIGTERM
+
+
+def end_on_sigterm() -> None:
+    """End at once on SIGTERM, as any other process does, until a command handles it itself."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(_EXIT_CODE))

@@ -1,0 +1,202 @@
+"""From encoded windows to tokens, many at a time, by the rules of Whisper's reference.
+
+The rules are those of `WhisperModel.generate_with_fallback`, which knows one window: the library's
+own batched path leaves them out (SYSTRAN/faster-whisper#1427).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_compression_ratio
+
+from whisperfleet.engine.batches import BatchSize, in_batches
+from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
+from whisperfleet.engine.options import DecodingOptions
+
+__all__ = ["Decoded", "Decoder", "Passage"]
+
+# Whisper's timestamps are multiples of 20 ms (arXiv:2212.04356, 2.3).
+_TIMESTAMP_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """An encoded window, what precedes its text, and how many tokens that may have."""
+
+    encoded: Encoded
+    prompt: tuple[int, ...]
+    tokenizer: Tokenizer
+    max_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The text of a passage, and what speaks for and against it."""
+
+    tokens: tuple[int, ...]
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    temperature: float
+
+
+class Decoder:
+    """Generates text for passages of any jobs, languages and tasks.
+
+    `suppressed` are the ids that no text may hold. At most `batch_size` passages go into a call,
+    and fewer where each is sampled more than once. Use it from one thread.
+    """
+
+    def __init__(
+        self,
+        model: Forward,
+        options: DecodingOptions,
+        suppressed: Sequence[int],
+        max_length: int,
+        batch_size: int,
+    ) -> None:
+        self._model = model
+        self._options = options
+        self._suppressed = list(suppressed)
+        self._max_length = max_length
+        self._searching = BatchSize("beam search", batch_size)
+        self._sampling = BatchSize("sampling", max(1, batch_size // options.best_of))
+
+    @property
+    def batch_size(self) -> int:
+        """How many passages a call may hold, as far as is known."""
+        return self._searching.now
+
+    def decode(self, passages: Sequence[Passage]) -> list[Decoded | Exception]:
+        """Return each passage's text, or the exception that it alone causes.
+
+        Passages whose text fails the quality rules go on, together, to the next temperature.
+        """
+        answers: dict[int, Decoded | Exception] = {}
+        tried: defaultdict[int, list[Decoded]] = defaultdict(list)
+        left = list(range(len(passages)))
+        for temperature in self._options.temperatures:
+            texts = self._generate([passages[index] for index in left], temperature)
+            for index, text in zip(left, texts, strict=True):
+                if isinstance(text, Exception) or self._suffices(text):
+                    answers[index] = text
+                else:
+                    tried[index].append(text)
+            left = [index for index in left if index not in answers]
+            if not left:
+                break
+        return [answers.get(index) or self._best(tried[index]) for index in range(len(passages))]
+
+    def rehearse(self, passages: Sequence[Passage]) -> list[Decoded | Exception]:
+        """Decode to the last token that a text may have, for the memory that this takes."""
+        if not passages:
+            return []
+        endless = [*self._suppressed, passages[0].tokenizer.eot]
+        return in_batches(lambda some: self._attempt(some, 0.0, endless), passages, self._searching)
+
+    def _suffices(self, text: Decoded) -> bool:
+        options = self._options
+        unlikely = text.avg_logprob < options.log_prob_threshold
+        if unlikely and text.no_speech_prob > options.no_speech_threshold:
+            return True  # silence
+        return not unlikely and text.compression_ratio <= options.compression_ratio_threshold
+
+    def _best(self, texts: Sequence[Decoded]) -> Decoded:
+        """Return the likeliest text where none suffices; it counts as sampled at the last try."""
+        threshold = self._options.compression_ratio_threshold
+        varied = [text for text in texts if text.compression_ratio <= threshold]
+        best = max(varied or texts, key=lambda text: text.avg_logprob)
+        return Decoded(
+            best.tokens,
+            best.avg_logprob,
+            best.no_speech_prob,
+            best.compression_ratio,
+            texts[-1].temperature,
+        )
+
+    def _generate(
+        self, passages: Sequence[Passage], temperature: float
+    ) -> list[Decoded | Exception]:
+        """Return one attempt at each passage; what cannot share a call goes into several."""
+        size = self._sampling if temperature > 0 else self._searching
+        answers: dict[int, Decoded | Exception] = {}
+        for indices in _alike(passages):
+
+            def attempt(some: Sequence[int]) -> list[Decoded]:
+                return self._attempt(
+                    [passages[index] for index in some], temperature, self._suppressed
+                )
+
+            answers |= zip(indices, in_batches(attempt, indices, size), strict=True)
+        return [answers[index] for index in range(len(passages))]
+
+    def _attempt(
+        self, passages: Sequence[Passage], temperature: float, suppressed: list[int]
+    ) -> list[Decoded]:
+        options = self._options
+        first = passages[0]
+        rows = self._model.generate(
+            to_model([passage.encoded for passage in passages]),
+            [list(passage.prompt) for passage in passages],
+            max_length=_max_length(first.max_new_tokens, len(first.prompt), self._max_length),
+            length_penalty=options.length_penalty,
+            repetition_penalty=options.repetition_penalty,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=options.suppress_blank,
+            suppress_tokens=suppressed,
+            max_initial_timestamp_index=round(options.max_initial_timestamp / _TIMESTAMP_SECONDS),
+            **self._strategy(temperature),
+        )
+        return [
+            self._decoded(row, passage.tokenizer, temperature)
+            for row, passage in zip(rows, passages, strict=True)
+        ]
+
+    def _strategy(self, temperature: float) -> dict[str, Any]:
+        if temperature > 0:
+            return {
+                "beam_size": 1,
+                "num_hypotheses": self._options.best_of,
+                "sampling_topk": 0,
+                "sampling_temperature": temperature,
+            }
+        return {"beam_size": self._options.beam_size, "patience": self._options.patience}
+
+    def _decoded(self, row: Generated, tokenizer: Tokenizer, temperature: float) -> Decoded:
+        tokens = row.sequences_ids[0]
+        # The score is the sum of the log probabilities over length ** penalty.
+        logprob = row.scores[0] * len(tokens) ** self._options.length_penalty
+        return Decoded(
+            tokens=tuple(tokens),
+            avg_logprob=logprob / (len(tokens) + 1),
+            no_speech_prob=row.no_speech_prob,
+            compression_ratio=get_compression_ratio(tokenizer.decode(tokens).strip()),
+            temperature=temperature,
+        )
+
+
+def _alike(passages: Sequence[Passage]) -> Iterable[list[int]]:
+    """Return the indices of the passages that can share a call, by groups.
+
+    CTranslate2 wants the start token at one position in all prompts and has one bound for all rows.
+    Prompts are never padded to one length: nothing would mask the padding, so it would be heard.
+    """
+    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, passage in enumerate(passages):
+        groups[len(passage.prompt), passage.max_new_tokens].append(index)
+    return groups.values()
+
+
+def _max_length(max_new_tokens: int, prompt_length: int, model_length: int) -> int:
+    """Return the `max_length` that lets a text have so many tokens.
+
+    CTranslate2 allows min(max_length / 2, max_length - (prompt - 1)) new ones. A model has
+    `model_length` positions in all (448), so half of them is the most that a text can have.
+    """
+    wanted = max(max_new_tokens + prompt_length - 1, 2 * max_new_tokens)
+    return min(wanted, model_length)

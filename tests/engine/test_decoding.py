@@ -1,0 +1,147 @@
+"""The rules of the library's `generate_with_fallback`, applied to many passages at once."""
+
+import numpy as np
+import pytest
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import TranscriptionOptions
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.fake_forward import START, WIDTH, FakeForward, Row
+from whisperfleet.engine.decoding import Decoder, Passage
+from whisperfleet.engine.forward import to_model
+from whisperfleet.engine.loading import load_model
+from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.words import WordKeepingModel
+
+PROMPT = (START, 50259, 50359)
+TEMPERATURES = (0.0, 0.4, 0.8)
+OPTIONS = DecodingOptions(temperatures=TEMPERATURES)
+# A text of 26 different letters compresses badly, one of a single letter well.
+VARIED = tuple(range(65, 91))
+LOOP = (65,) * 60
+
+
+@pytest.fixture(scope="module")
+def library(micro_model: ResolvedModel) -> WordKeepingModel:
+    return load_model(micro_model, "cpu", "default", 1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(library: WordKeepingModel) -> Tokenizer:
+    return Tokenizer(library.hf_tokenizer, True, "transcribe", "en")
+
+
+def passage(number: int, tokenizer: Tokenizer, prompt=PROMPT, limit: int = 224) -> Passage:
+    encoded = np.zeros((1500, WIDTH), np.float32)
+    encoded[0, 0] = number
+    return Passage(encoded, prompt, tokenizer, limit)
+
+
+rows = st.builds(
+    Row,
+    tokens=st.sampled_from([VARIED, LOOP, VARIED[:3]]),
+    # Around the threshold of -1 and on it; a score is a mean over the length, the rule's one more.
+    score=st.sampled_from([-0.1, -0.9, -1.0, -1.05, -1.5, -3.0]),
+    no_speech_prob=st.sampled_from([0.0, 0.6, 0.7]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(texts=st.lists(st.tuples(rows, rows, rows), min_size=1, max_size=6))
+def test_each_passage_ends_where_the_library_would_end_it(library, tokenizer, texts):
+    forward = FakeForward(say=lambda number, at: texts[number][TEMPERATURES.index(at)])
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=4)
+    answers = decoder.decode([passage(number, tokenizer) for number in range(len(texts))])
+
+    library.model = forward
+    for number, answer in enumerate(answers):
+        one = passage(number, tokenizer)
+        encoded = FakeForward().encode(_features(number))
+        row, logprob, temperature, ratio = library.generate_with_fallback(
+            encoded, list(one.prompt), tokenizer, _library_options()
+        )
+        assert answer.tokens == tuple(row.sequences_ids[0])
+        assert answer.avg_logprob == pytest.approx(logprob)
+        assert (answer.temperature, answer.compression_ratio) == (temperature, ratio)
+        assert answer.no_speech_prob == row.no_speech_prob
+
+
+def _features(number: int):
+    return to_model([np.full((80, 3000), number, np.float32)])
+
+
+def _library_options() -> TranscriptionOptions:
+    return TranscriptionOptions(
+        beam_size=5, best_of=5, patience=1, length_penalty=1, repetition_penalty=1,
+        no_repeat_ngram_size=0, log_prob_threshold=-1.0, no_speech_threshold=0.6,
+        compression_ratio_threshold=2.4, temperatures=list(TEMPERATURES), suppress_blank=True,
+        suppress_tokens=[], max_initial_timestamp=1.0, max_new_tokens=None,
+        condition_on_previous_text=False, prompt_reset_on_temperature=0.5, initial_prompt=None,
+        prefix=None, without_timestamps=False, word_timestamps=False, prepend_punctuations="",
+        append_punctuations="", multilingual=False, clip_timestamps="0",
+        hallucination_silence_threshold=None, hotwords=None,
+    )  # fmt: skip
+
+
+def test_only_what_fails_goes_on_to_the_next_temperature(tokenizer: Tokenizer):
+    def say(number: int, temperature: float) -> Row:
+        return Row(LOOP if number in (1, 3) and temperature < 0.8 else VARIED)
+
+    forward = FakeForward(say=say)
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=20)
+    answers = decoder.decode([passage(number, tokenizer) for number in range(5)])
+    assert [answer.temperature for answer in answers] == [0.0, 0.8, 0.0, 0.8, 0.0]
+    assert forward.rows_of("generate") == [[0, 1, 2, 3, 4], [1, 3], [1, 3]]
+
+
+def test_sampling_takes_smaller_batches_because_each_row_is_several(tokenizer: Tokenizer):
+    forward = FakeForward(say=lambda _, at: Row(LOOP if at == 0 else VARIED))
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=10)
+    decoder.decode([passage(number, tokenizer) for number in range(10)])
+    assert [len(rows) for rows in forward.rows_of("generate")] == [10, 2, 2, 2, 2, 2]
+
+
+def test_what_cannot_share_a_call_does_not(tokenizer: Tokenizer):
+    kinds = {
+        1: passage(1, tokenizer),
+        2: passage(2, tokenizer, (50361, 7, *PROMPT)),
+        3: passage(3, tokenizer, limit=56),
+        4: passage(4, tokenizer),
+        5: passage(5, tokenizer, (50361, 8, *PROMPT)),
+    }
+    forward = FakeForward(say=lambda number, _: Row((number,)))
+    answers = Decoder(forward, OPTIONS, (), 448, batch_size=8).decode(list(kinds.values()))
+    assert [answer.tokens for answer in answers] == [(number,) for number in kinds]
+    assert forward.rows_of("generate") == [[1, 4], [2, 5], [3]]
+    assert [options["max_length"] for options in forward.options] == [448, 448, 112]
+
+
+def test_a_poison_passage_fails_alone(tokenizer: Tokenizer):
+    forward = FakeForward(poison={"generate": 2})
+    answers = Decoder(forward, OPTIONS, (), 448, batch_size=8).decode(
+        [passage(number, tokenizer) for number in range(6)]
+    )
+    assert [isinstance(answer, RuntimeError) for answer in answers] == [
+        number == 2 for number in range(6)
+    ]
+
+
+def test_the_batch_is_halved_when_memory_runs_out_and_stays_so(tokenizer: Tokenizer):
+    forward = FakeForward(fits={"generate": 5})
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=16)
+    passages = [passage(number, tokenizer) for number in range(16)]
+    assert all(answer.tokens for answer in decoder.decode(passages))
+    assert decoder.batch_size == 4
+    forward.calls.clear()
+    decoder.decode(passages)
+    assert [len(rows) for rows in forward.rows_of("generate")] == [4, 4, 4, 4]
+
+
+def test_a_rehearsal_takes_the_end_of_the_text_away(tokenizer: Tokenizer):
+    forward = FakeForward(fits={"generate": 3})
+    decoder = Decoder(forward, OPTIONS, (1, 2), 448, batch_size=8)
+    decoder.rehearse([passage(number, tokenizer) for number in range(8)])
+    assert forward.options[-1]["suppress_tokens"] == [1, 2, tokenizer.eot]
+    assert decoder.batch_size == 2

@@ -1,0 +1,191 @@
+"""Windows that share a batch have the words that they have alone, in the library's own hands."""
+
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+from faster_whisper.audio import decode_audio
+
+from engine.fixtures import AS_THE_LIBRARY, load_library
+from engine.synthetic import babble, blocks
+from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
+from whisperfleet.cutting.features import compute_features, to_float
+from whisperfleet.demo.clips import Clip, read_clips
+from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.random_model import SHAPES, build_random_model
+from whisperfleet.engine.whisper import WhisperEngine
+
+HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"
+BATCH = 16
+GAP = 1e-3
+
+
+@pytest.fixture(scope="module")
+def demo() -> tuple[WhisperEngine, WhisperModel]:
+    """The bundled model, in our hands and in the library's; in float32, see `tests/cutting`."""
+    model = resolve_model("demo")
+    engine = WhisperEngine.load(
+        model, "cpu", "float32", cpu_threads=1, options=AS_THE_LIBRARY, batch_size=BATCH
+    )
+    return engine, load_library(model.path, "float32")
+
+
+def spoken(name: str) -> np.ndarray:
+    path = files("whisperfleet").joinpath("demo", "data", "clips", name)
+    return (decode_audio(str(path)) * 32768).astype(np.int16)
+
+
+CLIPS = ["colours", "countdown", "directions", "hello-world", "music", "phone-number", "tour"]
+
+
+@pytest.mark.parametrize("words", [False, True], ids=["segments", "words"])
+def test_single_windows(demo: tuple[WhisperEngine, WhisperModel], words: bool):
+    engine, library = demo
+    audios = [spoken(f"{name}.ogg")[: 30 * 16_000] for name in CLIPS]
+    request = WindowRequest(word_timestamps=words)
+    answers = engine.run([Window(compute_features(one, 80), request) for one in audios])
+    for audio, answer in zip(audios, answers, strict=True):
+        expected, info = library.transcribe(
+            to_float(audio), temperature=0.0, word_timestamps=words, vad_filter=False
+        )
+        expected = [segment for segment in expected if segment.seek == 0]
+        assert expected
+        assert answer.language == info.language
+        assert [one.text for one in answer.segments] == [one.text for one in expected]
+        assert [list(one.tokens) for one in answer.segments] == [one.tokens for one in expected]
+        for mine, theirs in zip(answer.segments, expected, strict=True):
+            assert (mine.start, mine.end) == (theirs.start, theirs.end)
+            assert [(w.start, w.end, w.text) for w in mine.words or ()] == [
+                (w.start, w.end, w.word) for w in theirs.words or ()
+            ]
+
+
+def test_files_that_are_read_one_window_after_the_other(demo: tuple[WhisperEngine, WhisperModel]):
+    """Every window has another prompt and another length than those it shares its call with."""
+    engine, library = demo
+    # The first of each is its loudest: a stream's running maximum is the file's then.
+    audios = [
+        np.concatenate([spoken(f"{name}.ogg"), spoken("tour.ogg") // 2, spoken("music.ogg") // 2])
+        for name in ("tour", "countdown", "music")
+    ]
+    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
+    cutters = [
+        make_cutter(blocks(audio), WindowRequest(word_timestamps=True), options, engine.mels)
+        for audio in audios
+    ]
+    answered = [[] for _ in cutters]
+    cuts = {index: cutter.next(None) for index, cutter in enumerate(cutters)}
+    while cuts:
+        answers = engine.run([cut.window for cut in cuts.values()])
+        following = {}
+        for (index, cut), answer in zip(cuts.items(), answers, strict=True):
+            answered[index].append((cut.clock, answer))
+            if after := cutters[index].next(answer):
+                following[index] = after
+        cuts = following
+    for audio, cutter, own in zip(audios, cutters, answered, strict=True):
+        expected, _ = library.transcribe(
+            to_float(audio), temperature=0.0, word_timestamps=True, vad_filter=False
+        )
+        expected = list(expected)
+        transcript = assemble(own, cutter)
+        assert len(own) > 1
+        assert [one.text for one in transcript.segments] == [one.text.strip() for one in expected]
+        mine = [word for segment in transcript.segments for word in segment.words]
+        theirs = [word for segment in expected for word in segment.words]
+        assert [word.text for word in mine] == [word.word.strip() for word in theirs]
+        assert np.array([(word.start, word.end) for word in mine]) == pytest.approx(
+            np.array([(word.start, word.end) for word in theirs]), abs=0.0051
+        )
+
+
+class Remembering:
+    """A model that keeps each row's text, with the logits of every token where it is asked to."""
+
+    def __init__(self, model, logits: bool) -> None:
+        self.model = model
+        self.logits = logits
+        self.rows = []
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def generate(self, features, prompts, **options):
+        rows = self.model.generate(features, prompts, return_logits_vocab=self.logits, **options)
+        self.rows += rows
+        return rows
+
+
+def test_random_weights_part_only_where_two_tokens_are_as_likely(
+    tmp_path_factory: pytest.TempPathFactory, report_figure
+):
+    path = build_random_model(SHAPES["tiny"], tmp_path_factory.mktemp("tiny"), "int8")
+    options = DecodingOptions(beam_size=1, temperatures=(0.0,))
+    engine = WhisperEngine.load(
+        resolve_model(str(path)), "cpu", cpu_threads=2, options=options, batch_size=BATCH
+    )
+    windows = [
+        Window(compute_features(babble(3.0, seed), 80), WindowRequest("en"), "en")
+        for seed in range(BATCH)
+    ]
+    together, alone = Remembering(engine._forward, False), Remembering(engine._forward, True)
+    engine._decoder._model = together
+    engine.run(windows)
+    engine._decoder._model = alone
+    for window in windows:
+        engine.run([window])
+    assert len(together.rows) == len(alone.rows) == BATCH
+    gaps = [first_gap(*rows) for rows in zip(together.rows, alone.rows, strict=True)]
+    parted = [gap for gap in gaps if gap is not None]
+    tokens = sum(len(row.sequences_ids[0]) for row in alone.rows)
+    report_figure(
+        f"random weights, {tokens} tokens: {len(parted)} of {BATCH} texts differ in a batch, "
+        f"the largest gap of log probabilities where they part is {max(parted, default=0):.1e}"
+    )
+    assert max(parted, default=0.0) < GAP
+
+
+def first_gap(together, alone) -> float | None:
+    """Return how much likelier one token was where two texts part, or None where they do not."""
+    mine, theirs = together.sequences_ids[0], alone.sequences_ids[0]
+    pairs = enumerate(zip(mine, theirs, strict=False))
+    step = next((step for step, (a, b) in pairs if a != b), None)
+    if step is None:
+        assert mine == theirs
+        return None
+    logits = np.asarray(alone.logits[0][step])
+    return float(abs(logits[mine[step]] - logits[theirs[step]]))
+
+
+@pytest.mark.parametrize("seconds", [1.6, 4.0])
+def test_the_bound_of_tokens_cuts_no_words(seconds: float, report_figure):
+    """The fullest windows of all lengths that have the same bound, from fast speakers too."""
+    bounded, free = (
+        WhisperEngine.load(resolve_model("demo"), "cpu", options=options, batch_size=BATCH)
+        for options in (DecodingOptions(), DecodingOptions(tokens_per_window=448))
+    )
+    windows = [
+        Window(compute_features(piece, 80), WindowRequest())
+        for clip in read_clips(HELD_OUT)
+        if clip.kind == "short"
+        for piece in densest(clip, seconds)
+    ]
+    answers = bounded.run(windows)
+    unbounded = free.run(windows)
+    assert [one.segments for one in answers] == [one.segments for one in unbounded]
+    most = max(sum(len(one.tokens) for one in answer.segments) for answer in answers)
+    bound = DecodingOptions().max_new_tokens(seconds)
+    report_figure(f"{seconds} s of speech: at most {most} tokens in {len(windows)}, bound {bound}")
+    assert 0 < most <= bound / 2
+
+
+def densest(clip: Clip, seconds: float) -> Iterator[np.ndarray]:
+    """Yield the beginning of each phrase, where nobody pauses."""
+    audio = (decode_audio(str(clip.path)) * 32768).astype(np.int16)
+    for start, _ in clip.phrases:
+        yield audio[int(start * 16_000) : int((start + seconds) * 16_000)]

@@ -1,0 +1,148 @@
+"""Who is served next."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whisperfleet.worker.fair_line import FairLine, Owner
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def line(clock: Clock | None = None) -> FairLine[str]:
+    return FairLine(clock or Clock())
+
+
+def names(taken: list[tuple[str, float]]) -> str:
+    return " ".join(item for item, _ in taken)
+
+
+def test_one_owners_items_keep_their_order():
+    waiting, owner = line(), Owner()
+    for item in "abc":
+        waiting.put(item, owner)
+    assert names(waiting.take(2)) == "a b"
+    assert owner.items == 1
+    assert names(waiting.take(9)) == "c"
+    assert (len(waiting), owner.items) == (0, 0)
+
+
+def test_who_comes_late_is_one_turn_behind():
+    waiting, file, clip = line(), Owner(), Owner()
+    for number in range(16):
+        waiting.put(f"file{number}", file)
+    assert names(waiting.take(4)) == "file0 file1 file2 file3"
+    waiting.put("clip0", clip)
+    waiting.put("clip1", clip)
+    assert names(waiting.take(2)) == "file4 clip0"
+    assert names(waiting.take(2)) == "file5 clip1"
+
+
+def test_a_clip_does_not_share_a_batch_that_is_full_of_a_file():
+    waiting, file = line(), Owner()
+    for number in range(20):
+        waiting.put(f"file{number}", file)
+    assert names(waiting.take(5)) == "file0 file1 file2 file3 file4"
+    waiting.put("clip", Owner())
+    assert names(waiting.take(4)) == "clip"
+    # Clips without end do not keep the file from its share of the batches.
+    waiting.put("other", Owner())
+    assert names(waiting.take(4)) == "file5 file6 other file7"
+
+
+def test_many_clips_fill_a_batch_with_what_is_left_of_a_file():
+    waiting, file = line(), Owner()
+    for number in range(6):
+        waiting.put(f"file{number}", file)
+    waiting.take(2)
+    for name in "ab":
+        waiting.put(name, Owner())
+    assert names(waiting.take(4)) == "file2 a b file3"
+
+
+def test_a_clip_of_less_weight_does_not_interrupt_a_file():
+    waiting, file = line(), Owner(8)
+    for number in range(9):
+        waiting.put(f"file{number}", file)
+    waiting.take(5)
+    waiting.put("clip", Owner(1))
+    assert names(waiting.take(5)) == "file5 file6 file7 file8 clip"
+
+
+def test_long_files_take_turns():
+    waiting = line()
+    for name in "xyz":
+        owner = Owner()
+        for number in range(3):
+            waiting.put(f"{name}{number}", owner)
+    assert names(waiting.take(9)) == "x0 y0 z0 x1 y1 z1 x2 y2 z2"
+
+
+def test_who_was_away_saves_up_no_turns():
+    waiting, busy, away = line(), Owner(), Owner()
+    waiting.put("early", away)
+    for number in range(6):
+        waiting.put(f"busy{number}", busy)
+    assert names(waiting.take(1)) == "early"
+    waiting.take(4)
+    for number in range(3):
+        waiting.put(f"late{number}", away)
+    assert names(waiting.take(5)) == "busy4 late0 busy5 late1 late2"
+
+
+def test_who_comes_late_with_a_great_weight_goes_first():
+    waiting, high, low = line(), Owner(8), Owner(1)
+    for number in range(3):
+        waiting.put(f"low{number}", low)
+    assert names(waiting.take(1)) == "low0"
+    for number in range(2):
+        waiting.put(f"high{number}", high)
+    assert names(waiting.take(4)) == "high0 high1 low1 low2"
+
+
+def test_weights_are_shares_and_nobody_waits_for_ever():
+    waiting, owners = line(), {"high": Owner(8), "normal": Owner(3), "low": Owner(1)}
+    for name, owner in owners.items():
+        for _ in range(120):
+            waiting.put(name, owner)
+    served = Counter(item for item, _ in waiting.take(120))
+    assert served == {"high": 80, "normal": 30, "low": 10}
+
+
+def test_how_long_it_took_is_told():
+    clock = Clock()
+    waiting = line(clock)
+    waiting.put("a", Owner())
+    clock.now = 2.5
+    assert waiting.take(1) == [("a", 2.5)]
+
+
+def test_an_emptied_line_forgets_what_its_owners_had():
+    waiting, owner = line(), Owner()
+    waiting.put("a", owner)
+    assert waiting.clear() == ["a"]
+    assert (len(waiting), owner.items) == (0, 0)
+
+
+@given(owners=st.lists(st.integers(1, 20), min_size=1, max_size=6), batch=st.integers(1, 8))
+def test_everyone_is_served_once_and_in_turns(owners: list[int], batch: int):
+    waiting = line()
+    for number, items in enumerate(owners):
+        owner = Owner()
+        for _ in range(items):
+            waiting.put(str(number), owner)
+    left = Counter({str(number): items for number, items in enumerate(owners)})
+    served = Counter()
+    while len(waiting):
+        for item, _ in waiting.take(batch):
+            served[item] += 1
+            left[item] -= 1
+            still = [served[other] for other in left if left[other] > 0]
+            assert not still or served[item] <= min(still) + 1
+    assert not +left

@@ -1,0 +1,84 @@
+"""Fetching, decoding and cutting are done while the engine works, so that it never waits."""
+
+import os
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from faster_whisper.audio import decode_audio
+
+from audio_files import wav
+from servers import wait_for
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.demo.clips import demo_clips
+from whisperfleet.demo.server import EmbeddedServer
+from workers import Worker, process_tree, running_worker
+
+SLEEPING = (str(Path(__file__).with_name("sleeping_worker.py")),)
+IDLE_LIMIT = 0.10
+WARM_UP, LOOK, LOOKS = 64, 100, 8
+
+
+def test_the_engine_hardly_waits(any_server, queue_id, report_figure):
+    """Short clips, so that two cores can feed what takes a GPU's time a window."""
+    audio = short_clip()
+    client = Client(any_server.settings, queue_id)
+    client.submit_many(Job(audio=audio) for _ in range(WARM_UP + LOOK * (LOOKS + 1)))
+    with running_worker(
+        any_server, queue_id, "--cache-seconds", "0", "--batch-size", "8", program=SLEEPING
+    ) as worker:
+        looks = [
+            look(any_server, client.keys, worker, WARM_UP + LOOK * number)
+            for number in range(LOOKS + 1)
+        ]
+        idle = [
+            1 - (after.engine - before.engine) / (after.wall - before.wall)
+            for before, after in pairwise(looks)
+        ]
+        cost = (looks[-1].processor - looks[0].processor) / (LOOK * LOOKS)
+        report_figure(
+            f"engine of 10 ms a window idle {min(idle):.1%} to {max(idle):.1%} of the time over "
+            f"{LOOKS} times {LOOK} clips; all other steps cost {1000 * cost:.1f} ms of "
+            "processor a clip"
+        )
+    # Whatever else this machine does at a time may keep the steps from the processor.
+    assert min(idle) < IDLE_LIMIT
+
+
+def short_clip() -> bytes:
+    """Return the first second of what is said in a bundled clip, as WAV."""
+    clip = min(demo_clips(), key=lambda clip: clip.seconds)
+    start = int(clip.phrases[0][0] * 16_000)
+    samples = decode_audio(str(clip.path))[start : start + 16_000]
+    return wav((samples * 32767).astype(np.int16))
+
+
+@dataclass(frozen=True)
+class Look:
+    """Seconds so far: of the wall clock, in which the engine was busy, of all processors."""
+
+    wall: float
+    engine: float
+    processor: float
+
+
+def look(server: EmbeddedServer, keys: Keys, worker: Worker, jobs: int) -> Look:
+    """Look once so many jobs are done."""
+    with server.settings.connect() as client:
+        wait_for(lambda: int(client.hget(keys.counters, "done") or 0) >= jobs, f"{jobs} jobs", 60)
+    engine = worker.counted("whisperfleet_engine_seconds_total")
+    return Look(time.monotonic(), engine, cpu_seconds(worker.process.pid))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and all below it."""
+    ticks = 0
+    for process in process_tree(pid):
+        # proc(5): user and system time are fields 14 and 15; the name before may hold anything.
+        stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(stat[11]) + int(stat[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
