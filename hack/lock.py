@@ -9,11 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Which file is made of what. The worker's image has no demo server and no test tools; training the
-# demo model needs a synthesiser and JAX, and nothing else in the project does.
+# Which file is made of what. The images have no demo server and no test tools, and what builds them
+# stays out of them; training the demo model needs a synthesiser and JAX, and nothing else does.
 LOCKS: dict[str, list[str]] = {
     "requirements/worker.txt": ["pyproject.toml", "--extra", "worker"],
-    "requirements/dev.txt": ["pyproject.toml", "--extra", "demo", "--group", "dev"],
+    "requirements/operator.txt": ["pyproject.toml", "--extra", "operator"],
+    "requirements/build.txt": ["--group", "pyproject.toml:build"],
+    "requirements/dev.txt": [
+        *("pyproject.toml", "--extra", "demo", "--extra", "operator", "--group", "dev"),
+    ],
     "hack/demo_model/requirements.txt": ["hack/demo_model/requirements.in"],
 }
 

@@ -1,0 +1,28 @@
+"""What a component of the cluster is: a command, what comes before it, when it is ready."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Component"]
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One process of the cluster.
+
+    `prepare` runs before each start of the process and may be run again at any time; `ports` are
+    what it listens on. `is_ready` must hold within `ready_seconds` of its start.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    is_ready: Callable[[], bool]
+    ports: tuple[tuple[str, int], ...] = ()
+    prepare: Callable[[], None] = _nothing
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ready_seconds: float = 90.0
+    grace_seconds: float = 10.0

@@ -1,0 +1,90 @@
+"""Images without a registry: archives into containerd."""
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from hack.testbed.binaries import Binaries
+from hack.testbed.errors import TestbedError
+from hack.testbed.layout import PAUSE_IMAGE, Layout
+
+__all__ = ["load_archive", "load_pause_image", "single_program_archive"]
+
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def load_archive(layout: Layout, archive: Path) -> None:
+    """Load a docker or OCI archive, so that pods may name its images with pull policy Never.
+
+    Raises TestbedError where containerd does not take it.
+    """
+    if not archive.is_file():
+        raise TestbedError(f"there is no image archive {archive}: build it first, or mend the path")
+    done = _ctr(layout, "images", "import", str(archive))
+    if done.returncode != 0:
+        raise TestbedError(
+            f"containerd did not take {archive}: {done.stderr.strip()}; is it a docker or an OCI "
+            "archive, and is the testbed up (`make cluster-status`)?"
+        )
+
+
+def load_pause_image(layout: Layout, binaries: Binaries) -> None:
+    """Load the image that holds each pod's namespaces, unless containerd has it."""
+    if PAUSE_IMAGE in _ctr(layout, "images", "list", "--quiet").stdout.split():
+        return
+    archive = layout.state / "pause.tar"
+    archive.write_bytes(
+        single_program_archive(PAUSE_IMAGE, Path(binaries.kubernetes("pause")).read_bytes())
+    )
+    load_archive(layout, archive)
+
+
+def single_program_archive(image: str, program: bytes) -> bytes:
+    """Return a docker archive of an image that holds one statically linked program."""
+    layer = _tar({"pause": program}, mode=0o755)
+    config = json.dumps(
+        {
+            "architecture": _ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "config": {"Entrypoint": ["/pause"], "User": "65535:65535"},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{_digest(layer)}"]},
+        }
+    ).encode()
+    names = {"config": f"{_digest(config)}.json", "layer": f"{_digest(layer)}.tar"}
+    listing = [{"Config": names["config"], "RepoTags": [image], "Layers": [names["layer"]]}]
+    return _tar(
+        {
+            names["config"]: config,
+            names["layer"]: layer,
+            "manifest.json": json.dumps(listing).encode(),
+        },
+        mode=0o644,
+    )
+
+
+def _ctr(layout: Layout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["ctr", "--address", str(layout.containerd_socket), "--namespace", "k8s.io", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def _tar(files: dict[str, bytes], mode: int) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return written.getvalue()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,42 @@
+"""`whisperfleet worker` whose jobs can wait for a test; it runs in the worker's own image.
+
+A job whose metadata names a ``gate`` begins, and goes on once Redis has a key of that name. Until
+then it looks for a stop as every step of a job does; everything else is the worker as it is.
+"""
+
+import time
+
+from whisperfleet.cli import main
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.result import Result
+from whisperfleet.queue import Claim
+from whisperfleet.worker import job, process
+from whisperfleet.worker.control import Interrupted, JobControl, Stop
+
+LOOK_SECONDS = 0.05
+
+
+class GatedSteps(job.Steps):
+    """The steps of a job, behind its gate."""
+
+    def run(self, claim: Claim, control: JobControl) -> Result:
+        gate = Job.from_fields(claim.fields).metadata.get("gate")
+        while gate and not self._stops_for_good(control) and not self.cache.client.exists(gate):
+            time.sleep(LOOK_SECONDS)
+        return super().run(claim, control)
+
+    @staticmethod
+    def _stops_for_good(control: JobControl) -> bool:
+        """Whether the steps themselves have to say how the job ends."""
+        try:
+            control.check()
+        except Interrupted as interrupted:
+            if interrupted.stop is Stop.CANCELLED:
+                return True
+            raise
+        return False
+
+
+if __name__ == "__main__":
+    process.Steps = GatedSteps
+    main()
