@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format chaos bench-queue schema model lock clean
+.PHONY: help setup demo demo-cluster test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-queue schema model lock clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) hack/require_python.py
@@ -22,14 +22,32 @@ setup: $(STAMP) ## Make .venv with everything the other targets need
 demo: $(STAMP) ## Real speech through a real queue and a real model, on this machine alone
 	$(BIN)/whisperfleet demo
 
+demo-cluster: $(STAMP) ## The same on a Kubernetes cluster made for it: apply, XADD, words, zero pods (root); DEMO=--keep
+	$(BIN)/python -m hack.demo_cluster $(DEMO)
+
 test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster" $(TESTS)
+
+e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
+	$(BIN)/python -m pytest -m cluster $(TESTS)
+
+cluster-up: ## A Kubernetes cluster with KEDA on this machine; the first time builds both (root)
+	$(PYTHON) -m hack.testbed up
+
+cluster-down: ## Take it away again: nothing is left but the built programs in the cache
+	$(PYTHON) -m hack.testbed down
+
+cluster-status: ## A line for each of its components
+	$(PYTHON) -m hack.testbed status
+
+images: $(STAMP) ## Build the images without Docker and without a registry, and say what fills them
+	$(BIN)/python -m hack.images
 
 check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.chaos -p hack.bench -m hack.null_worker
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.testbed -m hack.null_worker
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can
@@ -41,11 +59,15 @@ SEED ?= 1
 chaos: $(STAMP) ## Random faults over workers and the server: JOBS=2000 SEED=1; nothing may be lost or seen twice
 	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED)
 
+bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long
+	$(BIN)/python -m hack.bench.recognition $(BENCH)
+
 bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
 	$(BIN)/python -m hack.bench
 
-schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema
+schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, and the CRD into crds
 	$(BIN)/python -m whisperfleet.contract.schema docs/schema
+	$(BIN)/python -m whisperfleet_operator.resource.crd crds
 
 model: ## Train the demo model anew: an hour and a half on two cores; needs espeak-ng and flite
 	$(PYTHON) -m venv build/model

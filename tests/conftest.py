@@ -1,5 +1,6 @@
 """Servers that tests share; a test has a queue of its own rather than a server of its own."""
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -9,6 +10,14 @@ import redis
 from servers import SERVERS, server_binary
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start be interrupted, whoever started the tests."""
+    # A shell without job control has what it starts in the background ignore SIGINT, and children
+    # inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=SERVERS)

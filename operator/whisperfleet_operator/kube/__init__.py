@@ -1,0 +1,29 @@
+"""The operator's seam to the Kubernetes API: nothing else in it knows the client library.
+
+`client` is the real one, `fake` the double that ships beside it; one contract test runs against
+both. Objects are plain JSON: dicts with `apiVersion`, `kind` and `metadata`.
+"""
+
+from whisperfleet_operator.kube.errors import (
+    AlreadyExistsError,
+    ForbiddenError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+    UnavailableError,
+)
+from whisperfleet_operator.kube.kinds import Kind, kind_of
+from whisperfleet_operator.kube.seam import Kube, Object
+
+__all__ = [
+    "AlreadyExistsError",
+    "ForbiddenError",
+    "InvalidError",
+    "Kind",
+    "Kube",
+    "KubeError",
+    "NotFoundError",
+    "Object",
+    "UnavailableError",
+    "kind_of",
+]

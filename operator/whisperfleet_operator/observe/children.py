@@ -1,0 +1,118 @@
+"""A service's children as they live: from the cache, and where it has none, from the API server."""
+
+from collections.abc import Iterable, Mapping
+
+from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.kube import Kube, NotFoundError, Object
+from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, Kind
+from whisperfleet_operator.observe.observation import Problem
+from whisperfleet_operator.plan import ChildRef
+from whisperfleet_operator.resource import Reason, TranscriptionService
+from whisperfleet_operator.resource.names import (
+    API_VERSION,
+    KIND,
+    POOL_LABEL,
+    children_selector,
+)
+from whisperfleet_operator.work_queue import Key
+
+__all__ = ["Children", "LeavingError", "child_kind", "strangers"]
+
+_KINDS = {(kind.api_version, kind.name): kind for kind in CHILD_KINDS}
+
+
+class LeavingError(Exception):
+    """A child of an earlier service of this name is still being deleted; it will be gone soon."""
+
+
+def child_kind(ref: ChildRef) -> Kind:
+    """Return the kind of a child."""
+    return _KINDS[ref.api_version, ref.kind]
+
+
+class Children:
+    """Finds children; for any thread."""
+
+    def __init__(self, kube: Kube, cache: ObjectCache) -> None:
+        self._kube = kube
+        self._cache = cache
+
+    def refresh(self, key: Key, kinds: Iterable[Kind]) -> None:
+        """Read these kinds of the service's objects anew."""
+        namespace, name = key
+        for kind in kinds:
+            try:
+                found = self._kube.list(kind, namespace, children_selector(name))
+            except NotFoundError:
+                # The kind itself does not exist: KEDA's, without KEDA.
+                found = []
+            self._cache.forget_service(key, [kind])
+            for obj in found:
+                self._cache.saw(obj)
+
+    def find(self, namespace: str, wanted: Iterable[ChildRef]) -> dict[ChildRef, Object]:
+        """Return the objects that have the names of these children, whoever owns them."""
+        found = {}
+        for ref in wanted:
+            kind = child_kind(ref)
+            obj = self._cache.get(kind, namespace, ref.name)
+            if obj is None:
+                try:
+                    obj = self._kube.get(kind, namespace, ref.name)
+                except NotFoundError:
+                    continue
+                # No watch would tell of the end of an object without our labels.
+                if self._cache.service_of(obj) is not None:
+                    self._cache.saw(obj)
+            found[ref] = obj
+        return found
+
+    def owned(self, service: TranscriptionService) -> dict[ChildRef, Object]:
+        """Return the children that the watches have told of."""
+        objects = self._cache.of_service((service.namespace, service.name), CHILD_KINDS)
+        return {ChildRef.of(obj): obj for obj in objects if _is_owned(obj, service)}
+
+    def pods(self, service: TranscriptionService, pool: str) -> tuple[Object, ...]:
+        """Return the pods of a pool by name, without those that are on their way out."""
+        pods = self._cache.of_service((service.namespace, service.name), [POD])
+        there = (
+            pod
+            for pod in pods
+            if pod["metadata"]["labels"].get(POOL_LABEL) == pool
+            and "deletionTimestamp" not in pod["metadata"]
+            and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        )
+        return tuple(sorted(there, key=lambda pod: str(pod["metadata"]["name"])))
+
+
+def strangers(service: TranscriptionService, found: Mapping[ChildRef, Object]) -> list[Problem]:
+    """Return a problem for each name that somebody else's object has.
+
+    Raises LeavingError where that is what an earlier service of the same name left.
+    """
+    problems = []
+    for ref, obj in sorted(found.items()):
+        if _is_owned(obj, service):
+            continue
+        if _owner(obj) == (API_VERSION, KIND, service.name):
+            raise LeavingError(f"{ref.kind} {ref.name} belongs to an earlier {service.name}")
+        problems.append(
+            Problem(
+                Reason.NAME_TAKEN,
+                f"the {ref.kind} {ref.name} exists and is not this service's, so nothing is "
+                "changed: delete or rename it, or rename the pool",
+            )
+        )
+    return problems
+
+
+def _is_owned(obj: Object, service: TranscriptionService) -> bool:
+    owners = obj["metadata"].get("ownerReferences", ())
+    return any(owner["uid"] == service.metadata.uid for owner in owners)
+
+
+def _owner(obj: Object) -> tuple[str, str, str] | None:
+    for owner in obj["metadata"].get("ownerReferences", ()):
+        if owner.get("controller"):
+            return owner["apiVersion"], owner["kind"], owner["name"]
+    return None

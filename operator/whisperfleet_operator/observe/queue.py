@@ -1,0 +1,78 @@
+"""The queue of a service: who asks, with which credentials, and how often."""
+
+import time
+from collections.abc import Callable
+
+from whisperfleet_operator.observe.observation import Problem
+from whisperfleet_operator.observe.secrets import Secrets
+from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
+from whisperfleet_operator.queues import (
+    NotNowError,
+    QueueAddress,
+    QueueProbe,
+    QueueProblemError,
+    Sample,
+)
+from whisperfleet_operator.resource import TranscriptionService
+from whisperfleet_operator.work_queue import Key
+
+__all__ = ["QueueReader", "queue_address"]
+
+# A service is also looked at for each change of a child, and its queue need not be asked each time.
+_FRESH_SECONDS = 3.0
+
+
+class QueueReader:
+    """Measures the queues of services; for any thread."""
+
+    def __init__(
+        self, probe: QueueProbe, cluster_id: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._probe = probe
+        self._cluster_id = cluster_id
+        self._clock = clock
+        self._kept: dict[Key, tuple[QueueAddress, float, Sample]] = {}
+
+    def read(
+        self, service: TranscriptionService, secrets: Secrets
+    ) -> tuple[Sample | None, Problem | None]:
+        """Return a sample or a problem; neither while it is not known whether the server lives.
+
+        While another thread waits for a server that hesitates, the sample is the last one.
+        """
+        key = (service.namespace, service.name)
+        address = queue_address(service, secrets)
+        kept = self._kept.get(key)
+        if kept and kept[0] == address and self._clock() - kept[1] < _FRESH_SECONDS:
+            return kept[2], None
+        try:
+            sample = self._probe.sample(address, self._owner(key))
+        except NotNowError:
+            return (kept[2] if kept and kept[0] == address else None), None
+        except QueueProblemError as error:
+            return None, Problem(error.reason, str(error))
+        self._kept[key] = (address, self._clock(), sample)
+        return sample, None
+
+    def forget(self, key: Key) -> None:
+        """Forget a service that is gone."""
+        self._kept.pop(key, None)
+        self._probe.forget(self._owner(key))
+
+    def _owner(self, key: Key) -> str:
+        return "/".join((self._cluster_id, *key))
+
+
+def queue_address(service: TranscriptionService, secrets: Secrets) -> QueueAddress:
+    """Return where the service's queue is, and the credentials for it."""
+    redis, keys = service.spec.queue.redis, service.keys
+    name = redis.credentials.secret_name if redis.credentials else ""
+    authority = redis.tls.ca_secret_name if redis.tls else ""
+    return QueueAddress(
+        url=service.redis.url,
+        queue_id=keys.queue_id,
+        streams=tuple(keys.stream(priority.name) for priority in service.spec.queue.priorities),
+        username=secrets.value(name, USERNAME_KEY),
+        password=secrets.value(name, PASSWORD_KEY),
+        ca=secrets.value(authority, CA_KEY),
+    )

@@ -1,0 +1,282 @@
+"""Register a queue as ours, make its streams, and measure it."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from whisperfleet.contract.keys import Keys
+from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
+from whisperfleet.queue import RedisSettings, describe_url
+from whisperfleet.queue.registration import inspect_server, register
+from whisperfleet_operator.queues.gate import PATIENCE_SECONDS, Gate, NotNowError
+from whisperfleet_operator.resource import Reason
+
+__all__ = ["QueueAddress", "QueueProbe", "QueueProblemError", "Sample"]
+
+_CONNECT_SECONDS = 2.0
+# The least that RedisSettings takes, and enough for a server that lives.
+_ANSWER_SECONDS = 5.5
+# Settings of a server change by hand, and a queue's owner next to never.
+_REGISTRATION_SECONDS = 60.0
+_IDLE_SECONDS = 300.0
+
+_SAMPLE = (resources.files(__package__) / "sample.lua").read_text("utf-8")
+_DEAD = (redis.ConnectionError, redis.TimeoutError)
+
+
+class QueueProblemError(Exception):
+    """The queue cannot be used: `reason` for programs, the text for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAddress:
+    """Where a queue is and how to be let in; `ca` is PEM text."""
+
+    url: str = field(repr=False)
+    queue_id: str
+    streams: tuple[str, ...]
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A queue in one moment. `lengths` are in the order of the address's streams.
+
+    `running` jobs are held by a worker, `queued` ones wait. `oldest` is when the oldest job that is
+    not finished was sent, by the server's clock. `warnings` say what could lose jobs.
+    """
+
+    lengths: tuple[int, ...]
+    queued: int
+    running: int
+    dead_letters: int
+    oldest: datetime | None
+    taken: datetime
+    warnings: tuple[str, ...]
+
+
+_Access = tuple[str, str | None, str | None, str | None]
+
+
+@dataclass(slots=True)
+class _Client:
+    redis: redis.Redis
+    used: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    address: QueueAddress
+    made: float
+    warnings: tuple[str, ...]
+
+
+class QueueProbe:
+    """Looks at queues; one connection per server and credentials. For any thread.
+
+    `folder` is where certificate authorities are written for the TLS library to read.
+    `patience_seconds` is how long a caller waits for a server that has not answered before.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._gate = Gate(*_DEAD, clock=clock, patience_seconds=patience_seconds)
+        self._clients: dict[_Access, _Client] = {}
+        self._registered: dict[str, _Registration] = {}
+        self._lock = threading.Lock()
+
+    def sample(self, address: QueueAddress, owner: str) -> Sample:
+        """Register the queue for `owner`, make streams that are missing, and measure it.
+
+        Raises QueueProblemError where that cannot be, and NotNowError while it is not known yet
+        whether the server lives.
+        """
+        where = describe_url(address.url)
+        try:
+            client = self._client(address)
+            with (
+                self._gate.contact(where, lambda: _knock(client)),
+                _refused_credentials(where),
+            ):
+                return self._measure(client, address, owner)
+        except NotNowError as error:
+            if error.failure is None:
+                raise
+            raise _unreachable(where, error.failure) from error
+        except _DEAD as error:
+            raise _unreachable(where, error) from error
+        except (redis.RedisError, WhisperfleetError) as error:
+            raise QueueProblemError(
+                Reason.QUEUE_REFUSED, f"Redis at {where}: {error}{_remedy(error)}"
+            ) from error
+
+    def forget(self, owner: str) -> None:
+        """Forget the queue of an owner that is gone."""
+        self._registered.pop(owner, None)
+
+    def _measure(self, client: redis.Redis, address: QueueAddress, owner: str) -> Sample:
+        warnings = self._register(client, address, owner)
+        keys = Keys(address.queue_id)
+        for _ in range(2):
+            dead_letters, *depths = client.eval(
+                _SAMPLE,
+                1 + len(address.streams),
+                keys.dead_letters,
+                *address.streams,
+                keys.group,
+            )
+            missing = [
+                stream
+                for stream, depth in zip(address.streams, depths, strict=True)
+                if depth[1] < 0
+            ]
+            if not missing:
+                break
+            _create_groups(client, missing, keys.group)
+        return _read(dead_letters, depths, warnings)
+
+    def _register(self, client: redis.Redis, address: QueueAddress, owner: str) -> tuple[str, ...]:
+        known = self._registered.get(owner)
+        if (
+            known is not None
+            and known.address == address
+            and self._clock() - known.made < _REGISTRATION_SECONDS
+        ):
+            return known.warnings
+        keys = Keys(address.queue_id)
+        current: Any = client.hget(keys.meta, "owner")
+        if current is not None and current.decode("utf-8", "replace") != owner:
+            raise QueueProblemError(
+                Reason.QUEUE_OWNED_BY_ANOTHER,
+                f"the queue {address.queue_id} belongs to {current.decode('utf-8', 'replace')} and "
+                f"not to {owner}: choose another spec.queue.id, or, if that one is gone, delete "
+                f"the field `owner` of {keys.meta}",
+            )
+        try:
+            register(client, keys, owner)
+        except QueueUnavailableError as error:
+            if isinstance(error.__cause__, _DEAD):
+                raise error.__cause__ from None
+            raise
+        warnings = tuple(inspect_server(client))
+        self._registered[owner] = _Registration(address, self._clock(), warnings)
+        return warnings
+
+    def _client(self, address: QueueAddress) -> redis.Redis:
+        access = (address.url, address.username, address.password, address.ca)
+        with self._lock:
+            now = self._clock()
+            self._close_idle(now)
+            client = self._clients.get(access)
+            if client is None:
+                settings = RedisSettings(
+                    url=address.url,
+                    username=address.username,
+                    password=address.password,
+                    ca_file=self._authority(address.ca) if address.ca else None,
+                    timeout_seconds=_ANSWER_SECONDS,
+                    connect_timeout_seconds=_CONNECT_SECONDS,
+                )
+                client = self._clients[access] = _Client(settings.connect())
+            client.used = now
+        return client.redis
+
+    def _close_idle(self, now: float) -> None:
+        """Let go of connections with credentials that are in use no more."""
+        for access, client in list(self._clients.items()):
+            if now - client.used > _IDLE_SECONDS:
+                del self._clients[access]
+                client.redis.close()
+
+    def _authority(self, pem: str) -> Path:
+        file = self._folder / f"{hashlib.sha256(pem.encode()).hexdigest()[:32]}.pem"
+        file.write_text(pem)
+        return file
+
+
+# Of a command in a script Redis 7.0 and Valkey say it without the code NOPERM.
+_NO_PERMISSION = ("can't run this command", "no permissions to run", "NOPERM")
+
+
+def _remedy(error: Exception) -> str:
+    is_refusal = isinstance(error, redis.exceptions.NoPermissionError)
+    if is_refusal or any(phrase in str(error) for phrase in _NO_PERMISSION):
+        return "; give the account the rights of a service, as docs/protocol.md has them"
+    return ""
+
+
+def _knock(client: redis.Redis) -> None:
+    try:
+        client.ping()
+    except redis.AuthenticationError as error:
+        raise _AnsweredError from error
+
+
+class _AnsweredError(Exception):
+    """The server lives; for redis-py, wrong credentials are a broken connection."""
+
+
+@contextmanager
+def _refused_credentials(where: str) -> Iterator[None]:
+    """Tell wrong credentials from a dead server: it lives, for others too."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise QueueProblemError(
+            Reason.QUEUE_REFUSED,
+            f"Redis at {where} refuses the credentials ({error}); check user name and password",
+        ) from error
+
+
+def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> None:
+    for stream in streams:
+        try:
+            client.xgroup_create(stream, group, id="0", mkstream=True)
+        except redis.ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+
+def _read(dead_letters: int, depths: Sequence[Any], warnings: tuple[str, ...]) -> Sample:
+    lengths = tuple(length for length, _, _ in depths)
+    running = sum(max(pending, 0) for _, pending, _ in depths)
+    sent = [int(oldest.partition(b"-")[0]) for _, _, oldest in depths if oldest]
+    return Sample(
+        lengths=lengths,
+        # An entry that was deleted while somebody held it is pending and has no length.
+        queued=max(0, sum(lengths) - running),
+        running=min(running, sum(lengths)),
+        dead_letters=dead_letters,
+        oldest=datetime.fromtimestamp(min(sent) / 1000, UTC) if sent else None,
+        taken=datetime.now(UTC),
+        warnings=warnings,
+    )
+
+
+def _unreachable(where: str, failure: Exception) -> QueueProblemError:
+    detail = (str(failure) or type(failure).__name__).splitlines()[0].rstrip(".")
+    return QueueProblemError(
+        Reason.QUEUE_UNREACHABLE,
+        f"Redis at {where} cannot be reached ({detail}); check the address, the network and TLS",
+    )

@@ -1,0 +1,251 @@
+"""One look at one service: observe, plan, apply, say.
+
+It depends on nothing but how things are now, so it may be called at any time, be killed anywhere in
+between, and run beside another operator.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from whisperfleet_operator.apply import Applier
+from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.census import Census
+from whisperfleet_operator.kube import Kube, NotFoundError, Object
+from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
+from whisperfleet_operator.observe import (
+    Keda,
+    KedaWatch,
+    Observation,
+    PoolView,
+    Problem,
+    SecretReader,
+    Secrets,
+)
+from whisperfleet_operator.observe.children import Children, strangers
+from whisperfleet_operator.observe.queue import QueueReader
+from whisperfleet_operator.plan import ChildRef, Observed, Plan, make_plan, secret_needs
+from whisperfleet_operator.queues import QueueProbe, Sample
+from whisperfleet_operator.reporting import Reporter
+from whisperfleet_operator.resource import TranscriptionService
+from whisperfleet_operator.resource.names import CREDENTIALS_ANNOTATION, child_name
+from whisperfleet_operator.status import (
+    hands_off_status,
+    invalid_status,
+    parse_status,
+    service_status,
+)
+from whisperfleet_operator.work_queue import Key
+
+__all__ = ["Reconciler"]
+
+_LOOK_SECONDS = 10.0
+_RESYNC_SECONDS = 300.0
+# While it is not known whether the queue's server lives.
+_SOON_SECONDS = 1.0
+
+_KEDA_GROUP = SCALED_OBJECT.group
+
+
+class Reconciler:
+    """Looks at services. One look at a service at a time, any number of services at once."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        cache: ObjectCache,
+        probe: QueueProbe,
+        keda: KedaWatch,
+        census: Census,
+        cluster_id: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._keda = keda
+        self._census = census
+        self._clock = clock
+        self._children = Children(kube, cache)
+        self._secrets = SecretReader(kube, clock)
+        self._queues = QueueReader(probe, cluster_id, clock)
+        self._reporter = Reporter(kube, cache, census)
+        self._resync_due: dict[Key, float] = {}
+
+    def look(self, key: Key) -> float | None:
+        """Bring the service `key` to where it shall be; return in how many seconds to look again.
+
+        None where the service is gone. Raises KubeError where the API server does not answer, and
+        LeavingError while an earlier service of that name is still being deleted.
+        """
+        resource = self._resource(key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._forget(key)
+            return None
+        before = parse_status(resource)
+        now = datetime.now(UTC)
+        try:
+            service = TranscriptionService.from_object(resource)
+        except ValidationError as error:
+            generation = resource["metadata"]["generation"]
+            after = invalid_status(generation, _first_line(error), before, now)
+            self._reporter.report(resource, before, after)
+            return self._until_resync(key)
+        if service.is_hands_off:
+            self._reporter.report(resource, before, hands_off_status(service, before, now))
+            return self._until_resync(key)
+        self._refresh(key, is_new=before.observed_generation is None)
+        seen = self._bring_about(service)
+        self._reporter.report(resource, before, service_status(service, seen, before, now))
+        settled = seen.sample is not None or seen.queue_problem is not None
+        # Apart from each other, however they began.
+        return _LOOK_SECONDS * random.uniform(0.9, 1.0) if settled else _SOON_SECONDS  # noqa: S311
+
+    def _resource(self, key: Key) -> Object | None:
+        cached = self._cache.get(SERVICE, *key)
+        if cached is not None and self._clock() < self._resync_due.get(key, float("inf")):
+            return cached
+        try:
+            resource = self._kube.get(SERVICE, *key)
+        except NotFoundError:
+            if cached is not None:
+                self._cache.saw_deleted(cached)
+            return None
+        self._cache.saw(resource)
+        return resource
+
+    def _until_resync(self, key: Key) -> float:
+        self._resync_due.setdefault(key, self._clock() + _RESYNC_SECONDS)
+        return _RESYNC_SECONDS
+
+    def _forget(self, key: Key) -> None:
+        self._resync_due.pop(key, None)
+        self._queues.forget(key)
+        self._census.forget(key)
+
+    def _refresh(self, key: Key, *, is_new: bool) -> None:
+        """Read anew what a broken watch may have missed.
+
+        At first sight that is the pods alone, and of a service that nobody has looked at before
+        there are none.
+        """
+        due = self._resync_due.get(key)
+        if due is None:
+            self._children.refresh(key, [] if is_new else [POD])
+        elif self._clock() >= due:
+            self._children.refresh(key, [POD, *CHILD_KINDS])
+        else:
+            return
+        self._resync_due[key] = self._clock() + _RESYNC_SECONDS
+
+    def _bring_about(self, service: TranscriptionService) -> Observation:
+        """Do for the service what can be done, and return how it is then."""
+        keda = self._keda.state()
+        secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
+        if isinstance(secrets, Problem):
+            live = self._children.owned(service)
+            return self._seen(service, live, keda, None, secrets, [secrets])
+        sample, queue_problem = self._queues.read(service, secrets)
+        live, strange = self._live(service, keda, secrets)
+        if strange:
+            return self._seen(service, live, keda, sample, queue_problem, strange)
+        credentials = _credentials(secrets, live, accepted=sample is not None)
+        plan = make_plan(service, Observed(children=frozenset(live), credentials=credentials))
+        applier = Applier(self._kube, self._cache, live)
+        self._carry_out(plan, applier, service, keda, streams_exist=sample is not None)
+        return self._seen(service, applier.live, keda, sample, queue_problem, applier.problems)
+
+    def _live(
+        self, service: TranscriptionService, keda: Keda, secrets: Secrets
+    ) -> tuple[dict[ChildRef, Object], list[Problem]]:
+        """Return the service's own children, and a problem for each name that is taken."""
+        wanted = make_plan(service, Observed(credentials=secrets.version)).wanted
+        if keda is Keda.MISSING:
+            wanted = frozenset(ref for ref in wanted if not _is_kedas(ref))
+        found = self._children.find(service.namespace, wanted)
+        problems = strangers(service, found)
+        return (
+            self._children.owned(service) if problems else found | self._children.owned(service)
+        ), problems
+
+    def _carry_out(
+        self,
+        plan: Plan,
+        applier: Applier,
+        service: TranscriptionService,
+        keda: Keda,
+        *,
+        streams_exist: bool,
+    ) -> None:
+        applier.create(plan.create)
+        applier.apply(plan.apply)
+        # KEDA's look at a queue that is not there yet leaves a ScaledObject without an autoscaler.
+        # One that exists goes on being changed: the fleet can be suspended while Redis is down.
+        known = {ref.name for ref in applier.live if ref.kind == SCALED_OBJECT.name}
+        if keda is not Keda.MISSING:
+            autoscale = (
+                manifest
+                for manifest in plan.autoscale
+                if streams_exist or manifest["metadata"]["name"] in known
+            )
+            try:
+                applier.apply(autoscale)
+            except NotFoundError:
+                # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
+                self._keda.doubt()
+                raise
+        applier.delete(
+            (ref for ref in plan.delete if keda is not Keda.MISSING or not _is_kedas(ref)),
+            service.namespace,
+        )
+
+    def _seen(
+        self,
+        service: TranscriptionService,
+        live: Mapping[ChildRef, Object],
+        keda: Keda,
+        sample: Sample | None,
+        queue_problem: Problem | None,
+        problems: Sequence[Problem],
+    ) -> Observation:
+        views = []
+        for pool in service.spec.pools:
+            name = child_name(service.name, pool.name)
+            views.append(
+                PoolView(
+                    pool,
+                    live.get(ChildRef(DEPLOYMENT.api_version, DEPLOYMENT.name, name)),
+                    live.get(ChildRef(SCALED_OBJECT.api_version, SCALED_OBJECT.name, name)),
+                    self._children.pods(service, pool.name),
+                )
+            )
+        return Observation(tuple(views), keda, sample, queue_problem, tuple(problems))
+
+
+def _credentials(
+    secrets: Secrets, live: Mapping[ChildRef, Object], *, accepted: bool
+) -> str | None:
+    """Return the version of the credentials to run with.
+
+    One that Redis does not accept would roll workers that work into ones that do not.
+    """
+    if accepted or secrets.version is None:
+        return secrets.version
+    for ref, obj in live.items():
+        if ref.kind == DEPLOYMENT.name:
+            pod = obj["spec"]["template"]["metadata"]
+            in_use: str | None = pod.get("annotations", {}).get(CREDENTIALS_ANNOTATION)
+            return in_use or secrets.version
+    return secrets.version
+
+
+def _is_kedas(ref: ChildRef) -> bool:
+    return ref.api_version.startswith(f"{_KEDA_GROUP}/")
+
+
+def _first_line(error: ValidationError) -> str:
+    """Return where the first mistake is and what it is."""
+    mistake = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}"

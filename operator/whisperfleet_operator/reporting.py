@@ -1,0 +1,107 @@
+"""Say how a service is: its status if that changed, and Events for what a person would be told."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.census import Census
+from whisperfleet_operator.kube import Kube, KubeError, Object
+from whisperfleet_operator.kube.kinds import SERVICE
+from whisperfleet_operator.resource import TranscriptionServiceStatus
+from whisperfleet_operator.resource.names import OPERATOR
+from whisperfleet_operator.status import Announcement, announcements
+
+__all__ = ["Reporter", "merge_patch"]
+
+_log = logging.getLogger(__name__)
+
+# An Event's own limit.
+_MESSAGE_BYTES = 1024
+
+
+class Reporter:
+    """Writes statuses and Events."""
+
+    def __init__(self, kube: Kube, cache: ObjectCache, census: Census) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._census = census
+
+    def report(
+        self,
+        resource: Object,
+        before: TranscriptionServiceStatus,
+        after: TranscriptionServiceStatus,
+    ) -> None:
+        """Write `after` where it differs from what `resource` carries, and tell what is new."""
+        metadata = resource["metadata"]
+        namespace, name = metadata["namespace"], metadata["name"]
+        self._census.saw((namespace, name), after)
+        patch = merge_patch(resource.get("status") or {}, after.to_object())
+        if patch:
+            self._cache.saw(self._kube.patch_status(SERVICE, namespace, name, patch))
+        # After the write: an Event told twice is worse than one that a crash swallows.
+        for announcement in announcements(before, after):
+            self._tell(resource, announcement)
+
+    def _tell(self, resource: Object, announcement: Announcement) -> None:
+        metadata = resource["metadata"]
+        log = _log.warning if announcement.warning else _log.info
+        log(
+            "%s",
+            announcement.message,
+            extra={
+                "namespace": metadata["namespace"],
+                "service": metadata["name"],
+                "reason": announcement.reason,
+            },
+        )
+        try:
+            self._kube.create(_event(resource, announcement, datetime.now(UTC)), OPERATOR)
+        except KubeError as error:
+            _log.warning("an Event could not be posted: %s", error)
+
+
+def merge_patch(before: Object, after: Object) -> Object:
+    """Return the JSON merge patch (RFC 7386) from one object to the other; empty if they agree."""
+    patch: dict[str, Any] = dict.fromkeys(before.keys() - after.keys())
+    for field, value in after.items():
+        old = before.get(field)
+        if isinstance(value, dict) and isinstance(old, dict):
+            if nested := merge_patch(old, value):
+                patch[field] = nested
+        elif value != old:
+            patch[field] = value
+    return patch
+
+
+def _event(resource: Object, announcement: Announcement, now: datetime) -> Object:
+    metadata = resource["metadata"]
+    moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {
+            # As client-go names them: unique, and still telling whose it is.
+            "name": f"{metadata['name']}.{int(now.timestamp() * 1e9):x}",
+            "namespace": metadata["namespace"],
+        },
+        "involvedObject": {
+            "apiVersion": resource["apiVersion"],
+            "kind": resource["kind"],
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": "Warning" if announcement.warning else "Normal",
+        "reason": announcement.reason,
+        "message": announcement.message.encode()[:_MESSAGE_BYTES].decode("utf-8", "ignore"),
+        "source": {"component": OPERATOR},
+        "reportingComponent": OPERATOR,
+        "reportingInstance": OPERATOR,
+        "count": 1,
+        "firstTimestamp": moment,
+        "lastTimestamp": moment,
+    }

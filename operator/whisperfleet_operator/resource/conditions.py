@@ -1,0 +1,68 @@
+"""The words of a status: what is judged, how, and for which reason. Their one home."""
+
+from enum import StrEnum
+
+__all__ = ["ConditionStatus", "ConditionType", "Reason"]
+
+
+class ConditionStatus(StrEnum):
+    """What a condition says; Unknown from first sight until there is something to say."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionType(StrEnum):
+    """What is judged. All but Degraded are good when True."""
+
+    READY = "Ready"
+    QUEUE_REACHABLE = "QueueReachable"
+    QUEUE_DURABLE = "QueueDurable"
+    AUTOSCALER_READY = "AutoscalerReady"
+    WORKERS_AVAILABLE = "WorkersAvailable"
+    DEGRADED = "Degraded"
+
+
+class Reason(StrEnum):
+    """Why a condition is what it is, in one CamelCase word."""
+
+    # Nothing is known yet, or nothing is wrong.
+    PENDING = "Pending"
+    AS_EXPECTED = "AsExpected"
+
+    # What the fleet does.
+    IDLE = "Idle"
+    SERVING = "Serving"
+    SCALING_UP = "ScalingUp"
+    AT_MAX_REPLICAS = "AtMaxReplicas"
+    SUSPENDED = "Suspended"
+    RECONCILE_DISABLED = "ReconcileDisabled"
+
+    # Why work waits for workers.
+    NO_GPU_AVAILABLE = "NoGPUAvailable"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL = "ImagePull"
+    MODEL_LOADING = "ModelLoading"
+    POD_STARTING = "PodStarting"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_REFUSED = "PodRefused"
+    WORKERS_CRASHING = "WorkersCrashing"
+    WORKERS_NOT_READY = "WorkersNotReady"
+
+    # The queue.
+    QUEUE_UNREACHABLE = "QueueUnreachable"
+    QUEUE_REFUSED = "QueueRefused"
+    QUEUE_OWNED_BY_ANOTHER = "QueueOwnedByAnother"
+    QUEUE_NOT_DURABLE = "QueueNotDurable"
+
+    # What the service needs from others.
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    KEDA_MISSING = "KedaMissing"
+    KEDA_TOO_OLD = "KedaTooOld"
+    AUTOSCALER_PENDING = "AutoscalerPending"
+    AUTOSCALER_FAILED = "AutoscalerFailed"
+    AUTOSCALER_PAUSED = "AutoscalerPaused"
+    NAME_TAKEN = "NameTaken"
+    INVALID_SPEC = "InvalidSpec"
+    APPLY_REFUSED = "ApplyRefused"

@@ -1,0 +1,132 @@
+"""`spec.queue`: where jobs come from, and the rules of their queue."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES
+from whisperfleet_operator.resource.base import (
+    ObjectName,
+    Part,
+    Rule,
+    checked_by,
+    keyed_by,
+    rules_schema,
+)
+from whisperfleet_operator.resource.redis_address import RedisAddress
+
+__all__ = ["Credentials", "PrioritySpec", "QueueSpec", "RedisSpec", "RedisTls"]
+
+# 1 to 65535.
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# Host name, IPv4 address or [IPv6 address]; port and database are optional.
+_HOST = r"([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+_URL = rf"^rediss?://{_HOST}(:{_PORT})?(/[0-9]{{0,4}})?$"
+
+
+def _can_be_parsed(url: str) -> str:
+    RedisAddress.parse(url, "any")
+    return url
+
+
+class Credentials(Part):
+    """Who the workers and the autoscaler are to Redis."""
+
+    secret_name: ObjectName
+    """A Secret in the service's namespace with the keys `password` and, for an account of its own,
+    `username`. When it changes, the workers are replaced one by one."""
+
+
+class RedisTls(Part):
+    """How the server's certificate is checked."""
+
+    ca_secret_name: ObjectName
+    """A Secret in the service's namespace whose key `ca.crt` is the PEM bundle to trust."""
+
+
+class RedisSpec(Part):
+    """Redis 7.0 or later, or Valkey."""
+
+    model_config = checked_by(
+        Rule(
+            "!has(self.tls) || self.url.startsWith('rediss://')",
+            "queue.redis.tls is set but the url is not TLS: write rediss://, or drop tls",
+        )
+    )
+
+    url: Annotated[
+        str,
+        AfterValidator(_can_be_parsed),
+        Field(
+            max_length=300,
+            json_schema_extra=rules_schema(
+                Rule(
+                    "!self.contains('@')",
+                    "queue.redis.url carries credentials, which everybody who may read this object "
+                    "would see: put them into a Secret and name it in queue.redis.credentials",
+                ),
+                Rule(
+                    f"self.contains('@') || self.matches(r'{_URL}')",
+                    "queue.redis.url is no address of a Redis: write redis://HOST:PORT/DB, or "
+                    "rediss:// for TLS",
+                ),
+            ),
+        ),
+    ]
+    """Where Redis is: redis://HOST:PORT/DB, or rediss:// for TLS. Never with a password."""
+    credentials: Credentials | None = None
+    """Who we are to Redis; absent: nobody in particular."""
+    tls: RedisTls | None = None
+    """How the server's certificate is checked; absent: with the system's authorities."""
+
+
+class PrioritySpec(Part):
+    """A class of jobs, with a stream of its own."""
+
+    name: Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
+    """Its name, and the end of its stream's: wf:{queue}:in:<name>."""
+    weight: Annotated[int, Field(ge=1, le=1000)]
+    """Its share of the claims while every class has work: with 8, 3 and 1 the last gets a
+    twelfth, never nothing."""
+
+
+class QueueSpec(Part):
+    """Where jobs come from, and the rules of their queue. Deleting the service keeps the queue."""
+
+    model_config = checked_by(
+        Rule(
+            "has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)",
+            "queue.id cannot change, or jobs would stay behind in the old queue: keep it, or make "
+            "a new service for the new queue",
+        ),
+    )
+
+    id: (
+        Annotated[str, StringConstraints(max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+        | None
+    ) = None
+    """The queue's id, part of every key in Redis; absent: <namespace>.<name>. It cannot change."""
+    redis: RedisSpec
+    """Where the queue is."""
+    priorities: Annotated[
+        tuple[PrioritySpec, ...],
+        Field(
+            min_length=1,
+            max_length=8,
+            json_schema_extra=rules_schema(
+                Rule(
+                    "oldSelf.all(o, self.exists(p, p.name == o.name))",
+                    "a priority was removed, and jobs in its stream would wait for ever: keep it, "
+                    "with a weight of 1, or make a new service",
+                )
+            ),
+        ),
+        keyed_by("name"),
+    ] = tuple(PrioritySpec(name=each.name, weight=each.weight) for each in DEFAULT_PRIORITIES)
+    """The classes of jobs. They can be added to, not removed."""
+    lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
+    """A job whose worker is silent for so long is given to another, in seconds."""
+    max_deliveries: Annotated[int, Field(ge=1, le=100)] = 8
+    """A job that was begun so often without an end is dead."""
+    max_releases: Annotated[int, Field(ge=1, le=10_000)] = 50
+    """A job that was handed back so often, by workers that had to go, is dead."""

@@ -1,0 +1,181 @@
+"""`spec`: what a service asks for."""
+
+from enum import StrEnum
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from whisperfleet_operator.resource.base import Part, Rule, checked_by, keyed_by, rules_schema
+from whisperfleet_operator.resource.model import ModelSpec
+from whisperfleet_operator.resource.pools import Pool
+from whisperfleet_operator.resource.queue import QueueSpec
+from whisperfleet_operator.resource.worker import WorkerSpec
+
+__all__ = [
+    "DecodingSpec",
+    "InputSpec",
+    "ResultsSpec",
+    "ScalingSpec",
+    "ScalingTarget",
+    "Segmentation",
+    "TranscriptionServiceSpec",
+]
+
+
+_IS_NETWORK = Rule(
+    "isCIDR(self)",
+    "input.allowedNetworks names something that is no network: write an address and a length, such "
+    "as 10.20.0.0/16",
+)
+
+
+def _first_address(network: str) -> str:
+    """Return a network by its first address, as workers want it: 10.20.0.7/16 as 10.20.0.0/16."""
+    return str(ip_network(network, strict=False))
+
+
+class InputSpec(Part):
+    """What a job may fetch, and how much of it."""
+
+    max_bytes: Annotated[int, Field(ge=1, le=2**40)] = 1024**3
+    """The largest file, in bytes."""
+    max_audio_seconds: Annotated[int, Field(ge=1, le=604_800)] = 14_400
+    """The longest audio of a job, in seconds."""
+    allowed_hosts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                StringConstraints(
+                    max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+                ),
+            ],
+            ...,
+        ],
+        Field(max_length=64),
+    ] = ()
+    """Hosts to fetch from: names, or *.suffix. None: every public host, on its scheme's port."""
+    allowed_networks: Annotated[
+        tuple[
+            Annotated[
+                str,
+                AfterValidator(_first_address),
+                Field(max_length=43, json_schema_extra=rules_schema(_IS_NETWORK)),
+            ],
+            ...,
+        ],
+        Field(max_length=64),
+    ] = ()
+    """Networks that may be contacted though they are not public, such as 10.20.0.0/16 with the
+    cluster's own object store."""
+    allow_http: bool = False
+    """Whether http:// is fetched too; false: https:// alone."""
+
+
+class Segmentation(StrEnum):
+    """How long audio becomes windows of at most 30 s."""
+
+    PARALLEL = "Parallel"
+    SEQUENTIAL = "Sequential"
+
+
+class DecodingSpec(Part):
+    """How audio becomes words."""
+
+    beam_size: Annotated[int, Field(ge=1, le=16)] = 5
+    """Hypotheses that are followed at once; 1 is greedy and fastest."""
+    vad: bool = True
+    """Whether audio without speech is skipped; Whisper invents words in silence."""
+    segmentation: Segmentation = Segmentation.PARALLEL
+    """Parallel cuts at pauses into windows of their own; Sequential reads on where the last
+    window's words ended, with them as its prompt: slower, and steadier in names and style."""
+
+
+class ResultsSpec(Part):
+    """What happens to results."""
+
+    retention_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 86_400
+    """How long a result stays in Redis, in seconds."""
+
+
+class ScalingTarget(Part):
+    """How much work one pod shall have. Exactly one member."""
+
+    backlog_per_replica: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Jobs, waiting or running, for each pod. At least worker.maxInFlight, or busy pods would ask
+    for more pods without end."""
+
+
+class ScalingSpec(Part):
+    """When pods come and go."""
+
+    target: ScalingTarget | None = None
+    """How much work one pod shall have; absent: twice worker.maxInFlight jobs."""
+    polling_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
+    """How often the queue is looked at while no pod runs, in seconds."""
+    cooldown_seconds: Annotated[int, Field(ge=2, le=86_400)] = 600
+    """How long the queue must be empty before the last pod goes, in seconds."""
+    startup_seconds: Annotated[int, Field(ge=1, le=14_400)] = 420
+    """The longest a pod may need from its creation until it works, in seconds: for a node, the
+    image and the model. A worker that loads its model for longer is started anew."""
+
+
+class TranscriptionServiceSpec(Part):
+    """What is wanted."""
+
+    # Here, and not in the parts: the API server judges a part's default by the part's own rules
+    # before it fills in the defaults of its fields.
+    model_config = checked_by(
+        Rule(
+            "self.scaling.cooldownSeconds > self.scaling.startupSeconds",
+            "scaling.cooldownSeconds must be above scaling.startupSeconds, or a pod would be "
+            "removed while its model still loads: raise cooldownSeconds, or lower startupSeconds",
+        ),
+        Rule(
+            "!has(self.scaling.target) || "
+            "self.scaling.target.backlogPerReplica >= self.worker.maxInFlight",
+            "scaling.target.backlogPerReplica is below worker.maxInFlight, so pods would ask for "
+            "more pods by the jobs they already hold: raise the one, or lower the other",
+        ),
+        Rule(
+            "!has(self.worker.device) || self.worker.device != 'cpu' || "
+            "!self.pools.exists(p, has(p.gpu))",
+            "worker.device is cpu, but a pool takes GPUs that no worker would use: drop its gpu, "
+            "or worker.device",
+        ),
+        *(
+            Rule(
+                f"!has(self.worker.resources) || !has(self.worker.resources.{amounts}) || "
+                f"!self.pools.exists(p, has(p.gpu) && "
+                f"p.gpu.resource in self.worker.resources.{amounts})",
+                f"worker.resources.{amounts} names the GPU, which has its own place: say it in "
+                "pools[].gpu alone",
+            )
+            for amounts in ("requests", "limits")
+        ),
+    )
+
+    suspend: bool = False
+    """Puts the fleet to sleep on purpose: no pods, while the queue still takes jobs."""
+    model: ModelSpec
+    """Which model, in which image."""
+    queue: QueueSpec
+    """Where jobs come from."""
+    input: InputSpec = InputSpec()
+    """What a job may fetch, and how much of it."""
+    decoding: DecodingSpec = DecodingSpec()
+    """How audio becomes words."""
+    results: ResultsSpec = ResultsSpec()
+    """What happens to results."""
+    scaling: ScalingSpec = ScalingSpec()
+    """When pods come and go."""
+    worker: WorkerSpec = WorkerSpec()
+    """What each pod does at once, and for how long."""
+    pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=1), keyed_by("name")]
+    """Which pods, how many, on which nodes. One pool in this version."""
+
+    @property
+    def backlog_per_replica(self) -> int:
+        """Jobs for each pod, as the autoscaler counts them."""
+        target = self.scaling.target
+        return 2 * self.worker.max_in_flight if target is None else target.backlog_per_replica

@@ -1,0 +1,115 @@
+"""What the operator says about a service: `status`, as values and as the schema's source."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import Field, PlainSerializer, WithJsonSchema
+
+from whisperfleet_operator.resource.base import DnsLabel, Part, keyed_by
+from whisperfleet_operator.resource.conditions import ConditionStatus, ConditionType, Reason
+
+__all__ = [
+    "Condition",
+    "PoolStatus",
+    "QueueStatus",
+    "StreamStatus",
+    "Timestamp",
+    "TranscriptionServiceStatus",
+]
+
+MAX_MESSAGE = 32_768
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Timestamp = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_used="json")]
+"""A moment in whole seconds, as Kubernetes writes them. Aware of its time zone."""
+
+_Count = Annotated[int, Field(ge=0)]
+_Message = Annotated[str, Field(max_length=MAX_MESSAGE)]
+# The schema leaves the words open: a newer operator may say more than an older CRD knew.
+_WORD = {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z][A-Za-z0-9]*$"}
+_Type = Annotated[ConditionType, WithJsonSchema(_WORD)]
+_Reason = Annotated[Reason, WithJsonSchema(_WORD)]
+
+
+class Condition(Part):
+    """One judgement about the service."""
+
+    type: _Type
+    """What is judged: Ready, QueueReachable, QueueDurable, AutoscalerReady, WorkersAvailable or
+    Degraded."""
+    status: ConditionStatus
+    """True, False or Unknown."""
+    reason: _Reason
+    """Why, in one CamelCase word for programs."""
+    message: _Message
+    """Why, in a sentence for people, with what to do about it."""
+    last_transition_time: Timestamp
+    """When `status` last changed."""
+    observed_generation: _Count
+    """The generation of the spec that was judged."""
+
+
+class StreamStatus(Part):
+    """One stream of the queue."""
+
+    name: Annotated[str, Field(max_length=512)]
+    """The stream's key in Redis: where a producer XADDs."""
+    priority: DnsLabel
+    """The priority of the jobs in it."""
+
+
+class QueueStatus(Part):
+    """The queue, as it was at `sampledTime`."""
+
+    streams: Annotated[tuple[StreamStatus, ...], Field(max_length=64), keyed_by("name")] = ()
+    """The streams that take jobs."""
+    queued: _Count | None = None
+    """Jobs that wait for a worker."""
+    running: _Count | None = None
+    """Jobs that a worker holds."""
+    dead_letters: _Count | None = None
+    """Jobs that need a person: `whisperfleet dlq list` shows them."""
+    oldest_enqueue_time: Timestamp | None = None
+    """When the oldest job that is not done was sent; absent when there is none."""
+    sampled_time: Timestamp | None = None
+    """When these numbers were read."""
+
+
+class PoolStatus(Part):
+    """The workers of one pool."""
+
+    name: DnsLabel
+    """The pool's name in the spec."""
+    desired: _Count = 0
+    """Pods that the autoscaler asks for."""
+    ready: _Count = 0
+    """Pods that work."""
+    reason: _Reason | None = None
+    """What the pool does, or what it waits for."""
+    message: _Message | None = None
+    """The same in a sentence, where there is more to say."""
+
+
+class TranscriptionServiceStatus(Part):
+    """What the operator last saw and judged."""
+
+    observed_generation: _Count | None = None
+    """The generation of the spec that this status is about."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16), keyed_by("type")] = ()
+    """The judgements, one of each type. Scaled to zero is Ready, with the reason Idle."""
+    model: Annotated[str, Field(max_length=256)] | None = None
+    """The model's name, or the image's tag where the spec names no model."""
+    replicas: Annotated[str, Field(max_length=32)] | None = None
+    """Pods that work, of those that the autoscaler asks for: 2/3."""
+    queue: QueueStatus | None = None
+    """The queue."""
+    pools: Annotated[tuple[PoolStatus, ...], Field(max_length=8), keyed_by("name")] = ()
+    """The pools, in the spec's order."""
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the status as JSON, without the fields that say nothing."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

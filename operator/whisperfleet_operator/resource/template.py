@@ -1,0 +1,189 @@
+"""`spec.pools[].template`: what a pod has beside what the operator gives it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from whisperfleet_operator.resource.base import (
+    ObjectName,
+    Part,
+    Rule,
+    checked_by,
+    keyed_by,
+    rules_schema,
+)
+
+__all__ = [
+    "RESERVED_ENV",
+    "RESERVED_VOLUME_PREFIX",
+    "EnvVar",
+    "LabelKey",
+    "LabelValue",
+    "Template",
+    "Volume",
+    "VolumeMount",
+]
+
+LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
+LabelValue = Annotated[
+    str, StringConstraints(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
+]
+
+# What the operator sets from other fields. Everything else that a worker understands, such as
+# WHISPERFLEET_LOG_LEVEL, may be set here.
+RESERVED_ENV = (
+    "WHISPERFLEET_ALLOWED_HOSTS",
+    "WHISPERFLEET_ALLOWED_NETWORKS",
+    "WHISPERFLEET_ALLOW_HTTP",
+    "WHISPERFLEET_BEAM_SIZE",
+    "WHISPERFLEET_BEAT_SECONDS",
+    "WHISPERFLEET_COMPUTE_TYPE",
+    "WHISPERFLEET_DEVICE",
+    "WHISPERFLEET_DRAIN_SECONDS",
+    "WHISPERFLEET_HTTP_HOST",
+    "WHISPERFLEET_HTTP_PORT",
+    "WHISPERFLEET_JOB_TIMEOUT_SECONDS",
+    "WHISPERFLEET_LEASE_SECONDS",
+    "WHISPERFLEET_MAX_AUDIO_SECONDS",
+    "WHISPERFLEET_MAX_BYTES",
+    "WHISPERFLEET_MAX_DELIVERIES",
+    "WHISPERFLEET_MAX_IN_FLIGHT",
+    "WHISPERFLEET_MAX_RELEASES",
+    "WHISPERFLEET_MODEL",
+    "WHISPERFLEET_POD_UID",
+    "WHISPERFLEET_PRIORITIES",
+    "WHISPERFLEET_QUEUE",
+    "WHISPERFLEET_REDIS",
+    "WHISPERFLEET_REDIS_CA_FILE",
+    "WHISPERFLEET_REDIS_PASSWORD",
+    "WHISPERFLEET_REDIS_USERNAME",
+    "WHISPERFLEET_RESULT_SECONDS",
+    "WHISPERFLEET_SEGMENTATION",
+    "WHISPERFLEET_VAD",
+)
+RESERVED_VOLUME_PREFIX = "whisperfleet-"
+
+
+class EnvVar(Part):
+    """An environment variable of the worker."""
+
+    model_config = checked_by(
+        Rule(
+            "!(has(self.value) && has(self.valueFrom))",
+            "an env entry has both value and valueFrom: keep one of them",
+        ),
+    )
+
+    name: Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    """The variable's name."""
+    value: Annotated[str, Field(max_length=4096)] | None = None
+    """Its value, as it stands."""
+    value_from: (
+        Annotated[
+            Mapping[str, Any],
+            Field(
+                max_length=1,
+                json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+            ),
+        ]
+        | None
+    ) = None
+    """Where its value is: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef, as in a
+    pod."""
+
+
+class Volume(Part):
+    """A volume of the pods: a name and one source, as in a pod's `spec.volumes`."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "x-kubernetes-preserve-unknown-fields": True,
+            **rules_schema(
+                Rule(
+                    f"!self.name.startsWith('{RESERVED_VOLUME_PREFIX}')",
+                    f"volume names that begin with `{RESERVED_VOLUME_PREFIX}` are the operator's: "
+                    "choose another name",
+                )
+            ),
+        },
+    )
+
+    name: Annotated[
+        str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    ]
+    """What `volumeMounts` refer to. The source stands beside it: persistentVolumeClaim, configMap,
+    secret, emptyDir, ..."""
+
+
+class VolumeMount(Part):
+    """Where the worker sees a volume."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """The volume's name."""
+    mount_path: Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[^:]*$")]
+    """The folder in the worker where the volume appears."""
+    sub_path: Annotated[str, Field(max_length=1024)] | None = None
+    """The folder within the volume; absent: its root."""
+    read_only: bool | None = None
+    """Whether the worker may only read it."""
+
+
+class LocalObject(Part):
+    """Another object in the service's namespace."""
+
+    name: ObjectName
+    """Its name."""
+
+
+class Template(Part):
+    """What the pods have beside what the operator gives them."""
+
+    annotations: Annotated[
+        Mapping[LabelKey, Annotated[str, Field(max_length=8192)]], Field(max_length=64)
+    ] = {}
+    """Annotations of the pods."""
+    labels: Annotated[
+        Mapping[LabelKey, LabelValue],
+        Field(
+            max_length=32,
+            json_schema_extra=rules_schema(
+                Rule(
+                    "self.all(k, !k.startsWith('whisperfleet.io/') && "
+                    "!k.startsWith('app.kubernetes.io/'))",
+                    "labels of whisperfleet.io/ and app.kubernetes.io/ are the operator's: choose "
+                    "another prefix",
+                )
+            ),
+        ),
+    ] = {}
+    """Labels of the pods."""
+    env: Annotated[
+        tuple[EnvVar, ...],
+        Field(
+            max_length=64,
+            json_schema_extra=rules_schema(
+                Rule(
+                    f"self.all(e, !(e.name in {list(RESERVED_ENV)}))",
+                    "env names a variable that the operator sets from another field of the spec: "
+                    "change that field and drop the variable",
+                )
+            ),
+        ),
+        keyed_by("name"),
+    ] = ()
+    """Environment variables of the worker, such as WHISPERFLEET_LOG_LEVEL; those that have a field
+    of their own in the spec are refused."""
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=16), keyed_by("name")] = ()
+    """Volumes of the pods."""
+    volume_mounts: Annotated[
+        tuple[VolumeMount, ...], Field(max_length=16), keyed_by("mountPath")
+    ] = ()
+    """Where the worker sees these volumes."""
+    image_pull_secrets: Annotated[
+        tuple[LocalObject, ...], Field(max_length=8), keyed_by("name")
+    ] = ()
+    """Secrets with the credentials of the image's registry."""
+    priority_class_name: ObjectName | None = None
+    """The PriorityClass of the pods: who makes room for whom when nodes are full."""

@@ -1,0 +1,23 @@
+"""What the operator is told when it starts."""
+
+from dataclasses import dataclass
+
+__all__ = ["OperatorSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorSettings:
+    """`namespaces` to take care of; none means all.
+
+    `cluster_id` tells this cluster from others on the same Redis; None: the uid of the namespace
+    kube-system. `workers` services are looked at at once. A look that takes `stall_seconds` means
+    that the operator hangs.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    cluster_id: str | None = None
+    workers: int = 8
+    http_host: str = "0.0.0.0"  # noqa: S104 - the kubelet asks at the pod's address
+    http_port: int = 8080
+    stall_seconds: float = 180.0
+    log_level: str = "info"

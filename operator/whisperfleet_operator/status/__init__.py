@@ -1,0 +1,18 @@
+"""From what was seen to what is said: pure functions, from an observation to the status."""
+
+from whisperfleet_operator.status.announce import Announcement, announcements
+from whisperfleet_operator.status.judge import (
+    hands_off_status,
+    invalid_status,
+    parse_status,
+    service_status,
+)
+
+__all__ = [
+    "Announcement",
+    "announcements",
+    "hands_off_status",
+    "invalid_status",
+    "parse_status",
+    "service_status",
+]

@@ -1,0 +1,119 @@
+"""What a person would want to be told, from one status to the next.
+
+The status is what is remembered, so nothing is told twice: not by a second operator, nor after a
+restart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from whisperfleet_operator.resource import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    TranscriptionServiceStatus,
+)
+from whisperfleet_operator.resource.status import PoolStatus
+from whisperfleet_operator.status.pools import BLOCKING
+
+__all__ = ["Announcement", "announcements"]
+
+_WAITS = (*BLOCKING, Reason.AT_MAX_REPLICAS)
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An Event to be: `warning` where somebody should do something."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+def announcements(
+    before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
+) -> list[Announcement]:
+    """Return what to tell, the most important first."""
+    return [
+        *_troubles(before, after),
+        *_pools(before, after),
+        *_dead_letters(before, after),
+    ]
+
+
+def _troubles(
+    before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
+) -> Iterator[Announcement]:
+    was, now = _conditions(before), _conditions(after)
+    told: set[Reason] = set()
+    by_pools = {pool.reason for pool in after.pools if pool.reason in _WAITS}
+    for name in (
+        ConditionType.READY,
+        ConditionType.QUEUE_REACHABLE,
+        ConditionType.AUTOSCALER_READY,
+    ):
+        condition, earlier = now[name], was.get(name)
+        if condition.status is ConditionStatus.FALSE and not _same(earlier, condition):
+            if condition.reason not in (*by_pools, *told):
+                told.add(condition.reason)
+                yield Announcement(
+                    condition.reason,
+                    condition.message,
+                    warning=condition.reason is not Reason.SUSPENDED,
+                )
+        elif _mended(earlier, condition) and name is not ConditionType.READY:
+            yield Announcement(f"{name}Again", condition.message)
+    durable, earlier = now[ConditionType.QUEUE_DURABLE], was.get(ConditionType.QUEUE_DURABLE)
+    if durable.status is ConditionStatus.FALSE and not _same(earlier, durable):
+        yield Announcement(durable.reason, durable.message, warning=True)
+
+
+def _pools(
+    before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
+) -> Iterator[Announcement]:
+    earlier = {pool.name: pool for pool in before.pools}
+    for pool in after.pools:
+        was = earlier.get(pool.name, PoolStatus(name=pool.name))
+        if was.desired == 0 and pool.desired > 0:
+            yield Announcement("FleetWoke", f"the pool {pool.name} wakes: there is work")
+        elif was.desired > 0 and pool.desired == 0:
+            yield Announcement("FleetSleeps", f"the pool {pool.name} is scaled to zero")
+        if pool.reason in _WAITS and pool.reason != was.reason:
+            yield Announcement(
+                pool.reason, pool.message or "", warning=pool.reason is not Reason.AT_MAX_REPLICAS
+            )
+
+
+def _dead_letters(
+    before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
+) -> Iterator[Announcement]:
+    was = before.queue.dead_letters if before.queue else None
+    now = after.queue.dead_letters if after.queue else None
+    if now and now > (was or 0):
+        yield Announcement(
+            "DeadLetters",
+            f"{now - (was or 0)} more jobs need a person, {now} in all: whisperfleet dlq list "
+            "shows them",
+            warning=True,
+        )
+
+
+def _conditions(status: TranscriptionServiceStatus) -> dict[ConditionType, Condition]:
+    return {condition.type: condition for condition in status.conditions}
+
+
+def _same(earlier: Condition | None, condition: Condition) -> bool:
+    return (
+        earlier is not None
+        and earlier.status is condition.status
+        and earlier.reason is condition.reason
+    )
+
+
+def _mended(earlier: Condition | None, condition: Condition) -> bool:
+    return (
+        earlier is not None
+        and earlier.status is ConditionStatus.FALSE
+        and condition.status is ConditionStatus.TRUE
+    )

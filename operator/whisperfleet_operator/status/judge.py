@@ -1,0 +1,245 @@
+"""The conditions of a service, from what was seen of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from whisperfleet_operator.observe import Observation
+from whisperfleet_operator.resource import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    TranscriptionService,
+    TranscriptionServiceStatus,
+)
+from whisperfleet_operator.resource.names import RECONCILE_ANNOTATION
+from whisperfleet_operator.resource.status import PoolStatus, QueueStatus, StreamStatus
+from whisperfleet_operator.status.autoscaler import judge_autoscaler
+from whisperfleet_operator.status.judgement import Judgement
+from whisperfleet_operator.status.pools import PoolJudgement, judge_pool
+
+__all__ = ["hands_off_status", "invalid_status", "parse_status", "service_status"]
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+# Depths change all the time; each write of a status wakes everybody who watches it.
+SAMPLE_SECONDS = 10
+
+
+_Judgements = Mapping[ConditionType, Judgement]
+_PENDING = Judgement(UNKNOWN, Reason.PENDING, "not looked at yet")
+
+
+def service_status(
+    service: TranscriptionService,
+    seen: Observation,
+    before: TranscriptionServiceStatus,
+    now: datetime,
+) -> TranscriptionServiceStatus:
+    """Return the status of a service that the operator takes care of."""
+    pools = [judge_pool(view, service.spec, seen.sample, now) for view in seen.pools]
+    judgements = {
+        ConditionType.QUEUE_REACHABLE: _queue_reachable(seen),
+        ConditionType.QUEUE_DURABLE: _queue_durable(seen, before),
+        ConditionType.AUTOSCALER_READY: judge_autoscaler(seen, suspended=service.spec.suspend),
+        ConditionType.WORKERS_AVAILABLE: _workers_available(pools),
+    }
+    judgements[ConditionType.READY] = _ready(seen, judgements, pools)
+    judgements[ConditionType.DEGRADED] = _degraded(seen, judgements, pools)
+    return TranscriptionServiceStatus(
+        observed_generation=service.metadata.generation,
+        conditions=_dated(judgements, service.metadata.generation, before, now),
+        model=_model(service),
+        replicas=_replicas([pool.status for pool in pools]),
+        queue=_queue(service, seen, before),
+        pools=tuple(pool.status for pool in pools),
+    )
+
+
+def hands_off_status(
+    service: TranscriptionService, before: TranscriptionServiceStatus, now: datetime
+) -> TranscriptionServiceStatus:
+    """Return the status of a service that the operator has been told to leave alone."""
+    message = (
+        f"the annotation {RECONCILE_ANNOTATION}: disabled is set, so nothing is watched or mended; "
+        "remove it to go on"
+    )
+    judgement = Judgement(UNKNOWN, Reason.RECONCILE_DISABLED, message)
+    return _judged_as_a_whole(judgement, service.metadata.generation, before, now)
+
+
+def invalid_status(
+    generation: int, error: str, before: TranscriptionServiceStatus, now: datetime
+) -> TranscriptionServiceStatus:
+    """Return the status of a service whose spec this operator cannot read."""
+    message = (
+        f"this operator cannot read the spec, which another version's schema let in: {error}; "
+        "correct it, or bring the operator and its CRD to one version"
+    )
+    judgement = Judgement(FALSE, Reason.INVALID_SPEC, message)
+    return _judged_as_a_whole(judgement, generation, before, now)
+
+
+def _judged_as_a_whole(
+    judgement: Judgement, generation: int, before: TranscriptionServiceStatus, now: datetime
+) -> TranscriptionServiceStatus:
+    judgements = dict.fromkeys(ConditionType, _PENDING) | {
+        condition.type: Judgement(condition.status, condition.reason, condition.message)
+        for condition in before.conditions
+    }
+    judgements[ConditionType.READY] = judgement
+    return before.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": _dated(judgements, generation, before, now),
+        }
+    )
+
+
+def _queue_reachable(seen: Observation) -> Judgement:
+    if seen.queue_problem is not None:
+        return Judgement.of(FALSE, seen.queue_problem)
+    if seen.sample is None:
+        return _PENDING
+    return Judgement(TRUE, Reason.AS_EXPECTED, "Redis answers, and the queue is this service's")
+
+
+def _queue_durable(seen: Observation, before: TranscriptionServiceStatus) -> Judgement:
+    if seen.sample is None:
+        # A server that does not answer has not become less durable.
+        for condition in before.conditions:
+            if condition.type is ConditionType.QUEUE_DURABLE:
+                return Judgement(condition.status, condition.reason, condition.message)
+        return _PENDING
+    if seen.sample.warnings:
+        return Judgement(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(seen.sample.warnings))
+    return Judgement(TRUE, Reason.AS_EXPECTED, "Redis keeps what it has acknowledged")
+
+
+def _workers_available(pools: Sequence[PoolJudgement]) -> Judgement:
+    worst = _worst(pools)
+    reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
+    if reason is Reason.SUSPENDED:
+        return Judgement(FALSE, reason, message)
+    asleep = all(pool.status.desired == 0 and not pool.blocked for pool in pools)
+    working = any(pool.status.ready for pool in pools)
+    return Judgement(TRUE if asleep or working else FALSE, reason, message)
+
+
+def _ready(seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]) -> Judgement:
+    """Whether a job that is sent now will be worked on without anybody's help."""
+    for problem in seen.problems:
+        return Judgement.of(FALSE, problem)
+    for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
+        if (judgement := judgements[needed]).status is not TRUE:
+            return judgement
+    worst = _worst(pools)
+    working = any(pool.status.ready for pool in pools)
+    reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
+    if reason is Reason.SUSPENDED or (worst.blocked and not working):
+        return Judgement(FALSE, reason, message)
+    return Judgement(TRUE, reason, message)
+
+
+def _degraded(
+    seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]
+) -> Judgement:
+    """Whether something is wrong that a person has to mend, even if work is done meanwhile."""
+    for problem in seen.problems:
+        return Judgement.of(TRUE, problem)
+    for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
+        if (judgement := judgements[needed]).status is FALSE:
+            return Judgement(TRUE, judgement.reason, judgement.message)
+    worst = _worst(pools)
+    if worst.blocked:
+        reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
+        return Judgement(TRUE, reason, message)
+    return Judgement(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
+
+
+def _worst(pools: Sequence[PoolJudgement]) -> PoolJudgement:
+    """Return the first blocked pool, or else the first."""
+    return next((pool for pool in pools if pool.blocked), pools[0])
+
+
+def _dated(
+    judgements: _Judgements, generation: int, before: TranscriptionServiceStatus, now: datetime
+) -> tuple[Condition, ...]:
+    """Return the conditions, each dated back to when it last changed its mind."""
+    known = {condition.type: condition for condition in before.conditions}
+    return tuple(
+        Condition(
+            type=name,
+            status=judgements[name].status,
+            reason=judgements[name].reason,
+            message=judgements[name].message,
+            last_transition_time=_since(known.get(name), judgements[name].status, now),
+            observed_generation=generation,
+        )
+        for name in ConditionType
+    )
+
+
+def _since(known: Condition | None, status: ConditionStatus, now: datetime) -> datetime:
+    if known is not None and known.status is status:
+        return known.last_transition_time
+    return now.replace(microsecond=0)
+
+
+def _queue(
+    service: TranscriptionService, seen: Observation, before: TranscriptionServiceStatus
+) -> QueueStatus:
+    keys = service.keys
+    streams = tuple(
+        StreamStatus(name=keys.stream(priority.name), priority=priority.name)
+        for priority in service.spec.queue.priorities
+    )
+    old = (before.queue or QueueStatus()).model_copy(update={"streams": streams})
+    sample = seen.sample
+    if sample is None:
+        return old
+    new = QueueStatus(
+        streams=streams,
+        queued=sample.queued,
+        running=sample.running,
+        dead_letters=sample.dead_letters,
+        oldest_enqueue_time=sample.oldest and sample.oldest.replace(microsecond=0),
+        sampled_time=sample.taken.replace(microsecond=0),
+    )
+    return new if _tells_more(old, new) else old
+
+
+def _tells_more(old: QueueStatus, new: QueueStatus) -> bool:
+    """Whether new numbers are worth a write; that they are new is not."""
+    if old.sampled_time is None or new.sampled_time is None:
+        return True
+    if new.model_copy(update={"sampled_time": old.sampled_time}) == old:
+        return False
+    woke_or_slept = _is_empty(old) != _is_empty(new) or old.dead_letters != new.dead_letters
+    waited = new.sampled_time - old.sampled_time
+    return woke_or_slept or waited >= timedelta(seconds=SAMPLE_SECONDS)
+
+
+def _is_empty(queue: QueueStatus) -> bool:
+    return not (queue.queued or queue.running)
+
+
+def _model(service: TranscriptionService) -> str:
+    if service.spec.model.name:
+        return service.spec.model.name
+    image = service.spec.model.image
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or image.rpartition("@")[2]
+
+
+def _replicas(pools: Iterable[PoolStatus]) -> str:
+    counts = [(pool.ready, pool.desired) for pool in pools]
+    return f"{sum(ready for ready, _ in counts)}/{sum(desired for _, desired in counts)}"
+
+
+def parse_status(resource: Mapping[str, Any]) -> TranscriptionServiceStatus:
+    """Return the status that an object carries; an empty one where it carries none we can read."""
+    try:
+        return TranscriptionServiceStatus.model_validate(resource.get("status") or {})
+    except ValueError:
+        return TranscriptionServiceStatus()

@@ -1,0 +1,140 @@
+"""Why a pod does not work yet, in the words of the status."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from whisperfleet_operator.kube import Object
+from whisperfleet_operator.observe import Problem
+from whisperfleet_operator.resource import Reason
+from whisperfleet_operator.resource.pools import Pool
+
+__all__ = ["is_ready", "why_not_ready"]
+
+_PULL_REASONS = frozenset(
+    {
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+_CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+# One restart can be a lost node or a slow start; the second in a row is a pattern.
+_CRASHES = 2
+# What the worker means by its exit codes: `whisperfleet.errors`.
+_EXIT_CODES = {
+    2: "a setting is wrong",
+    3: "the device cannot run the model",
+    4: "the model cannot be found or loaded",
+    5: "Redis cannot be reached or refuses the worker",
+    137: "killed, most often for more memory than its limit",
+}
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod takes work."""
+    return _condition(pod, "Ready").get("status") == "True"
+
+
+def why_not_ready(pod: Object, pool: Pool, startup_seconds: int, now: datetime) -> Problem:
+    """Return what a pod that is not ready waits for."""
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return _unschedulable(pod, pool, scheduled.get("message", ""))
+    for container in _containers(pod):
+        if problem := _container_problem(pod, container):
+            return problem
+    if any("running" in container.get("state", {}) for container in _containers(pod)):
+        return _not_ready(pod, startup_seconds, now)
+    return Problem(
+        Reason.POD_STARTING,
+        f"the pod {_name(pod)} is on its node, which fetches the image and starts it",
+    )
+
+
+def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
+    gpu = pool.gpu
+    if gpu is not None and (
+        f"Insufficient {gpu.resource}" in message or "node affinity/selector" in message
+    ):
+        where = f" of the preset {gpu.preset}" if gpu.preset else ""
+        return Problem(
+            Reason.NO_GPU_AVAILABLE,
+            f"the pod {_name(pod)} waits for {gpu.count} {gpu.resource}: add GPU nodes{where}, or "
+            f"let the cluster's autoscaler add them ({message})",
+        )
+    return Problem(
+        Reason.UNSCHEDULABLE,
+        f"no node takes the pod {_name(pod)}: add one that fits, or change the pool's requests, "
+        f"nodeSelector or tolerations ({message})",
+    )
+
+
+def _container_problem(pod: Object, container: dict[str, Any]) -> Problem | None:
+    waiting = container.get("state", {}).get("waiting", {})
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _PULL_REASONS:
+        return Problem(
+            Reason.IMAGE_PULL,
+            f"the image {container.get('image')} cannot be pulled for the pod {_name(pod)}: check "
+            f"spec.model.image and the pull secrets of the ServiceAccount ({message or reason})",
+        )
+    if reason in _CONFIGURATION_REASONS:
+        lost_secret = "secret" in message and "not found" in message
+        return Problem(
+            Reason.SECRET_MISSING if lost_secret else Reason.WORKERS_NOT_READY,
+            f"the pod {_name(pod)} cannot be started: {message or reason}; create what is missing "
+            "or correct the pool's template",
+        )
+    ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get(
+        "terminated"
+    )
+    if ended and (reason == "CrashLoopBackOff" or container.get("restartCount", 0) >= _CRASHES):
+        code = ended.get("exitCode")
+        meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
+        return Problem(
+            Reason.WORKERS_CRASHING,
+            f"the worker in the pod {_name(pod)} has ended with exit code {code} and is started "
+            f"again and again{meaning}; see kubectl logs --previous {_name(pod)}",
+        )
+    return None
+
+
+def _not_ready(pod: Object, startup_seconds: int, now: datetime) -> Problem:
+    started = max(_starts(pod), default=now)
+    seconds = (now - started).total_seconds()
+    if seconds <= startup_seconds:
+        return Problem(
+            Reason.MODEL_LOADING,
+            f"the pod {_name(pod)} runs and loads the model",
+        )
+    return Problem(
+        Reason.WORKERS_NOT_READY,
+        f"the pod {_name(pod)} runs for longer than spec.scaling.startupSeconds "
+        f"({startup_seconds} s) and is not ready; see kubectl logs {_name(pod)}",
+    )
+
+
+def _starts(pod: Object) -> Iterator[datetime]:
+    for container in _containers(pod):
+        if running := container.get("state", {}).get("running"):
+            yield datetime.fromisoformat(running["startedAt"])
+
+
+def _containers(pod: Object) -> list[dict[str, Any]]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+
+
+def _condition(pod: Object, name: str) -> dict[str, Any]:
+    conditions: list[dict[str, Any]] = pod.get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == name), {})
+
+
+def _name(pod: Object) -> str:
+    name: str = pod["metadata"]["name"]
+    return name

@@ -1,0 +1,131 @@
+"""What a pool does, or what it waits for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from whisperfleet_operator.kube import Object
+from whisperfleet_operator.observe import PoolView, Problem
+from whisperfleet_operator.queues import Sample
+from whisperfleet_operator.resource import Reason, TranscriptionServiceSpec
+from whisperfleet_operator.resource.status import PoolStatus
+from whisperfleet_operator.status.pods import is_ready, why_not_ready
+
+__all__ = ["BLOCKING", "PoolJudgement", "judge_pool"]
+
+# What does not pass by itself, the worst first.
+BLOCKING = (
+    Reason.WORKERS_CRASHING,
+    Reason.IMAGE_PULL,
+    Reason.SECRET_MISSING,
+    Reason.QUOTA_EXCEEDED,
+    Reason.POD_REFUSED,
+    Reason.NO_GPU_AVAILABLE,
+    Reason.UNSCHEDULABLE,
+    Reason.WORKERS_NOT_READY,
+)
+_PASSING = (Reason.MODEL_LOADING, Reason.POD_STARTING)
+_RANK = {reason: rank for rank, reason in enumerate((*BLOCKING, *_PASSING))}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolJudgement:
+    """A pool's line of the status, and whether something blocks it."""
+
+    status: PoolStatus
+    blocked: bool
+
+
+def judge_pool(
+    view: PoolView, spec: TranscriptionServiceSpec, sample: Sample | None, now: datetime
+) -> PoolJudgement:
+    """Return what the pool does. `now` tells a model that loads from one that hangs."""
+    ready = sum(map(is_ready, view.pods))
+    waits = [
+        why_not_ready(pod, view.pool, spec.scaling.startup_seconds, now)
+        for pod in view.pods
+        if not is_ready(pod)
+    ]
+    if refusal := _refusal(view.deployment):
+        waits.append(refusal)
+    desired = _desired(view.deployment)
+    problem = _reason(view, spec, sample, desired, ready, waits)
+    return PoolJudgement(
+        PoolStatus(
+            name=view.pool.name,
+            desired=desired,
+            ready=ready,
+            reason=problem.reason,
+            message=problem.message,
+        ),
+        blocked=problem.reason in BLOCKING,
+    )
+
+
+def _reason(
+    view: PoolView,
+    spec: TranscriptionServiceSpec,
+    sample: Sample | None,
+    desired: int,
+    ready: int,
+    waits: Sequence[Problem],
+) -> Problem:
+    if spec.suspend:
+        return Problem(
+            Reason.SUSPENDED, "spec.suspend is set: the queue takes jobs and nobody works on them"
+        )
+    if waits:
+        worst = min(waits, key=lambda wait: _RANK[wait.reason])
+        if ready == 0 or worst.reason in BLOCKING:
+            return worst
+        return Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {worst.message}")
+    if desired == 0:
+        return _asleep(sample)
+    if ready < desired:
+        return Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; the rest is created")
+    return _awake(view, sample, desired)
+
+
+def _asleep(sample: Sample | None) -> Problem:
+    if sample is not None and sample.queued + sample.running > 0:
+        return Problem(
+            Reason.SCALING_UP, "there is work, and the autoscaler is about to ask for pods"
+        )
+    return Problem(Reason.IDLE, "scaled to zero until there is work")
+
+
+def _awake(view: PoolView, sample: Sample | None, desired: int) -> Problem:
+    if sample is None or sample.queued + sample.running == 0:
+        return Problem(Reason.IDLE, "the pods wait for work")
+    if sample.queued and desired >= view.pool.replicas.max:
+        return Problem(
+            Reason.AT_MAX_REPLICAS,
+            f"all {desired} pods that replicas.max allows work, and jobs wait; raise it to go "
+            "faster",
+        )
+    return Problem(Reason.SERVING, "the pods work on the queue")
+
+
+def _refusal(deployment: Object | None) -> Problem | None:
+    """Return why the API server refuses to let the pods be created at all."""
+    for condition in _conditions(deployment):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            message = condition.get("message", "")
+            if "exceeded quota" in message:
+                return Problem(
+                    Reason.QUOTA_EXCEEDED,
+                    "a ResourceQuota of the namespace forbids more pods: raise it, or lower "
+                    f"replicas.max ({message})",
+                )
+            return Problem(Reason.POD_REFUSED, f"the cluster refuses the pods: {message}")
+    return None
+
+
+def _desired(deployment: Object | None) -> int:
+    return int((deployment or {}).get("spec", {}).get("replicas") or 0)
+
+
+def _conditions(obj: Object | None) -> list[dict[str, Any]]:
+    conditions: list[dict[str, Any]] = (obj or {}).get("status", {}).get("conditions", [])
+    return conditions

@@ -1,0 +1,106 @@
+"""The cluster of `tests/cluster` with our resource in it, and an operator for one namespace."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from cluster.clusters import Cluster
+from cluster.conftest import cluster, kube, testbed, worker_image
+from cluster.fleet import own_namespace, run_redis
+from cluster.kube import Json, Kube, until
+from hack.testbed import Testbed
+from operating.audit import AuditLog
+from operating.process import Operator, account_kubeconfig, let_in, running_operator
+from operating.services import SERVICE, Service, manifest
+from whisperfleet.client import Client
+from whisperfleet.queue import RedisSettings
+
+__all__ = ["cluster", "kube", "testbed", "worker_image"]
+
+CRD = Path(__file__).parents[3] / "crds/transcriptionservices.whisperfleet.io.yaml"
+
+ApplyService = Callable[..., Service]
+
+
+@pytest.fixture(scope="session")
+def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of the operator's service account; our CRD is in the cluster."""
+    kube = cluster.kube
+    kube.run("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
+    kube.run("wait", "--for=condition=Established", "-f", str(CRD))
+    return account_kubeconfig(kube, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture
+def namespace(kube: Kube, account: Path) -> Iterator[str]:  # noqa: ARG001 - the rights come first
+    """A namespace in which the operator may act."""
+    with own_namespace(kube, f"test-{uuid.uuid4().hex[:8]}") as name:
+        let_in(kube, name)
+        yield name
+        kube.run("-n", name, "delete", "transcriptionservices.whisperfleet.io", "--all")
+        # KEDA has to take its finalizer away while it still may.
+        until(lambda: not kube.list("ScaledObject", name), "the ScaledObjects are gone")
+
+
+@pytest.fixture
+def redis_url(
+    cluster: Cluster,
+    namespace: str,
+    worker_image: str,  # noqa: ARG001 - it brings that of Redis
+) -> Iterator[str]:
+    """A Redis of the namespace, at an address that this machine and the pods reach."""
+    run_redis(cluster.kube, namespace)
+    with cluster.reach(namespace, "redis", 6379) as url:
+        with RedisSettings(url).connect() as client:
+            # Its pod is ready a moment before its Service leads there.
+            until(lambda: _answers(client), f"Redis answers at {url}")
+        yield url
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def queue(redis_url: str, namespace: str) -> Iterator[Client]:
+    """A producer for the service's queue."""
+    with Client(RedisSettings(redis_url), f"{namespace}.{SERVICE}") as client:
+        yield client
+
+
+@pytest.fixture
+def raw(redis_url: str) -> Iterator[redis.Redis]:
+    with RedisSettings(redis_url).connect() as client:
+        yield client
+
+
+@pytest.fixture
+def operator(account: Path, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+    """An operator for the test's namespace."""
+    with running_operator(account, tmp_path, f"--namespaces={namespace}") as running:
+        yield running
+
+
+@pytest.fixture
+def audit(testbed: Testbed, namespace: str) -> AuditLog:
+    """What the API server's audit log says of the test's namespace, from here on."""
+    return AuditLog.begin(testbed.audit_log, namespace)
+
+
+@pytest.fixture
+def apply_service(kube: Kube, namespace: str, worker_image: str, redis_url: str) -> ApplyService:
+    """Call it with what the spec shall say beside the least."""
+
+    def apply(**spec: Any) -> Service:
+        wanted: Json = manifest(SERVICE, namespace, worker_image, redis_url, **spec)
+        kube.create(wanted, namespace)
+        return Service(kube, namespace)
+
+    return apply

@@ -1,0 +1,212 @@
+"""Each reason from its real cause."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from audio_files import clips
+from cluster.kube import until
+from operating.process import Operator
+from operating.services import CHILD, FAST, POOL, Service
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.usefixtures("operator")]
+
+QUICK = {"scaling": FAST, "worker": {"maxInFlight": 1, "drainSeconds": 5}}
+
+
+def pool(**changes):
+    return [{"name": POOL, "replicas": {"max": 1}, **changes}]
+
+
+def send(queue: Client, count: int = 1) -> None:
+    for _ in range(count):
+        queue.submit(Job(audio=clips()[0][0]))
+
+
+def fails_with(service: Service, reason: str, seconds: float = 90) -> str:
+    """Return the message of a service that is not ready for this reason, and that said so."""
+    ready = service.wait_for("Ready", reason, "False", seconds)
+    service.wait_for("Degraded", reason, "True")
+    until(lambda: reason in service.events(), f"an Event says {reason}")
+    message: str = ready["message"]
+    return message
+
+
+def test_no_gpu(apply_service, queue: Client):
+    service = apply_service(**QUICK, pools=pool(gpu={"count": 16}))
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    message = fails_with(service, "NoGPUAvailable")
+    assert "waits for 16 nvidia.com/gpu" in message
+    assert "Insufficient nvidia.com/gpu" in message
+
+
+def test_no_node_of_the_preset(apply_service, queue: Client):
+    service = apply_service(**QUICK, pools=pool(gpu={"preset": "gke-l4"}))
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    assert "of the preset gke-l4" in fails_with(service, "NoGPUAvailable")
+
+
+def test_no_node_for_a_cpu_pool(apply_service, queue: Client):
+    service = apply_service(**QUICK, pools=pool(nodeSelector={"zone": "nowhere"}))
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    assert "nodeSelector" in fails_with(service, "Unschedulable")
+
+
+def test_a_quota(apply_service, queue: Client):
+    service = apply_service(**QUICK)
+    service.wait_for("Ready", "Idle")
+    # Redis is one pod already.
+    service.kube.run("-n", service.namespace, "create", "quota", "pods", "--hard=pods=1")
+    until(lambda: service.get("quota", "pods").get("status"), "the quota is counted")
+    send(queue)
+    assert "exceeded quota: pods" in fails_with(service, "QuotaExceeded")
+
+
+def test_an_absent_image(apply_service, queue: Client):
+    service = apply_service(**QUICK, model={"image": "absent.invalid/worker:1"})
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    assert "absent.invalid/worker:1" in fails_with(service, "ImagePull")
+
+
+def test_a_worker_that_crashes(apply_service, queue: Client):
+    # An image that has no worker in it, and says so by its exit code.
+    service = apply_service(**QUICK, model={"image": "whisperfleet.local/redis:7.0"})
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    assert "kubectl logs --previous" in fails_with(service, "WorkersCrashing", 120)
+
+
+@pytest.mark.usefixtures("testbed")
+def test_a_worker_that_hangs(apply_service):
+    service = apply_service(**QUICK, pools=pool(replicas={"min": 1, "max": 1}))
+    until(lambda: service.get().get("status", {}).get("replicas") == "1/1", "a worker works", 120)
+    for process in _processes_of(service):
+        os.kill(process, signal.SIGSTOP)
+    try:
+        ready = service.wait_for("WorkersAvailable", "WorkersNotReady", "False", 120)
+        assert f"startupSeconds ({FAST['startupSeconds']} s)" in ready["message"]
+    finally:
+        for process in _processes_of(service):
+            os.kill(process, signal.SIGCONT)
+
+
+def test_more_work_than_pods(apply_service, queue: Client):
+    service = apply_service(**QUICK, pools=pool())
+    service.wait_for("Ready", "Idle")
+    send(queue, 60)
+    ready = service.wait_for("Ready", "AtMaxReplicas", "True", 90)
+    assert "replicas.max" in ready["message"]
+
+
+def test_a_suspended_fleet_takes_jobs_and_does_none(apply_service, queue: Client, raw: redis.Redis):
+    service = apply_service(**QUICK, suspend=True)
+    service.wait_for("Ready", "Suspended", "False")
+    send(queue)
+    until(lambda: service.get()["status"]["queue"]["queued"] == 1, "the job is counted")
+    assert service.child("deployment")["spec"]["replicas"] == 0
+    service.patch({"spec": {"suspend": False}})
+    until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 120)
+
+
+def test_redis_that_stops_and_comes_back(apply_service):
+    service = apply_service()
+    service.wait_for("Ready", "Idle")
+    before = service.children()
+    _scale_redis(service, 0)
+    assert "cannot be reached" in fails_with(service, "QueueUnreachable")
+    assert {each["metadata"]["uid"] for each in service.children().values()} == {
+        each["metadata"]["uid"] for each in before.values()
+    }
+    _scale_redis(service, 1)
+    service.wait_for("Ready", "Idle", "True", 90)
+    assert "QueueReachableAgain" in service.events()
+
+
+def test_a_secret_that_is_missing_and_comes(apply_service, redis_url: str):
+    credentials = {"redis": {"url": redis_url, "credentials": {"secretName": "redis-access"}}}
+    service = apply_service(queue=credentials)
+    message = fails_with(service, "SecretMissing")
+    assert "redis-access" in message
+    assert service.children() == {}
+    _make_secret(service, "no-key=x")
+    until(
+        lambda: "no text under the key password" in service.condition("Ready")["message"],
+        "the missing key is named",
+    )
+    service.delete("secret", "redis-access")
+    # A Redis without passwords refuses one, which shows that ours has been sent.
+    _make_secret(service, "username=someone", "password=secret")
+    assert "someone" not in fails_with(service, "QueueRefused")
+
+
+def test_a_name_that_is_taken(apply_service, kube, namespace):
+    kube.run("-n", namespace, "create", "serviceaccount", CHILD)
+    uid = Service(kube, namespace).child("serviceaccount")["metadata"]["uid"]
+    service = apply_service()
+    assert f"the ServiceAccount {CHILD} exists" in fails_with(service, "NameTaken")
+    assert service.children().keys() == {"serviceaccount"}
+    assert service.child("serviceaccount")["metadata"]["uid"] == uid
+    service.delete("serviceaccount", CHILD)
+    service.wait_for("Ready", "Idle", "True", 60)
+
+
+def test_a_queue_of_another_cluster(apply_service, raw: redis.Redis, namespace: str):
+    meta = Keys(f"{namespace}.calls").meta
+    raw.hset(meta, "owner", "elsewhere/team/calls")
+    service = apply_service()
+    assert "elsewhere/team/calls" in fails_with(service, "QueueOwnedByAnother")
+    assert not service.child("scaledobject")
+    raw.delete(meta)
+    service.wait_for("Ready", "Idle", "True", 90)
+
+
+def test_hands_off(apply_service, operator: Operator):
+    service = apply_service()
+    service.wait_for("Ready", "Idle")
+    service.patch({"metadata": {"annotations": {"whisperfleet.io/reconcile": "disabled"}}})
+    service.wait_for("Ready", "ReconcileDisabled", "Unknown")
+    service.patch({"spec": {"maxReplicaCount": 9}}, "scaledobject", CHILD)
+    service.delete("poddisruptionbudget", CHILD)
+    operator.wait_for_looks(1)
+    assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 9
+    assert not service.child("poddisruptionbudget")
+    service.patch({"metadata": {"annotations": {"whisperfleet.io/reconcile": None}}})
+    service.wait_for("Ready", "Idle", "True")
+    assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 3
+    assert service.child("poddisruptionbudget")
+
+
+def _scale_redis(service: Service, replicas: int) -> None:
+    service.kube.run(
+        "-n", service.namespace, "scale", "statefulset", "redis", f"--replicas={replicas}"
+    )
+
+
+def _make_secret(service: Service, *literals: str) -> None:
+    values = [f"--from-literal={literal}" for literal in literals]
+    service.kube.run(
+        "-n", service.namespace, "create", "secret", "generic", "redis-access", *values
+    )
+
+
+def _processes_of(service: Service) -> Iterator[int]:
+    """The processes of this machine, which is the node, that belong to the service's pods."""
+    uids = [pod["metadata"]["uid"] for pod in service.pods()]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+        if any(f"WHISPERFLEET_POD_UID={uid}" in environment for uid in uids):
+            yield int(process.name)

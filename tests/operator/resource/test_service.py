@@ -1,0 +1,80 @@
+"""What the operator reads of a service."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+import services
+from services import changed, full, minimal, read
+
+
+def test_the_ten_lines_are_a_whole_service() -> None:
+    service = read(minimal())
+    assert service.name == "calls"
+    assert service.keys.queue_id == "team-a.calls"
+    assert service.spec.backlog_per_replica == 2 * service.spec.worker.max_in_flight
+    assert service.spec.pools[0].replicas.min == 0
+    assert [each.name for each in service.spec.queue.priorities] == ["high", "normal", "low"]
+
+
+def test_a_queue_may_have_an_id_of_its_own() -> None:
+    service = read(changed(minimal(), "spec.queue.id", "team-b.all"))
+    assert service.keys.stream("high") == "wf:{team-b.all}:in:high"
+
+
+def test_the_target_is_what_was_asked_for() -> None:
+    assert read(full()).spec.backlog_per_replica == 16
+
+
+def test_unknown_fields_are_ignored() -> None:
+    resource = changed(minimal(), "spec.pools.0.capacityType", "spot")
+    assert read(resource) == read(minimal())
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.model.image", None),
+        ("spec.pools", []),
+        ("spec.pools.0.replicas.max", None),
+        ("spec.pools.0.gpu.preset", "gke-tpu"),
+        ("spec.worker.maxInFlight", 0),
+        ("spec.queue.priorities", []),
+        # The schema takes these two for addresses.
+        ("spec.queue.redis.url", "redis://[::::]:6379"),
+        ("spec.input.allowedNetworks", ["10.0.0.0/33"]),
+    ],
+)
+def test_what_no_schema_lets_in_is_refused(path: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        read(changed(minimal(), path, value))
+
+
+def test_a_service_cannot_be_changed_in_memory() -> None:
+    service = read(minimal())
+    with pytest.raises(ValidationError):
+        service.spec.suspend = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "hands_off"),
+    [
+        ({}, False),
+        ({"whisperfleet.io/reconcile": "disabled"}, True),
+        ({"whisperfleet.io/reconcile": "enabled"}, False),
+    ],
+)
+def test_an_annotation_takes_the_hands_off(annotations: dict[str, str], hands_off: bool) -> None:
+    service = read(changed(minimal(), "metadata.annotations", annotations))
+    assert service.is_hands_off is hands_off
+
+
+def test_children_are_deleted_with_their_service() -> None:
+    assert read(minimal()).owner_reference == {
+        "apiVersion": "whisperfleet.io/v1alpha1",
+        "kind": "TranscriptionService",
+        "name": "calls",
+        "uid": services.UID,
+        "controller": True,
+    }

@@ -1,0 +1,31 @@
+"""A reconciler over a fake Kubernetes and a real Redis."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from operating.reconciling import KEDA_INDEX, KEDA_SCHEMA, World
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet_operator.kube.fake import FakeKube
+
+
+@pytest.fixture
+def fake() -> FakeKube:
+    """An API server with KEDA 2.17."""
+    kube = FakeKube()
+    kube.documents = {**KEDA_INDEX, **KEDA_SCHEMA}
+    return kube
+
+
+@pytest.fixture
+def world(fake: FakeKube, any_server: EmbeddedServer, tmp_path: Path) -> World:
+    return World(fake, any_server.url, tmp_path)
+
+
+@pytest.fixture
+def queue(world: World) -> Iterator[redis.Redis]:
+    """A client of the Redis that the service is on."""
+    with world.settings.connect() as client:
+        yield client

@@ -1,0 +1,217 @@
+"""A queue is made ours and measured, on real servers, alive and dead."""
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from servers import wait_for
+from whisperfleet.contract.keys import Keys
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.queue.access import service_rules, worker_rules
+from whisperfleet_operator.queues import (
+    NotNowError,
+    QueueAddress,
+    QueueProbe,
+    QueueProblemError,
+)
+from whisperfleet_operator.resource import Reason
+
+OWNER = "cluster/team-a/calls"
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> QueueProbe:
+    return QueueProbe(tmp_path, patience_seconds=30)
+
+
+@pytest.fixture
+def address(server: EmbeddedServer, keys: Keys) -> QueueAddress:
+    return address_of(server.settings.url, keys)
+
+
+def address_of(url: str, keys: Keys, **access: str) -> QueueAddress:
+    streams = tuple(keys.stream(name) for name in ("high", "normal", "low"))
+    return QueueAddress(url, keys.queue_id, streams, **access)
+
+
+def problem(probe: QueueProbe, address: QueueAddress, owner: str = OWNER) -> QueueProblemError:
+    with pytest.raises(QueueProblemError) as caught:
+        probe.sample(address, owner)
+    return caught.value
+
+
+def test_streams_and_groups_are_made_from_the_beginning(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    sent_before = redis_client.xadd(keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    sample = probe.sample(address, OWNER)
+    assert (sample.queued, sample.running, sample.lengths) == (1, 0, (0, 1, 0))
+    for name in ("high", "normal", "low"):
+        (group,) = redis_client.xinfo_groups(keys.stream(name))
+        assert group["name"] == keys.group.encode()
+    (_, ((entry, _),)) = redis_client.xreadgroup(
+        keys.group, "worker", {keys.stream("normal"): ">"}
+    )[0]
+    assert entry == sent_before
+
+
+def test_depths_are_what_waits_what_runs_and_what_is_dead(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    probe.sample(address, OWNER)
+    for name, count in (("high", 1), ("normal", 3)):
+        for _ in range(count):
+            redis_client.xadd(keys.stream(name), {"audio": b"x" * 1000})
+    redis_client.xreadgroup(keys.group, "worker", {keys.stream("normal"): ">"}, count=2)
+    redis_client.xadd(keys.dead_letters, {"id": "a"})
+    sample = probe.sample(address, OWNER)
+    assert (sample.queued, sample.running, sample.dead_letters) == (2, 2, 1)
+    assert sample.oldest is not None
+    assert abs(sample.oldest - datetime.now(UTC)) < timedelta(seconds=60)
+
+
+def test_an_entry_that_vanished_while_it_was_held_counts_for_nothing(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    probe.sample(address, OWNER)
+    stream = keys.stream("normal")
+    entry = redis_client.xadd(stream, {"a": "b"})
+    redis_client.xreadgroup(keys.group, "worker", {stream: ">"})
+    redis_client.xdel(stream, entry)
+    sample = probe.sample(address, OWNER)
+    assert (sample.queued, sample.running, sample.oldest) == (0, 0, None)
+
+
+def test_what_was_flushed_is_made_anew(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    probe.sample(address, OWNER)
+    redis_client.delete(*address.streams)
+    assert probe.sample(address, OWNER).lengths == (0, 0, 0)
+    assert redis_client.xinfo_groups(keys.stream("low"))
+
+
+def test_a_server_that_may_lose_jobs_is_told(probe: QueueProbe, address: QueueAddress):
+    (warning,) = probe.sample(address, OWNER).warnings
+    assert "appendonly is off" in warning
+
+
+def test_another_owners_queue_is_left_alone(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    redis_client.hset(keys.meta, "owner", "elsewhere/team-a/calls")
+    error = problem(probe, address)
+    assert error.reason is Reason.QUEUE_OWNED_BY_ANOTHER
+    assert "elsewhere/team-a/calls" in str(error)
+    assert "spec.queue.id" in str(error)
+    assert not redis_client.exists(*address.streams)
+
+
+def test_a_queue_of_another_protocol_is_refused(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    redis_client.hset(keys.meta, "protocol", "9.0")
+    error = problem(probe, address)
+    assert error.reason is Reason.QUEUE_REFUSED
+    assert "protocol 9.x" in str(error)
+
+
+def test_a_key_of_another_type_is_refused(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    redis_client.set(keys.stream("normal"), "no stream")
+    assert problem(probe, address).reason is Reason.QUEUE_REFUSED
+
+
+def test_wrong_credentials_are_refused_and_hold_up_nobody_else(
+    probe: QueueProbe, server: EmbeddedServer, address: QueueAddress, keys: Keys
+):
+    stranger = address_of(server.settings.url, keys, username="nobody", password="wrong")
+    for _ in range(3):
+        error = problem(probe, stranger)
+        assert error.reason is Reason.QUEUE_REFUSED
+        assert "refuses the credentials" in str(error)
+        assert "wrong" not in str(error)
+        assert probe.sample(address, OWNER).queued == 0
+
+
+def account_with(server: EmbeddedServer, rules: list[str]) -> dict[str, str]:
+    with server.settings.connect() as admin:
+        admin.execute_command("ACL", "SETUSER", "fleet", "reset", "on", ">secret", *rules)
+    return {"username": "fleet", "password": "secret"}
+
+
+def test_the_account_of_a_service_suffices(
+    probe: QueueProbe, own_server: EmbeddedServer, keys: Keys
+):
+    access = account_with(own_server, service_rules(keys))
+    assert probe.sample(address_of(own_server.settings.url, keys, **access), OWNER).queued == 0
+
+
+def test_the_account_of_a_worker_alone_does_not(
+    probe: QueueProbe, own_server: EmbeddedServer, keys: Keys
+):
+    access = account_with(own_server, worker_rules(keys))
+    error = problem(probe, address_of(own_server.settings.url, keys, **access))
+    assert error.reason is Reason.QUEUE_REFUSED
+    assert "give the account the rights of a service" in str(error)
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
+
+
+def test_a_server_that_never_answers_holds_up_nobody(
+    tmp_path: Path, address: QueueAddress, keys: Keys, silent_server: str
+):
+    probe = QueueProbe(tmp_path, patience_seconds=0.05)
+    silent = address_of(silent_server, keys)
+
+    def asked() -> Exception:
+        with pytest.raises((QueueProblemError, NotNowError)) as caught:
+            probe.sample(silent, OWNER)
+        return caught.value
+
+    began = time.monotonic()
+    for _ in range(20):
+        assert isinstance(asked(), NotNowError)
+    assert time.monotonic() - began < 4
+    wait_for(lambda: isinstance(asked(), QueueProblemError), "the silence is understood")
+    error = asked()
+    assert isinstance(error, QueueProblemError)
+    assert error.reason is Reason.QUEUE_UNREACHABLE
+    assert "Timeout" in str(error)
+    wait_for(lambda: _is_reached(probe, address), "another server is reached meanwhile")
+
+
+def _is_reached(probe: QueueProbe, address: QueueAddress) -> bool:
+    try:
+        probe.sample(address, OWNER)
+    except NotNowError:
+        return False
+    return True
+
+
+def test_a_server_that_is_gone_and_comes_back(tmp_path: Path, keys: Keys):
+    clock = [0.0]
+    probe = QueueProbe(tmp_path, lambda: clock[0], patience_seconds=30)
+    with EmbeddedServer() as server:
+        address = address_of(server.url, keys)
+        probe.sample(address, OWNER)
+        server.kill()
+        error = problem(probe, address)
+        assert error.reason is Reason.QUEUE_UNREACHABLE
+        assert "check the address" in str(error)
+        server.start()
+        # Not at once: a server that comes back is not met by everybody together.
+        assert problem(probe, address).reason is Reason.QUEUE_UNREACHABLE
+        clock[0] += 60
+        assert probe.sample(address, OWNER).queued == 0

@@ -1,0 +1,246 @@
+"""From what was seen to conditions, dates, depths and Events."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from operating.world import NOW, deployment, pod, sample, scaled_object, service, waiting_pod
+from whisperfleet_operator.observe import Keda, Observation, PoolView, Problem
+from whisperfleet_operator.reporting import merge_patch
+from whisperfleet_operator.resource import (
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    TranscriptionServiceStatus,
+)
+from whisperfleet_operator.status import (
+    announcements,
+    hands_off_status,
+    invalid_status,
+    parse_status,
+    service_status,
+)
+
+READY, QUEUE, DURABLE = (
+    ConditionType.READY,
+    ConditionType.QUEUE_REACHABLE,
+    ConditionType.QUEUE_DURABLE,
+)
+SCALER, WORKERS, DEGRADED = (
+    ConditionType.AUTOSCALER_READY,
+    ConditionType.WORKERS_AVAILABLE,
+    ConditionType.DEGRADED,
+)
+NOTHING = TranscriptionServiceStatus()
+UNREACHABLE = Problem(Reason.QUEUE_UNREACHABLE, "Redis at redis://redis:6379/0 cannot be reached")
+TAKEN = Problem(Reason.NAME_TAKEN, "the Deployment calls-main exists and is not this service's")
+NO_SECRET = Problem(Reason.SECRET_MISSING, "the Secret redis does not exist")
+NO_GPU = waiting_pod(status="False", message="1 Insufficient nvidia.com/gpu")
+
+
+def see(replicas=0, pods=(), scaler=None, **changes: Any) -> Observation:
+    """Return a service at rest, but for the changes."""
+    view = PoolView(
+        service().spec.pools[0],
+        deployment(replicas),
+        scaled_object(Ready="True") if scaler is None else scaler,
+        tuple(pods),
+    )
+    rest: dict[str, Any] = {
+        "pools": (view,),
+        "keda": Keda.READY,
+        "sample": sample(),
+        "queue_problem": None,
+        "problems": (),
+    }
+    return Observation(**rest | changes)
+
+
+def judge(before=NOTHING, now=NOW, suspend=False, **seen: Any) -> TranscriptionServiceStatus:
+    return service_status(service(suspend=suspend), see(**seen), before, now)
+
+
+def said(status: TranscriptionServiceStatus) -> dict[ConditionType, tuple[str, Reason]]:
+    return {each.type: (str(each.status), each.reason) for each in status.conditions}
+
+
+def test_a_service_at_rest_is_ready_and_idle():
+    status = judge()
+    assert said(status) == {
+        READY: ("True", Reason.IDLE),
+        QUEUE: ("True", Reason.AS_EXPECTED),
+        DURABLE: ("True", Reason.AS_EXPECTED),
+        SCALER: ("True", Reason.AS_EXPECTED),
+        WORKERS: ("True", Reason.IDLE),
+        DEGRADED: ("False", Reason.AS_EXPECTED),
+    }
+    assert status.observed_generation == 3
+    assert all(each.observed_generation == 3 for each in status.conditions)
+    assert (status.model, status.replicas) == ("0.1.0-turbo", "0/0")
+    assert [stream.name for stream in status.queue.streams] == [
+        f"wf:{{team-a.calls}}:in:{priority}" for priority in ("high", "normal", "low")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "ready", "degraded"),
+    [
+        # What passes by itself leaves Ready alone.
+        (
+            {"replicas": 1, "pods": [waiting_pod()], "sample": sample(queued=1)},
+            ("True", Reason.POD_STARTING),
+            "False",
+        ),
+        ({"replicas": 1, "pods": [NO_GPU]}, ("False", Reason.NO_GPU_AVAILABLE), "True"),
+        # Half a fleet works, and somebody should know about the other half.
+        ({"replicas": 2, "pods": [pod(), NO_GPU]}, ("True", Reason.NO_GPU_AVAILABLE), "True"),
+        ({"suspend": True}, ("False", Reason.SUSPENDED), "False"),
+        (
+            {"sample": None, "queue_problem": UNREACHABLE},
+            ("False", Reason.QUEUE_UNREACHABLE),
+            "True",
+        ),
+        ({"sample": None}, ("Unknown", Reason.PENDING), "False"),
+        ({"keda": Keda.MISSING}, ("False", Reason.KEDA_MISSING), "True"),
+        ({"keda": Keda.TOO_OLD}, ("False", Reason.KEDA_TOO_OLD), "True"),
+        (
+            {"scaler": scaled_object(Ready="False")},
+            ("False", Reason.AUTOSCALER_FAILED),
+            "True",
+        ),
+        (
+            {"scaler": scaled_object(Ready="True", Paused="True")},
+            ("False", Reason.AUTOSCALER_PAUSED),
+            "True",
+        ),
+        (
+            {"scaler": scaled_object(Ready="True", Paused="True"), "suspend": True},
+            ("False", Reason.SUSPENDED),
+            "False",
+        ),
+        ({"scaler": scaled_object()}, ("Unknown", Reason.AUTOSCALER_PENDING), "False"),
+        ({"problems": (TAKEN,)}, ("False", Reason.NAME_TAKEN), "True"),
+    ],
+)
+def test_ready_and_degraded_say_what_is_the_matter(seen, ready, degraded):
+    status = said(judge(**seen))
+    assert status[READY] == ready
+    assert status[DEGRADED][0] == degraded
+
+
+def test_a_condition_keeps_the_date_of_its_last_change_of_mind():
+    first = judge()
+    later = NOW + timedelta(hours=1)
+    still = judge(first, later, replicas=1, pods=[waiting_pod()], sample=sample(queued=1))
+    ready = {each.type: each for each in still.conditions}[READY]
+    assert ready.reason is Reason.POD_STARTING
+    assert ready.last_transition_time == NOW
+    fallen = judge(still, later, keda=Keda.MISSING)
+    assert {each.type: each for each in fallen.conditions}[READY].last_transition_time == later
+
+
+def test_a_redis_that_is_gone_leaves_what_was_last_known():
+    before = judge(sample=sample(queued=5, dead_letters=2, warnings=("appendonly is off",)))
+    after = judge(before, sample=None, queue_problem=UNREACHABLE)
+    assert after.queue == before.queue
+    assert said(after)[DURABLE] == said(before)[DURABLE] == ("False", Reason.QUEUE_NOT_DURABLE)
+
+
+def later(seconds: float, **depths: Any) -> dict[str, Any]:
+    return {"sample": sample(taken=NOW + timedelta(seconds=seconds), **depths)}
+
+
+def test_depths_are_written_at_most_every_ten_seconds():
+    before = judge(sample=sample(queued=5))
+    assert judge(before, **later(9, queued=7)).queue.queued == 5
+    assert judge(before, **later(10, queued=7)).queue.queued == 7
+
+
+def test_waking_sleeping_and_dead_letters_are_written_at_once():
+    assert judge(judge(), **later(1, queued=1)).queue.queued == 1
+    assert judge(judge(sample=sample(running=1)), **later(1)).queue.running == 0
+    assert judge(judge(), **later(1, dead_letters=1)).queue.dead_letters == 1
+
+
+def test_a_new_sample_of_the_same_depths_is_not_worth_a_write():
+    before = judge(sample=sample(queued=5))
+    assert judge(before, **later(3600, queued=5)) == before
+
+
+def test_nothing_is_written_about_a_service_that_stays_as_it_is():
+    status = judge()
+    stored = parse_status({"status": status.to_object()})
+    again = judge(stored, NOW + timedelta(minutes=5), **later(300))
+    assert merge_patch(status.to_object(), again.to_object()) == {}
+
+
+def test_a_service_that_is_left_alone_keeps_its_other_conditions():
+    before = judge(sample=sample(queued=5))
+    status = hands_off_status(service(), before, NOW)
+    assert said(status)[READY] == ("Unknown", Reason.RECONCILE_DISABLED)
+    assert said(status)[QUEUE] == said(before)[QUEUE]
+    assert status.queue == before.queue
+    fresh = said(hands_off_status(service(), NOTHING, NOW))
+    assert fresh[QUEUE] == ("Unknown", Reason.PENDING)
+
+
+def test_a_spec_that_cannot_be_read_is_told():
+    status = invalid_status(9, "spec.pools: Field required", NOTHING, NOW)
+    (ready,) = (each for each in status.conditions if each.type is READY)
+    assert (ready.status, ready.reason) == (ConditionStatus.FALSE, Reason.INVALID_SPEC)
+    assert "spec.pools: Field required" in ready.message
+    assert status.observed_generation == 9
+
+
+def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, bool]]:
+    return [(each.reason, each.warning) for each in announcements(before, judge(before, **seen))]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {}, []),
+        ({}, {"replicas": 1}, [("FleetWoke", False)]),
+        ({"replicas": 1}, {}, [("FleetSleeps", False)]),
+        ({}, {"sample": None, "queue_problem": UNREACHABLE}, [("QueueUnreachable", True)]),
+        ({"sample": None, "queue_problem": UNREACHABLE}, {}, [("QueueReachableAgain", False)]),
+        ({}, {"keda": Keda.MISSING}, [("KedaMissing", True)]),
+        ({"keda": Keda.MISSING}, {}, [("AutoscalerReadyAgain", False)]),
+        ({}, {"problems": (TAKEN,)}, [("NameTaken", True)]),
+        ({}, {"suspend": True}, [("Suspended", False)]),
+        (
+            {},
+            {"sample": None, "queue_problem": NO_SECRET, "problems": (NO_SECRET,)},
+            [("SecretMissing", True)],
+        ),
+        ({}, {"sample": sample(warnings=("appendonly is off",))}, [("QueueNotDurable", True)]),
+        ({"sample": sample(dead_letters=2)}, {"sample": sample(dead_letters=2)}, []),
+        (
+            {"sample": sample(dead_letters=2)},
+            {"sample": sample(dead_letters=5)},
+            [("DeadLetters", True)],
+        ),
+        ({"sample": sample(dead_letters=5)}, {"sample": sample(dead_letters=2)}, []),
+        ({"replicas": 1}, {"replicas": 1, "pods": [NO_GPU]}, [("NoGPUAvailable", True)]),
+        # A pool's trouble is told once, though Ready falls with it.
+        (
+            {"replicas": 1, "pods": [pod()]},
+            {"replicas": 1, "pods": [NO_GPU]},
+            [("NoGPUAvailable", True)],
+        ),
+        ({"replicas": 1, "pods": [NO_GPU]}, {"replicas": 1, "pods": [NO_GPU]}, []),
+    ],
+)
+def test_a_person_is_told_what_changed_and_once(before, after, expected):
+    assert told(judge(**before), **after) == expected
+
+
+def test_a_first_look_at_a_healthy_service_is_no_news():
+    assert told(NOTHING) == []
+
+
+def test_the_merge_patch_is_what_differs():
+    before = {"a": 1, "b": {"c": 1, "gone": 2}, "old": [1]}
+    after = {"a": 1, "b": {"c": 2}, "new": [2]}
+    assert merge_patch(before, after) == {"b": {"c": 2, "gone": None}, "old": None, "new": [2]}
