@@ -43,6 +43,7 @@ def full() -> dict[str, Any]:
                 "leaseSeconds": 30,
                 "maxDeliveries": 5,
                 "maxReleases": 20,
+                "deadLetters": {"retentionSeconds": 7200, "maxLength": 50},
             },
             "input": {
                 "maxBytes": 1000,

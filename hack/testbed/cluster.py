@@ -17,7 +17,7 @@ from hack.testbed.configuration import write_configuration
 from hack.testbed.control_plane import control_plane
 from hack.testbed.errors import TestbedError
 from hack.testbed.files import link, write
-from hack.testbed.images import load_archive
+from hack.testbed.images import load_archive, name_image
 from hack.testbed.keda import keda
 from hack.testbed.layout import NODE, Layout
 from hack.testbed.log import logger
@@ -149,6 +149,10 @@ class Testbed:
     def load_image(self, archive: Path) -> None:
         """Load a docker or OCI archive, so that pods may name its images with pull policy Never."""
         load_archive(self.layout, archive)
+
+    def name_image(self, image: str, name: str) -> None:
+        """Give a loaded image a second name, as a release does whose bytes are the same."""
+        name_image(self.layout, image, name)
 
     def set_gpus(self, count: int, unhealthy: Collection[int] = ()) -> None:
         """Offer so many GPUs, those of these numbers unhealthy; wait until the node says the same.

@@ -13,7 +13,7 @@ from hack.testbed.binaries import Binaries
 from hack.testbed.errors import TestbedError
 from hack.testbed.layout import PAUSE_IMAGE, Layout
 
-__all__ = ["load_archive", "load_pause_image", "single_program_archive"]
+__all__ = ["load_archive", "load_pause_image", "name_image", "single_program_archive"]
 
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -30,6 +30,15 @@ def load_archive(layout: Layout, archive: Path) -> None:
         raise TestbedError(
             f"containerd did not take {archive}: {done.stderr.strip()}; is it a docker or an OCI "
             "archive, and is the testbed up (`make cluster-status`)?"
+        )
+
+
+def name_image(layout: Layout, image: str, name: str) -> None:
+    """Give an image that containerd has a second name. Raises TestbedError where it has not."""
+    done = _ctr(layout, "images", "tag", "--force", image, name)
+    if done.returncode != 0:
+        raise TestbedError(
+            f"{image} cannot be named {name}: {done.stderr.strip()}; load the image first"
         )
 
 

@@ -113,3 +113,16 @@ def test_purge_asks_first(invoke, client):
     done = invoke("queue", "purge", "--yes", "--json")
     assert json.loads(done.stdout) == {"cancelled": 1}
     assert client.stats().streams[1].length == 0
+
+
+@pytest.mark.usefixtures("letter")
+def test_drop_asks_first_and_says_what_goes(invoke, client):
+    client.submit(Job(url=SECRET))
+    refused = invoke("queue", "drop", stdin=b"n\n")
+    assert refused.exit_code == 1
+    assert "1 jobs that have not ended, 1 dead letters" in refused.stderr
+    assert client.stats().streams[1].length == 1
+    done = invoke("queue", "drop", "--yes", "--json")
+    assert json.loads(done.stdout)["keys"] > 0
+    assert client.stats().dead_letters == 0
+    assert client.stats().totals == {}

@@ -89,6 +89,8 @@ CHANGED = {
     "max_releases": ("5", lambda s: s.queue_policy.max_releases == 5),
     "max_retries": ("6", lambda s: s.queue_policy.max_retries == 6),
     "result_seconds": ("600", lambda s: s.queue_policy.result_seconds == 600),
+    "dead_letter_seconds": ("900", lambda s: s.queue_policy.dead_letter_seconds == 900),
+    "dead_letter_max_length": ("70", lambda s: s.queue_policy.dead_letter_max_length == 70),
     "http_host": ("0.0.0.0", lambda s: s.http_host == "0.0.0.0"),
     "http_port": ("0", lambda s: s.http_port == 0),
     "log_level": ("debug", lambda s: s.log_level == "debug"),

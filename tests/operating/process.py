@@ -140,6 +140,20 @@ def account_kubeconfig(kube: Kube, folder: Path) -> Path:
     return kubeconfig
 
 
+@contextmanager
+def let_in_everywhere(kube: Kube, folder: Path) -> Iterator[None]:
+    """Give the operator its rights in every namespace, as they are installed, for a while."""
+    documents = yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text())
+    (binding,) = (each for each in documents if each["kind"] == "ClusterRoleBinding")
+    file = folder / "binding.yaml"
+    file.write_text(yaml.safe_dump(binding))
+    kube.run("apply", "--server-side", "-f", str(file))
+    try:
+        yield
+    finally:
+        kube.run("delete", "-f", str(file))
+
+
 def let_in(kube: Kube, namespace: str) -> None:
     """Give the operator its rights in one namespace."""
     kube.run(

@@ -102,6 +102,14 @@ class Service:
         assert found is not None
         return found
 
+    def fails_with(self, reason: str, seconds: float = 90) -> str:
+        """Return the message once it is not ready for this reason, and says so everywhere."""
+        ready = self.wait_for("Ready", reason, "False", seconds)
+        self.wait_for("Degraded", reason, "True")
+        until(lambda: reason in self.events(), f"an Event says {reason}")
+        message: str = ready["message"]
+        return message
+
     def events(self) -> set[str]:
         """Return the reasons of the Events about the service."""
         text = self._run(

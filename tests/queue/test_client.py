@@ -276,6 +276,27 @@ def test_purge_ends_everything(
     assert_invariants(redis_client, keys, accepted=255)
 
 
+def test_drop_leaves_nothing_of_the_queue_and_all_of_others(
+    worker: WorkQueue, client: Client, acme: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    neighbour = Keys(f"{keys.queue_id}.b")
+    redis_client.xadd(neighbour.stream("normal"), {"url": URL})
+    client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(250)])
+    for _ in range(250):
+        claim = worker.claim()
+        assert claim is not None
+        worker.finish(claim, done(claim))
+    with pytest.raises(ValueError, match="not acme's alone"):
+        acme.drop()
+
+    # A record and a result for each job, and what there is once for each queue.
+    assert client.drop() >= 500
+
+    assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
+    assert redis_client.xlen(neighbour.stream("normal")) == 1
+    redis_client.delete(neighbour.stream("normal"))
+
+
 def test_a_tenant_sees_nothing_of_anothers(worker: WorkQueue, client: Client, acme: Client) -> None:
     own = acme.submit(JOB)
     other = client.submit(Job(url=URL, tenant="globex"))

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["cancel", "dead_letters", "queue_commands"]
 
 dead_letters = typer.Typer(help="Look at dead letters and send them again.", epilog=EPILOG)
-queue_commands = typer.Typer(help="Look at a queue as a whole, or empty it.", epilog=EPILOG)
+queue_commands = typer.Typer(
+    help="Look at a queue as a whole, empty it, or delete it.", epilog=EPILOG
+)
 
 # What a producer wrote for the model alone, and what may hold a signature.
 _PRIVATE_FIELDS = {b"audio", b"prompt", b"url"}
@@ -160,6 +162,34 @@ def purge(
         print_json({"cancelled": cancelled})
     else:
         print_text(f"{cancelled} waiting jobs are cancelled; running ones are being stopped")
+
+
+@queue_commands.command(epilog=EPILOG)
+def drop(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete the queue with all it holds: jobs, results, dead letters. Stop its workers first.
+
+    What a deleted TranscriptionService leaves behind goes this way.
+    """
+    with open_client(redis, queue) as client:
+        if not yes:
+            found = client.stats()
+            left = sum(stream.length for stream in found.streams)
+            typer.confirm(
+                f"Delete {queue} with {left} jobs that have not ended, {found.dead_letters} dead "
+                "letters and every result?",
+                abort=True,
+                err=True,
+            )
+        dropped = client.drop()
+    if as_json:
+        print_json({"keys": dropped})
+    else:
+        print_text(f"{queue} is deleted: {dropped} keys of Redis")
 
 
 def _print_answers(

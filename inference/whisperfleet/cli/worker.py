@@ -187,6 +187,19 @@ def worker(
     result_seconds: Annotated[
         float, _setting("result-seconds", "How long a result is kept.", _QUEUE)
     ] = 86_400.0,
+    dead_letter_seconds: Annotated[
+        float,
+        _setting("dead-letter-seconds", "How long a dead letter and its job are kept.", _QUEUE),
+    ] = 1_209_600.0,
+    dead_letter_max_length: Annotated[
+        int,
+        _setting(
+            "dead-letter-max-length",
+            "Dead letters that are kept, about; beyond it the oldest go.",
+            _QUEUE,
+            least=1,
+        ),
+    ] = 10_000,
     http_host: Annotated[
         str,
         _setting("http-host", "Address that serves health and metrics; 0.0.0.0: all.", _PROCESS),

@@ -56,6 +56,7 @@ def settings_of(given: Mapping[str, Any]) -> WorkerSettings:
             queue_policy=QueuePolicy(
                 **own("lease_seconds", "beat_seconds", "max_deliveries", "max_releases"),
                 **own("max_retries", "result_seconds"),
+                **own("dead_letter_seconds", "dead_letter_max_length"),
             ),
             **own("model", "device", "compute_type", "cpu_threads", "batch_size"),
             **own("max_in_flight", "max_audio_seconds_in_flight", "job_timeout_seconds"),

@@ -39,6 +39,8 @@ _REDRIVE = Script("redrive")
 # An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
 _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 _PAGE = 200
+# Keys that Redis looks at in one step of a scan: far below a millisecond.
+_SCAN_COUNT = 1000
 _SUBMIT_ATTEMPTS = 3
 
 
@@ -227,6 +229,21 @@ class Client:
                 answer = next((a for a in answers if a is not Cancelled.UNKNOWN), None)
                 cancelled += answer is Cancelled.CANCELLED
         return cancelled
+
+    def drop(self) -> int:
+        """Delete the queue with all it holds, and return how many keys that were.
+
+        Jobs that wait or run are gone without a result: `purge` gives them one. A worker that is
+        still there makes its streams anew. Raises ValueError for the client of one tenant, whose
+        queue it is not.
+        """
+        if self._tenant is not None:
+            raise ValueError(f"the queue is not {self._tenant}'s alone: drop it without a tenant")
+        dropped = 0
+        keys = self._redis.scan_iter(f"{self.keys.prefix}*", count=_SCAN_COUNT)
+        while batch := list(islice(keys, _PAGE)):
+            dropped += int(self._redis.unlink(*batch))
+        return dropped
 
     def _prepare(self, job: Job, priority: str) -> tuple[str, dict[Any, Any]]:
         if self._tenant is not None:

@@ -59,6 +59,9 @@ def _queue(service: TranscriptionService) -> dict[str, Any]:
         "MAX_RELEASES": queue.max_releases,
         "RESULT_SECONDS": service.spec.results.retention_seconds,
     }
+    if queue.dead_letters is not None:
+        settings["DEAD_LETTER_SECONDS"] = queue.dead_letters.retention_seconds
+        settings["DEAD_LETTER_MAX_LENGTH"] = queue.dead_letters.max_length
     if queue.redis.tls is not None:
         settings["REDIS_CA_FILE"] = f"{CA_FOLDER}/ca.crt"
     return settings

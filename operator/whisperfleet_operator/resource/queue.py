@@ -15,7 +15,7 @@ from whisperfleet_operator.resource.base import (
 )
 from whisperfleet_operator.resource.redis_address import RedisAddress
 
-__all__ = ["Credentials", "PrioritySpec", "QueueSpec", "RedisSpec", "RedisTls"]
+__all__ = ["Credentials", "DeadLettersSpec", "PrioritySpec", "QueueSpec", "RedisSpec", "RedisTls"]
 
 # 1 to 65535.
 _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -90,6 +90,15 @@ class PrioritySpec(Part):
     twelfth, never nothing."""
 
 
+class DeadLettersSpec(Part):
+    """How long the jobs that could not be done wait for a person."""
+
+    retention_seconds: Annotated[int, Field(ge=3600, le=31_536_000)] = 1_209_600
+    """How long a dead letter stays, with all that sending it again takes, in seconds."""
+    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Dead letters that are kept, about; beyond it the oldest go."""
+
+
 class QueueSpec(Part):
     """Where jobs come from, and the rules of their queue. Deleting the service keeps the queue."""
 
@@ -130,3 +139,6 @@ class QueueSpec(Part):
     """A job that was begun so often without an end is dead."""
     max_releases: Annotated[int, Field(ge=1, le=10_000)] = 50
     """A job that was handed back so often, by workers that had to go, is dead."""
+    dead_letters: DeadLettersSpec | None = None
+    """How long the jobs that could not be done wait for a person; absent: as long as the workers'
+    image keeps them, two weeks and ten thousand letters."""

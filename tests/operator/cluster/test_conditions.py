@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from audio_files import clips
-from cluster.kube import until
+from cluster.kube import Json, until
 from operating.process import Operator
 from operating.services import CHILD, FAST, POOL, Service
 from whisperfleet.client import Client
@@ -17,6 +17,16 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.usefixtures("operator")]
+
+# Python runs this before a program's first line. A large model takes as long by itself.
+HELD = """
+import os, sys, time
+if any(each.endswith("/whisperfleet") for each in sys.orig_argv):
+    import redis
+    server = redis.Redis.from_url(os.environ["WHISPERFLEET_REDIS"])
+    while not server.exists(os.environ["HELD_UNTIL"]):
+        time.sleep(0.1)
+"""
 
 QUICK = {"scaling": FAST, "worker": {"maxInFlight": 1, "drainSeconds": 5}}
 
@@ -30,20 +40,11 @@ def send(queue: Client, count: int = 1) -> None:
         queue.submit(Job(audio=clips()[0][0]))
 
 
-def fails_with(service: Service, reason: str, seconds: float = 90) -> str:
-    """Return the message of a service that is not ready for this reason, and that said so."""
-    ready = service.wait_for("Ready", reason, "False", seconds)
-    service.wait_for("Degraded", reason, "True")
-    until(lambda: reason in service.events(), f"an Event says {reason}")
-    message: str = ready["message"]
-    return message
-
-
 def test_no_gpu(apply_service, queue: Client):
     service = apply_service(**QUICK, pools=pool(gpu={"count": 16}))
     service.wait_for("Ready", "Idle")
     send(queue)
-    message = fails_with(service, "NoGPUAvailable")
+    message = service.fails_with("NoGPUAvailable")
     assert "waits for 16 nvidia.com/gpu" in message
     assert "Insufficient nvidia.com/gpu" in message
 
@@ -52,14 +53,14 @@ def test_no_node_of_the_preset(apply_service, queue: Client):
     service = apply_service(**QUICK, pools=pool(gpu={"preset": "gke-l4"}))
     service.wait_for("Ready", "Idle")
     send(queue)
-    assert "of the preset gke-l4" in fails_with(service, "NoGPUAvailable")
+    assert "of the preset gke-l4" in service.fails_with("NoGPUAvailable")
 
 
 def test_no_node_for_a_cpu_pool(apply_service, queue: Client):
     service = apply_service(**QUICK, pools=pool(nodeSelector={"zone": "nowhere"}))
     service.wait_for("Ready", "Idle")
     send(queue)
-    assert "nodeSelector" in fails_with(service, "Unschedulable")
+    assert "nodeSelector" in service.fails_with("Unschedulable")
 
 
 def test_a_quota(apply_service, queue: Client):
@@ -69,14 +70,14 @@ def test_a_quota(apply_service, queue: Client):
     service.kube.run("-n", service.namespace, "create", "quota", "pods", "--hard=pods=1")
     until(lambda: service.get("quota", "pods").get("status"), "the quota is counted")
     send(queue)
-    assert "exceeded quota: pods" in fails_with(service, "QuotaExceeded")
+    assert "exceeded quota: pods" in service.fails_with("QuotaExceeded")
 
 
 def test_an_absent_image(apply_service, queue: Client):
     service = apply_service(**QUICK, model={"image": "absent.invalid/worker:1"})
     service.wait_for("Ready", "Idle")
     send(queue)
-    assert "absent.invalid/worker:1" in fails_with(service, "ImagePull")
+    assert "absent.invalid/worker:1" in service.fails_with("ImagePull")
 
 
 def test_a_worker_that_crashes(apply_service, queue: Client):
@@ -84,7 +85,19 @@ def test_a_worker_that_crashes(apply_service, queue: Client):
     service = apply_service(**QUICK, model={"image": "whisperfleet.local/redis:7.0"})
     service.wait_for("Ready", "Idle")
     send(queue)
-    assert "kubectl logs --previous" in fails_with(service, "WorkersCrashing", 120)
+    assert "kubectl logs --previous" in service.fails_with("WorkersCrashing", 120)
+
+
+def test_a_model_that_takes_its_time(apply_service, queue: Client, raw: redis.Redis):
+    service = apply_service(**QUICK, pools=pool(template=_held_until_told(queue)))
+    service.kube.create(_program(HELD), service.namespace)
+    service.wait_for("Ready", "Idle")
+    send(queue)
+    ready = service.wait_for("Ready", "ModelLoading", "True", 90)
+    assert "loads the model" in ready["message"]
+    assert service.condition("WorkersAvailable")["status"] == "False"
+    raw.set(f"{queue.keys.prefix}go", 1)
+    until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 60)
 
 
 @pytest.mark.usefixtures("testbed")
@@ -124,7 +137,7 @@ def test_redis_that_stops_and_comes_back(apply_service):
     service.wait_for("Ready", "Idle")
     before = service.children()
     _scale_redis(service, 0)
-    assert "cannot be reached" in fails_with(service, "QueueUnreachable")
+    assert "cannot be reached" in service.fails_with("QueueUnreachable")
     assert {each["metadata"]["uid"] for each in service.children().values()} == {
         each["metadata"]["uid"] for each in before.values()
     }
@@ -136,7 +149,7 @@ def test_redis_that_stops_and_comes_back(apply_service):
 def test_a_secret_that_is_missing_and_comes(apply_service, redis_url: str):
     credentials = {"redis": {"url": redis_url, "credentials": {"secretName": "redis-access"}}}
     service = apply_service(queue=credentials)
-    message = fails_with(service, "SecretMissing")
+    message = service.fails_with("SecretMissing")
     assert "redis-access" in message
     assert service.children() == {}
     _make_secret(service, "no-key=x")
@@ -147,14 +160,14 @@ def test_a_secret_that_is_missing_and_comes(apply_service, redis_url: str):
     service.delete("secret", "redis-access")
     # A Redis without passwords refuses one, which shows that ours has been sent.
     _make_secret(service, "username=someone", "password=secret")
-    assert "someone" not in fails_with(service, "QueueRefused")
+    assert "someone" not in service.fails_with("QueueRefused")
 
 
 def test_a_name_that_is_taken(apply_service, kube, namespace):
     kube.run("-n", namespace, "create", "serviceaccount", CHILD)
     uid = Service(kube, namespace).child("serviceaccount")["metadata"]["uid"]
     service = apply_service()
-    assert f"the ServiceAccount {CHILD} exists" in fails_with(service, "NameTaken")
+    assert f"the ServiceAccount {CHILD} exists" in service.fails_with("NameTaken")
     assert service.children().keys() == {"serviceaccount"}
     assert service.child("serviceaccount")["metadata"]["uid"] == uid
     service.delete("serviceaccount", CHILD)
@@ -165,7 +178,7 @@ def test_a_queue_of_another_cluster(apply_service, raw: redis.Redis, namespace: 
     meta = Keys(f"{namespace}.calls").meta
     raw.hset(meta, "owner", "elsewhere/team/calls")
     service = apply_service()
-    assert "elsewhere/team/calls" in fails_with(service, "QueueOwnedByAnother")
+    assert "elsewhere/team/calls" in service.fails_with("QueueOwnedByAnother")
     assert not service.child("scaledobject")
     raw.delete(meta)
     service.wait_for("Ready", "Idle", "True", 90)
@@ -185,6 +198,27 @@ def test_hands_off(apply_service, operator: Operator):
     service.wait_for("Ready", "Idle", "True")
     assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 3
     assert service.child("poddisruptionbudget")
+
+
+def _held_until_told(queue: Client) -> Json:
+    """Return a pod template whose worker begins once there is a key `go` in its queue."""
+    return {
+        "env": [
+            {"name": "PYTHONPATH", "value": "/held"},
+            {"name": "HELD_UNTIL", "value": f"{queue.keys.prefix}go"},
+        ],
+        "volumes": [{"name": "held", "configMap": {"name": "held"}}],
+        "volumeMounts": [{"name": "held", "mountPath": "/held"}],
+    }
+
+
+def _program(text: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "held"},
+        "data": {"sitecustomize.py": text},
+    }
 
 
 def _scale_redis(service: Service, replicas: int) -> None:

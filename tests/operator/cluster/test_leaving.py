@@ -1,15 +1,21 @@
 """What is left when a service goes, or the operator goes first; and what rights it used."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 import redis
 import yaml
 
+from audio_files import clips
 from cluster.kube import until
 from operating.audit import AuditLog
 from operating.process import MANIFESTS, Operator
 from operating.services import CHILDREN
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.states import State
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -17,19 +23,27 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 _FORBIDDEN = 403
 
 
-def test_a_deleted_service_leaves_nothing_but_its_queue(
-    apply_service, operator: Operator, raw: redis.Redis, namespace: str
+def test_a_deleted_service_leaves_its_queue_until_that_is_dropped(
+    apply_service, operator: Operator, raw: redis.Redis, redis_url: str, queue: Client
 ):
     service = apply_service()
     service.wait_for("Ready", "Idle", "True")
-    stream = f"wf:{{{namespace}.calls}}:in:normal"
+    stream = queue.keys.stream("normal")
     assert raw.exists(stream)
 
     service.delete()
     until(lambda: not service.get(), "the service is gone", 10)
     until(lambda: not service.children(), "its children are gone", 60)
-    assert raw.exists(stream)
     operator.stop()
+
+    job_id = queue.submit(Job(audio=clips()[0][0]))
+    assert raw.xlen(stream) == 1
+    _run_queue_command("purge", redis_url, queue)
+    result = queue.result(job_id)
+    assert result is not None
+    assert result.state is State.CANCELLED
+    _run_queue_command("drop", redis_url, queue)
+    assert list(raw.scan_iter(f"{queue.keys.prefix}*")) == []
 
 
 def test_an_operator_that_goes_first_leaves_nothing_stuck(apply_service, operator: Operator):
@@ -91,6 +105,12 @@ def test_every_right_is_used_and_none_is_missing(
     # Only what comes every five minutes, or where a watch is late, reads the service itself.
     resync = ("get", "whisperfleet.io", "transcriptionservices")
     assert used | (applied - {status}) | {resync} == _granted()
+
+
+def _run_queue_command(name: str, redis_url: str, queue: Client) -> None:
+    command = (sys.executable, "-m", "whisperfleet", "queue", name, "--yes")
+    options = ("--redis", redis_url, "--queue", queue.keys.queue_id)
+    subprocess.run([*command, *options], check=True, timeout=60)
 
 
 def _right(entry: dict[str, Any]) -> tuple[str, str, str]:

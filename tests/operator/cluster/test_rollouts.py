@@ -5,6 +5,7 @@ import redis
 
 from audio_files import clips
 from cluster.kube import Kube, until
+from hack.testbed import Testbed
 from operating.process import Operator
 from operating.services import POOL, Service
 from servers import assert_invariants
@@ -28,33 +29,38 @@ SCALING = {"pollingSeconds": 1, "startupSeconds": 180, "cooldownSeconds": 181}
 SPEC = {"scaling": SCALING, "worker": {"maxInFlight": 2, "drainSeconds": 10}}
 
 
-def pools(version: str) -> list[dict]:
-    """Return a pool of two pods; what is new in another version is an annotation of them."""
-    return [
-        {
-            "name": POOL,
-            "replicas": {"max": 2},
-            # Each of the jobs shall take its time, though the audio is the same.
-            "template": {
-                "annotations": {"example.org/version": version},
-                "env": [{"name": "WHISPERFLEET_CACHE_SECONDS", "value": "0"}],
-            },
-        }
-    ]
+# Each of the jobs shall take its time, though the audio is the same.
+POOLS = [
+    {
+        "name": POOL,
+        "replicas": {"max": 2},
+        "template": {"env": [{"name": "WHISPERFLEET_CACHE_SECONDS", "value": "0"}]},
+    }
+]
 
 
-def test_a_new_pod_template(apply_service, queue: Client, raw: redis.Redis, report_figure):
-    service = apply_service(**SPEC, pools=pools("1"))
+@pytest.fixture
+def next_image(testbed: Testbed, worker_image: str) -> str:
+    """The worker's image as its next release; what rolls the workers is that its name is new."""
+    name = f"{worker_image}-next"
+    testbed.name_image(worker_image, name)
+    return name
+
+
+def test_a_new_image(
+    apply_service, next_image: str, queue: Client, raw: redis.Redis, report_figure
+):
+    service = apply_service(**SPEC, pools=POOLS)
     service.wait_for("Ready", "Idle", "True")
     job_ids = _send(queue)
     _wait_until_some_are_done(queue, job_ids)
 
-    service.patch({"spec": {"pools": pools("2")}})
-    until(lambda: _versions(service) == {"2"}, "every pod is of the new version", ROLLOUT_SECONDS)
+    service.patch({"spec": {"model": {"image": next_image}}})
+    until(lambda: _images(service) == {next_image}, "every pod is the new one's", ROLLOUT_SECONDS)
     left = raw.xlen(queue.keys.stream("normal"))
     _all_done(queue, raw, job_ids)
     report_figure(
-        f"a rollout during {JOBS} jobs ({left} were left after it): none lost, none twice"
+        f"a new image during {JOBS} jobs ({left} were left after it): none lost, none twice"
     )
 
 
@@ -65,7 +71,7 @@ def test_a_changed_secret(
     _allow(raw, "first")
     _store(kube, namespace, "first")
     access = {"url": redis_url, "credentials": {"secretName": "redis-access"}}
-    service = apply_service(**SPEC, queue={"redis": access}, pools=pools("1"))
+    service = apply_service(**SPEC, queue={"redis": access}, pools=POOLS)
     service.wait_for("Ready", "Idle", "True")
     settings = RedisSettings(redis_url)
     with Client(settings, keys.queue_id) as queue:
@@ -113,8 +119,8 @@ def _all_done(queue: Client, raw: redis.Redis, job_ids: list[str]) -> None:
     assert_invariants(raw, queue.keys, JOBS)
 
 
-def _versions(service: Service) -> set[str]:
-    return {pod["metadata"]["annotations"]["example.org/version"] for pod in service.pods()}
+def _images(service: Service) -> set[str]:
+    return {pod["spec"]["containers"][0]["image"] for pod in service.pods()}
 
 
 def _allow(raw: redis.Redis, password: str) -> None:

@@ -105,6 +105,7 @@ def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> N
     assert (policy.lease_seconds, policy.beat_seconds) == (30, 7.5)
     assert (policy.max_deliveries, policy.max_releases) == (5, 20)
     assert policy.result_seconds == 3600
+    assert (policy.dead_letter_seconds, policy.dead_letter_max_length) == (7200, 50)
     assert settings.log_level == "debug"
 
 

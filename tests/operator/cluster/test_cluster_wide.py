@@ -1,0 +1,47 @@
+"""One operator for every namespace, also for those that are made after it has started."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from cluster.fleet import own_namespace
+from cluster.kube import Kube, until
+from hack.testbed import Testbed
+from operating.process import let_in_everywhere, running_operator
+from operating.services import SERVICE, Service, manifest
+from whisperfleet.demo.server import EmbeddedServer
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def redis_server(testbed: Testbed) -> Iterator[EmbeddedServer]:  # noqa: ARG001 - KEDA is here too
+    """A Redis of this machine, where the operator and KEDA run; no pod ever asks it."""
+    with EmbeddedServer(append_only=True) as server:
+        yield server
+
+
+def test_a_service_in_any_namespace(
+    kube: Kube, account: Path, redis_server: EmbeddedServer, tmp_path: Path
+):
+    with ExitStack() as left:
+
+        def service_in_a_new_namespace() -> Service:
+            name = left.enter_context(own_namespace(kube, f"test-{uuid.uuid4().hex[:8]}"))
+            kube.create(manifest(SERVICE, name, "example/worker:1", redis_server.url), name)
+            return Service(kube, name)
+
+        left.enter_context(let_in_everywhere(kube, tmp_path))
+        services = [service_in_a_new_namespace()]
+        operator = left.enter_context(running_operator(account, tmp_path))
+        services.append(service_in_a_new_namespace())
+        for service in services:
+            service.wait_for("Ready", "Idle", "True")
+        for service in services:
+            service.delete()
+        for service in services:
+            until(lambda asked=service: not asked.children(), "its children are gone", 60)
+        operator.stop()
