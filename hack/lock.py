@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # stays out of them; training the demo model needs a synthesiser and JAX, and nothing else does.
 LOCKS: dict[str, list[str]] = {
     "requirements/worker.txt": ["pyproject.toml", "--extra", "worker"],
+    "requirements/cuda.txt": ["--group", "pyproject.toml:cuda"],
     "requirements/operator.txt": ["pyproject.toml", "--extra", "operator"],
     "requirements/build.txt": ["--group", "pyproject.toml:build"],
     "requirements/dev.txt": [

@@ -1,4 +1,4 @@
-"""``python -m hack.images [base | redis | worker | operator | all | digest]``."""
+"""``python -m hack.images [base | redis | worker | worker-cuda | operator | all | digest]``."""
 
 import argparse
 import json
@@ -27,8 +27,9 @@ _STEP_WIDTH = 64
 _ASKED: dict[str, tuple[ImageName, ...]] = {
     "redis": ("redis",),
     "worker": ("worker",),
+    "worker-cuda": ("worker-cuda",),
     "operator": ("operator",),
-    "all": ("redis", "worker", "operator"),
+    "all": ("redis", "worker", "worker-cuda", "operator"),
 }
 
 
@@ -54,8 +55,9 @@ def _parse() -> argparse.Namespace:
     commands.add_parser("base", help="the Debian below the others; prints its name")
     commands.add_parser("redis", help="Redis as Debian has it")
     commands.add_parser("worker", help="the worker with the demo's model")
+    commands.add_parser("worker-cuda", help="the same for NVIDIA GPUs too")
     commands.add_parser("operator", help="the operator")
-    commands.add_parser("all", help="redis, worker and operator")
+    commands.add_parser("all", help="all of these")
     digest = commands.add_parser("digest", help="print a model's digest, as its worker reports it")
     digest.add_argument("model", type=Path, nargs="?", default=ROOT / str(WORKER.model))
     return parser.parse_args()

@@ -10,17 +10,31 @@ from hack.images.debian import debootstrap
 from hack.images.errors import ImageError
 from hack.images.inputs import content_key, copy_inputs, revision_of
 from hack.images.pip_settings import host_settings
-from hack.images.recipes import BASE, OPERATOR, REDIS, ROOT, WORKER, Recipe, project_table
+from hack.images.recipes import (
+    BASE,
+    OPERATOR,
+    REDIS,
+    ROOT,
+    WORKER,
+    WORKER_CUDA,
+    Recipe,
+    project_table,
+)
 from hack.images.store import Store
 from hack.images.tools import require_tools
 from whisperfleet.engine.models import digest_model
 
 __all__ = ["ImageName", "archive_of", "arguments_of", "build", "build_arguments", "build_base"]
 
-ImageName = Literal["operator", "redis", "worker"]
+ImageName = Literal["operator", "redis", "worker", "worker-cuda"]
 
 _STDERR = 2
-_RECIPES: dict[ImageName, Recipe] = {"operator": OPERATOR, "redis": REDIS, "worker": WORKER}
+_RECIPES: dict[ImageName, Recipe] = {
+    "operator": OPERATOR,
+    "redis": REDIS,
+    "worker": WORKER,
+    "worker-cuda": WORKER_CUDA,
+}
 # Which label a build argument becomes in the Dockerfiles of our own images.
 _LABELS = {
     "VERSION": "org.opencontainers.image.version",
@@ -80,6 +94,8 @@ def arguments_of(recipe: Recipe, tree: Path) -> dict[str, str]:
     }
     if recipe.model is not None:
         arguments |= {"MODEL": recipe.model, "MODEL_DIGEST": digest_model(tree / recipe.model)}
+    if recipe.device is not None:
+        arguments["DEVICE"] = recipe.device
     return arguments
 
 

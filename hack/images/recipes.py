@@ -1,11 +1,11 @@
 """What each image is made of."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["BASE", "OPERATOR", "REDIS", "ROOT", "WORKER", "Recipe", "project_table"]
+__all__ = ["BASE", "OPERATOR", "REDIS", "ROOT", "WORKER", "WORKER_CUDA", "Recipe", "project_table"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,8 @@ class Recipe:
     """An image's name in clusters, and where its parts lie below `ROOT`.
 
     `inputs` are the files and folders whose content decides what the image is; its Dockerfile is
-    one of them. `model` is the folder of the model that is baked into it.
+    one of them. `model` is the folder of the model that is baked into it, `device` what that is to
+    run on, where the Dockerfile asks.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Recipe:
     context: str
     inputs: tuple[str, ...]
     model: str | None = None
+    device: str | None = None
 
     @property
     def is_versioned(self) -> bool:
@@ -70,9 +72,14 @@ WORKER: Final = Recipe(
         "inference/whisperfleet",
         _PROJECT,
         "requirements/build.txt",
+        "requirements/cuda.txt",
         "requirements/worker.txt",
     ),
     model=_DEMO_MODEL,
+)
+
+WORKER_CUDA: Final = replace(
+    WORKER, name="worker-cuda", reference=f"{WORKER.reference}-cuda", device="cuda"
 )
 
 # Of the worker's package only what both share: a change of anything else is the same operator.

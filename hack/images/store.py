@@ -35,7 +35,7 @@ class Store:
 
     def archive(self, name: str, key: str) -> Path:
         """Where the archive of an image lies whose content has this key."""
-        return self.folder / "archives" / f"{name}-{key}.tar"
+        return self.folder / "archives" / name / f"{key}.tar"
 
     def buildah(self, *arguments: str) -> list[str]:
         """Return a command of buildah that works on this store alone, its caches included."""
@@ -56,8 +56,7 @@ class Store:
 
     def drop_old_archives(self, name: str) -> None:
         """Remove all but the newest archives of an image."""
-        archives = sorted(
-            self.archive(name, "x").parent.glob(f"{name}-*.tar"), key=lambda p: p.stat().st_mtime
-        )
+        folder = self.archive(name, "any").parent
+        archives = sorted(folder.glob("*.tar"), key=lambda archive: archive.stat().st_mtime)
         for old in archives[:-_KEPT_ARCHIVES]:
             old.unlink()

@@ -10,15 +10,16 @@ def test_all_but_the_newest_archives_go(tmp_path: Path) -> None:
     store = Store(tmp_path)
     ages = {"old": 2, "older": 1, "new": 3, "newest": 4}
     archives = {key: store.archive("worker", key) for key in ages}
-    redis = store.archive("redis", "old")
-    redis.parent.mkdir()
-    redis.touch()
-    for key, archive in archives.items():
+    other = store.archive("worker-cuda", "old")
+    for archive in (*archives.values(), other):
+        archive.parent.mkdir(parents=True, exist_ok=True)
         archive.touch()
+    for key, archive in archives.items():
         os.utime(archive, (ages[key], ages[key]))
 
     store.drop_old_archives("worker")
-    assert set(redis.parent.iterdir()) == {archives["new"], archives["newest"], redis}
+    assert set(other.parent.iterdir()) == {other}
+    assert set(archives["new"].parent.iterdir()) == {archives["new"], archives["newest"]}
 
 
 def test_buildah_works_on_this_folder_alone(tmp_path: Path) -> None:
