@@ -358,8 +358,11 @@ def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
         return {c["name"] for c in redis_client.xinfo_consumers(keys.stream("normal"), keys.group)}
 
     assert consumers() == {b"worker-1", b"worker-2"}
-    wait_for(lambda: caretaker.tidy() and consumers() == {b"worker-2"}, "the first to be forgotten")
-    assert caretaker.tidy() == 0
+    # Some servers list a consumer in each stream that it asked, and it goes from each in its time.
+    wait_for(
+        lambda: caretaker.tidy() == 0 and consumers() == {b"worker-2"},
+        "the first to be forgotten, and the second not",
+    )
     assert client.stats().streams[1].running == 1
 
 
