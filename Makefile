@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-queue schema model lock clean
+.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-queue schema manifests model lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -24,6 +24,12 @@ demo: $(STAMP) ## Real speech through a real queue and a real model, on this mac
 
 demo-cluster: $(STAMP) ## The same on a Kubernetes cluster made for it: apply, XADD, words, zero pods (root); DEMO=--keep
 	$(BIN)/python -m hack.demo_cluster $(DEMO)
+
+KUBECTL ?= kubectl
+dev: $(STAMP) ## The operator on this machine, for the cluster of KUBECONFIG; DEV="--namespaces=team-a --log-level=debug"
+	$(KUBECTL) apply --server-side --force-conflicts -f crds
+	$(KUBECTL) wait --for=condition=Established -f crds --timeout=60s
+	exec $(BIN)/whisperfleet-operator --http-port=0 $(DEV)
 
 test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster" $(TESTS)
@@ -47,7 +53,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.testbed -m hack.null_worker
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.testbed -m hack.manifests -m hack.null_worker
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can
@@ -65,9 +71,14 @@ bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns
 bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
 	$(BIN)/python -m hack.bench
 
-schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, and the CRD into crds
+schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, and the CRD into crds and the chart
 	$(BIN)/python -m whisperfleet.contract.schema docs/schema
 	$(BIN)/python -m whisperfleet_operator.resource.crd crds
+	$(BIN)/python -m whisperfleet_operator.resource.reference docs
+	$(BIN)/python -m whisperfleet_operator.resource.crd charts/whisperfleet/files
+
+manifests: $(STAMP) ## Write operator/manifests from the chart, for those who do without Helm; needs helm, the testbed's or another
+	$(BIN)/python -m hack.manifests
 
 model: ## Train the demo model anew: an hour and a half on two cores; needs espeak-ng and flite
 	$(PYTHON) -m venv build/model

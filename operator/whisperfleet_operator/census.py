@@ -1,11 +1,11 @@
-"""The services as metrics: how many are in which condition, and how deep their queues are.
+"""The services as metrics: their conditions, how deep their queues are, what their pools do.
 
 Counted at each scrape from the last status of each service, so that no label outlives its service.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -20,6 +20,9 @@ _DEPTHS = {
     "running": "Jobs that a worker holds",
     "dead_letters": "Jobs that need a person",
 }
+_OF_SERVICE = ("namespace", "service")
+
+_Statuses = Mapping[Key, TranscriptionServiceStatus]
 
 
 class Census(Collector):
@@ -45,17 +48,56 @@ class Census(Collector):
             statuses = dict(self._statuses)
         yield _conditions(statuses)
         for field, help_text in _DEPTHS.items():
-            family = GaugeMetricFamily(
-                f"whisperfleet_queue_{field}", help_text, labels=["namespace", "service"]
-            )
-            for (namespace, name), status in statuses.items():
+            family = GaugeMetricFamily(f"whisperfleet_queue_{field}", help_text, labels=_OF_SERVICE)
+            for key, status in statuses.items():
                 depth = getattr(status.queue, field, None)
                 if depth is not None:
-                    family.add_metric([namespace, name], depth)
+                    family.add_metric(key, depth)
             yield family
+        yield _oldest(statuses)
+        yield _replicas(statuses)
+        yield _reasons(statuses)
 
 
-def _conditions(statuses: dict[Key, TranscriptionServiceStatus]) -> GaugeMetricFamily:
+def _oldest(statuses: _Statuses) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "whisperfleet_queue_oldest_timestamp_seconds",
+        "When the oldest job that is not done was sent, in Unix seconds",
+        labels=_OF_SERVICE,
+    )
+    for key, status in statuses.items():
+        if status.queue is not None and status.queue.oldest_enqueue_time is not None:
+            family.add_metric(key, status.queue.oldest_enqueue_time.timestamp())
+    return family
+
+
+def _replicas(statuses: _Statuses) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "whisperfleet_pool_replicas",
+        "Pods that the autoscaler asks for (desired), and those that work (ready)",
+        labels=[*_OF_SERVICE, "pool", "state"],
+    )
+    for key, status in statuses.items():
+        for pool in status.pools:
+            family.add_metric([*key, pool.name, "desired"], pool.desired)
+            family.add_metric([*key, pool.name, "ready"], pool.ready)
+    return family
+
+
+def _reasons(statuses: _Statuses) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "whisperfleet_pool_reason",
+        "1 beside the reason that says what a pool does or waits for",
+        labels=[*_OF_SERVICE, "pool", "reason"],
+    )
+    for key, status in statuses.items():
+        for pool in status.pools:
+            if pool.reason is not None:
+                family.add_metric([*key, pool.name, str(pool.reason)], 1)
+    return family
+
+
+def _conditions(statuses: _Statuses) -> GaugeMetricFamily:
     counts = Counter(
         (str(condition.type), str(condition.status), str(condition.reason))
         for status in statuses.values()

@@ -3,7 +3,14 @@
 import pytest
 
 from whisperfleet.engine import capacity
-from whisperfleet.engine.capacity import CPU_BATCH, MAX_BATCH, choose_batch_size, windows_that_fit
+from whisperfleet.engine.capacity import (
+    CPU_BATCH,
+    MAX_BATCH,
+    GpuMemory,
+    choose_batch_size,
+    gpu_memory,
+    windows_that_fit,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +27,7 @@ def test_a_cpu_has_a_number_of_its_own():
 
 
 class Driver:
-    """libcuda with 3 GB free on its first device, until a call is to fail."""
+    """libcuda with 3 of 16 GB free on its first device, until a call is to fail."""
 
     def __init__(self, failing: str = "") -> None:
         self.failing = failing
@@ -33,6 +40,7 @@ class Driver:
                 return 999
             if name == "cuMemGetInfo_v2":
                 arguments[0]._obj.value = 3_000_000_000
+                arguments[1]._obj.value = 16_000_000_000
             return 0
 
         return call
@@ -41,7 +49,7 @@ class Driver:
 def test_the_driver_is_asked_in_the_models_own_context(monkeypatch: pytest.MonkeyPatch):
     driver = Driver()
     monkeypatch.setattr(capacity.ctypes, "CDLL", lambda _: driver)
-    assert choose_batch_size("cuda") == 9
+    assert gpu_memory() == GpuMemory(free=3_000_000_000, total=16_000_000_000)
     assert driver.called == [
         "cuInit",
         "cuDeviceGet",
@@ -51,6 +59,7 @@ def test_the_driver_is_asked_in_the_models_own_context(monkeypatch: pytest.Monke
         "cuCtxPopCurrent_v2",
         "cuDevicePrimaryCtxRelease_v2",
     ]
+    assert choose_batch_size("cuda") == 9
 
 
 def test_a_driver_that_refuses_lets_go_and_leaves_the_rest_to_halving(

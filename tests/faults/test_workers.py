@@ -205,6 +205,8 @@ def test_rows_15_and_17_a_file_that_kills_every_decoder_is_dead_and_redriven_onc
         assert result.state is State.DEAD
         assert result.error.code is Code.RETRIES_EXHAUSTED
         assert "SIGSEGV" in result.error.message
+        given_up = 'whisperfleet_jobs_total{code="retries_exhausted",state="dead"}'
+        wait_for(lambda: worker.counted(given_up) == 1, "the worker counts it among the dead")
 
         ((letter_id, letter),) = stage.client.dead_letters()
         assert (letter.id, letter.retries, letter.deliveries) == ("call-1", 1, 1)

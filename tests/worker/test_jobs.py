@@ -119,13 +119,18 @@ def test_an_expired_job_is_not_downloaded(client, origin):
     ],
 )
 def test_a_malformed_entry_is_dead_and_the_loop_goes_on(
-    client, any_server, shared_queue_id, fields
+    client, any_server, shared_queue_id, worker, fields
 ):
     keys = Keys(shared_queue_id)
+    before = worker.counted("whisperfleet_jobs_total{")
     with any_server.settings.connect() as raw:
         entry = raw.xadd(keys.stream("normal"), fields).decode()
         wait_for(lambda: raw.exists(keys.result(f"normal-{entry}")), "the entry has ended")
-    assert client.result(f"normal-{entry}").state is State.DEAD
+    result = client.result(f"normal-{entry}")
+    assert result.state is State.DEAD
+    dead = f'whisperfleet_jobs_total{{code="{result.error.code}",state="dead"}}'
+    assert worker.counted(dead) >= 1
+    assert worker.counted("whisperfleet_jobs_total{") == before + 1
     assert ending(client, Job(audio=wav(noise(1)))).state is State.DONE
 
 
@@ -168,3 +173,7 @@ def test_metrics_count_what_happened(client, worker):
     ending(client, Job(audio=wav(noise(1))))
     assert counted(name) == before + 1
     assert counted("whisperfleet_model_info") == 1
+    assert counted("whisperfleet_job_wait_seconds_count") == counted(
+        "whisperfleet_job_seconds_count"
+    )
+    assert counted("whisperfleet_job_seconds_count") >= counted(name)

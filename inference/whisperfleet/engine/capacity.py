@@ -1,10 +1,17 @@
-"""How many windows a device takes at once."""
+"""How much memory a device has, and how many windows it takes at once."""
 
 import ctypes
 import logging
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-__all__ = ["CPU_BATCH", "MAX_BATCH", "choose_batch_size", "free_device_bytes", "windows_that_fit"]
+__all__ = [
+    "CPU_BATCH",
+    "MAX_BATCH",
+    "GpuMemory",
+    "choose_batch_size",
+    "gpu_memory",
+    "windows_that_fit",
+]
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +32,19 @@ _RESERVED_BYTES: Final = 1_000_000_000
 _SUCCESS: Final = 0
 
 
+class GpuMemory(NamedTuple):
+    """The memory of a GPU in bytes, whoever uses it."""
+
+    free: int
+    total: int
+
+
 def choose_batch_size(device: Literal["cpu", "cuda"]) -> int:
     """Return how many windows a device takes at once. To be asked once the model is loaded."""
     if device == "cpu":
         return CPU_BATCH
     try:
-        free = free_device_bytes(ctypes.CDLL("libcuda.so.1"))
+        free = gpu_memory().free
     except OSError as error:
         log.warning(
             "the GPU's free memory cannot be read (%s), so batches begin at %d windows and are "
@@ -47,12 +61,13 @@ def windows_that_fit(free_bytes: int) -> int:
     return max(1, min(MAX_BATCH, (free_bytes - _RESERVED_BYTES) // _BYTES_PER_WINDOW))
 
 
-def free_device_bytes(driver: ctypes.CDLL) -> int:
-    """Return the free memory of the first GPU that the process sees, from libcuda.
+def gpu_memory() -> GpuMemory:
+    """Return the memory of the first GPU that the process sees, from libcuda.
 
     The driver knows of CUDA_VISIBLE_DEVICES and of shared GPUs, which a look at all GPUs of the
-    machine does not. Raises OSError where a call fails.
+    machine does not. For any thread. Raises OSError where a call fails.
     """
+    driver = ctypes.CDLL("libcuda.so.1")
     device, context = ctypes.c_int(), ctypes.c_void_p()
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     _call(driver, "cuInit", 0)
@@ -67,7 +82,7 @@ def free_device_bytes(driver: ctypes.CDLL) -> int:
             _call(driver, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
     finally:
         _call(driver, "cuDevicePrimaryCtxRelease_v2", device)
-    return free.value
+    return GpuMemory(free.value, total.value)
 
 
 def _call(driver: ctypes.CDLL, name: str, *arguments: object) -> None:

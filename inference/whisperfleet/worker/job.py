@@ -132,13 +132,16 @@ class Steps:
     ) -> Result:
         for stage in _STAGES:
             metrics.stage_seconds.labels(stage).observe(stopwatch.seconds[stage])
+        queued = max(0.0, claim.claimed_at - claim.enqueued_at)
+        metrics.job_wait_seconds.observe(queued)
+        metrics.job_seconds.observe(stopwatch.total)
         return Result(
             id=claim.job_id,
             state=state,
             transcript=transcript,
             error=error,
             timing=Timing(
-                queued=max(0.0, round(claim.claimed_at - claim.enqueued_at, 3)),
+                queued=round(queued, 3),
                 total=round(stopwatch.total, 4),
                 **{stage: round(stopwatch.seconds[stage], 4) for stage in _STAGES},
             ),

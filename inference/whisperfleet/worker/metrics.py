@@ -1,6 +1,11 @@
 """What the people on call can ask a worker. No label holds anything that a producer wrote."""
 
+import math
+from functools import partial
+
 from prometheus_client import Counter, Gauge, Histogram, Info
+
+from whisperfleet.engine.capacity import gpu_memory
 
 __all__ = [
     "audio_seconds",
@@ -10,13 +15,17 @@ __all__ = [
     "claims",
     "engine_seconds",
     "finishes",
+    "gpu_memory_bytes",
     "in_flight",
+    "job_seconds",
+    "job_wait_seconds",
     "jobs",
     "model",
     "queue_errors",
     "releases",
     "stage_seconds",
     "startup_seconds",
+    "watch_gpu_memory",
     "window_wait_seconds",
     "windows",
     "windows_waiting",
@@ -33,6 +42,16 @@ jobs = Counter("whisperfleet_jobs", "Jobs that ended here, by state and code", [
 finishes = Counter("whisperfleet_finishes", "What the queue said to a finished job", ["answer"])
 releases = Counter("whisperfleet_releases", "Jobs handed back to the queue", ["reason"])
 in_flight = Gauge("whisperfleet_jobs_in_flight", "Jobs between claim and finish")
+job_wait_seconds = Histogram(
+    "whisperfleet_job_wait_seconds",
+    "Seconds from a job's entry into the queue to the claim that ended it",
+    buckets=_STAGE_BUCKETS,
+)
+job_seconds = Histogram(
+    "whisperfleet_job_seconds",
+    "Seconds from the claim that ended a job to its result",
+    buckets=_STAGE_BUCKETS,
+)
 stage_seconds = Histogram(
     "whisperfleet_stage_seconds",
     "Wall-clock seconds of a job in each stage",
@@ -61,4 +80,24 @@ audio_seconds = Counter(
 engine_seconds = Counter("whisperfleet_engine_seconds", "Seconds in which the engine was busy")
 queue_errors = Counter("whisperfleet_queue_errors", "Calls to Redis that failed", ["call"])
 startup_seconds = Gauge("whisperfleet_startup_seconds", "From the start of the process to ready")
+gpu_memory_bytes = Gauge(
+    "whisperfleet_gpu_memory_bytes",
+    "Memory of the GPU that is used, by whomever, and free; nothing where the model is on a CPU",
+    ["state"],
+)
 model = Info("whisperfleet_model", "The model that is loaded")
+
+
+def watch_gpu_memory() -> None:
+    """Read the GPU's memory at each scrape from now on. To be called once the model is on it."""
+    for state in ("used", "free"):
+        gpu_memory_bytes.labels(state).set_function(partial(_gpu_bytes, state))
+
+
+def _gpu_bytes(state: str) -> float:
+    try:
+        memory = gpu_memory()
+    except OSError:
+        # All other figures are worth more where a GPU has failed.
+        return math.nan
+    return memory.free if state == "free" else memory.total - memory.free

@@ -18,6 +18,7 @@ from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import ModelInfo
+from whisperfleet.engine.host_memory import keep_host_memory
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import ConfigurationError, StartupError
@@ -52,6 +53,7 @@ def run_worker(settings: WorkerSettings) -> int:
     Call it on the main thread: it handles signals.
     """
     logs.configure(settings.log_level)
+    keep_host_memory()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -183,6 +185,8 @@ def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
         batch_size=settings.batch_size,
     )
     engine.warm_up()
+    if engine.device == "cuda":
+        metrics.watch_gpu_memory()
     model = ModelInfo(name=resolved.name, digest=resolved.digest)
     metrics.model.info({"name": model.name, "digest": model.digest})
     return engine, model

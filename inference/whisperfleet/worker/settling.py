@@ -8,8 +8,9 @@ from functools import partial
 import redis
 
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.states import State
 from whisperfleet.errors import MalformedEntryError, TransientError
-from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.queue import Claim, Released, WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job import Steps
@@ -53,9 +54,10 @@ class Settler:
             if interrupted.stop is Stop.FENCED:
                 return lambda: "fenced"
             metrics.releases.labels(interrupted.stop.value).inc()
-            return partial(self._queue.release, claim)
+            return partial(_hand_back, partial(self._queue.release, claim), Code.RELEASES_EXHAUSTED)
         except MalformedEntryError as error:
             log.warning("the entry is no job: %s", error)
+            metrics.jobs.labels(State.DEAD.value, error.code.value).inc()
             return partial(self._queue.bury, claim, error.code, error.message)
         except TransientError as error:
             return self._retry(claim, error)
@@ -80,7 +82,18 @@ class Settler:
         delay = backoff(claim.retries, *_RETRY_SECONDS)
         log.warning("the job is tried again in %.1f s: %s", delay, error)
         metrics.releases.labels(error.code.value).inc()
-        return partial(self._queue.retry, claim, error, delay)
+        return partial(
+            _hand_back, partial(self._queue.retry, claim, error, delay), Code.RETRIES_EXHAUSTED
+        )
+
+
+def _hand_back(hand_back: Callable[[], Released], once_too_often: Code) -> Released:
+    """Hand a job back, and count it among the dead where that is what it now is."""
+    outcome = hand_back()
+    codes = {Released.EXHAUSTED: once_too_often, Released.LOST: Code.ENTRY_LOST}
+    if outcome in codes:
+        metrics.jobs.labels(State.DEAD.value, codes[outcome].value).inc()
+    return outcome
 
 
 def backoff(attempt: int, first_seconds: float, most_seconds: float) -> float:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 import redis
@@ -426,6 +427,29 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
     }
     assert samples["whisperfleet_queue_queued", NAMESPACE, "calls"] == 1
     assert samples["whisperfleet_operator_services", "Ready", "True", "ScalingUp"] == 1
+    oldest = datetime.fromisoformat(depths["oldestEnqueueTime"]).timestamp()
+    assert samples["whisperfleet_queue_oldest_timestamp_seconds", NAMESPACE, "calls"] == oldest
     queue.delete(settled.keys.stream("normal"))
     settled.look()
     assert "oldestEnqueueTime" not in settled.service()["status"]["queue"]
+    oldest_of_none = [
+        family.samples
+        for family in settled.census.collect()
+        if family.name == "whisperfleet_queue_oldest_timestamp_seconds"
+    ]
+    assert oldest_of_none == [[]]
+
+
+def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=2))
+    settled.look()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in settled.census.collect()
+        for sample in family.samples
+    }
+    place = (NAMESPACE, "calls", "main")
+    assert samples["whisperfleet_pool_replicas", *place, "desired"] == 2
+    assert samples["whisperfleet_pool_replicas", *place, "ready"] == 0
+    reasons = [labels for labels in samples if labels[0] == "whisperfleet_pool_reason"]
+    assert reasons == [("whisperfleet_pool_reason", *place, "ScalingUp")]

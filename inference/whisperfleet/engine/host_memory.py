@@ -1,0 +1,35 @@
+"""How the host's memory is kept between two calls of the model."""
+
+import ctypes
+import logging
+from typing import Final
+
+__all__ = ["keep_host_memory"]
+
+log = logging.getLogger(__name__)
+
+# mallopt(3), by the numbers of glibc's malloc.h.
+_SETTINGS: Final = {
+    "M_ARENA_MAX": (-8, 1),
+    "M_MMAP_MAX": (-4, 0),
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),
+    "M_TOP_PAD": (-2, 64 * 1024**2),
+}
+
+
+def keep_host_memory() -> bool:
+    """Have the allocator keep what is freed, and say whether it does.
+
+    CTranslate2 takes and frees the activations of every layer. glibc gives blocks of that size back
+    to the kernel, which clears each page anew for the next layer: half of the encoder's time on a
+    CPU (docs/benchmarks.md, Recognition). So all of them come from one heap that never shrinks; the
+    peak stays what it was. To be called before any other thread is started: a thread keeps its
+    arena. Other C libraries have no such settings; they are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    refused = [name for name, setting in _SETTINGS.items() if not mallopt(*setting)]
+    if refused:
+        log.warning("the allocator refuses %s; a model on a CPU is slower", ", ".join(refused))
+    return not refused

@@ -1,0 +1,55 @@
+"""What the pages point at is there, and what they quote is what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.pages import ROOT, anchors, links, pages, quoted
+from whisperfleet.contract.codes import Code
+
+PAGES = pages()
+each_page = pytest.mark.parametrize(
+    "page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES]
+)
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path):
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def test_the_page_for_producers_quotes_the_programs():
+    page = ROOT / "docs/produce.md"
+    programs = {language: dict(quoted(page, language)) for language in ("sh", "python")}
+    folder = ROOT / "examples/produce"
+    assert programs == {
+        "sh": {file: file.read_text("utf-8") for file in [folder / "redis-cli/produce.sh"]},
+        "python": {file: file.read_text("utf-8") for file in [folder / "python/produce.py"]},
+    }
+
+
+def test_the_architecture_names_what_there_is():
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    sources = [ROOT / "inference/whisperfleet", ROOT / "operator/whisperfleet_operator"]
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+(?:\.py|\.lua|/))`", text))
+    assert len(named) > 25
+    for name in named:
+        assert any((source / name).exists() for source in sources) or [
+            found for source in sources for found in source.rglob(name)
+        ], name
+
+
+def test_the_runbook_on_dead_letters_knows_the_codes_that_the_protocol_sends_there():
+    runbook = (ROOT / "docs/operate.md").read_text("utf-8")
+    protocol = (ROOT / "docs/protocol.md").read_text("utf-8")
+    table = runbook.partition("\n### Dead letters\n")[2].partition("\n| code |")[2]
+    explained = re.findall(r"`([a-z]+_[a-z]+)`", table.partition("\n\n")[0])
+    (row,) = re.findall(r"(?m)^\| (.*) \| look at the dead letter, then redrive \|$", protocol)
+    assert sorted(explained) == sorted(re.findall(r"`(\w+)`", row))
+    assert set(explained) <= {code.value for code in Code}

@@ -1,0 +1,42 @@
+"""Each producer of docs/produce.md gets words from a real worker, and says why there are none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audio_files import clips
+from examples.conftest import PRODUCE, Producer
+from whisperfleet.demo.server import EmbeddedServer
+
+in_each_language = pytest.mark.parametrize(
+    "producer", ["python", "go", "node", "redis-cli"], indirect=True
+)
+
+
+@in_each_language
+def test_a_file_becomes_words(
+    producer: Producer, fleet: str, any_server: EmbeddedServer, tmp_path: Path
+):
+    audio, said = clips()[0]
+    file = tmp_path / "clip.ogg"
+    file.write_bytes(audio)
+    done = producer.run(str(file), any_server.url, fleet)
+    assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
+
+
+@in_each_language
+def test_it_says_why_there_are_no_words(producer: Producer, fleet: str, any_server: EmbeddedServer):
+    done = producer.run("http://example.org/clip.ogg", any_server.url, fleet)
+    assert (done.returncode != 0, done.stdout) == (True, ""), done.stderr
+    assert "failed" in done.stderr
+    assert "scheme_refused" in done.stderr
+
+
+def test_no_lock_records_the_address_of_a_registry():
+    lock = json.loads((PRODUCE / "node/package-lock.json").read_text("utf-8"))
+    packages = [package for name, package in lock["packages"].items() if name]
+    assert packages
+    for package in packages:
+        assert package["integrity"].startswith("sha512-")
+        assert "resolved" not in package
