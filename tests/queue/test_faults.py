@@ -16,6 +16,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue import Beat, Finished, QueuePolicy, Released, WorkQueue
+from whisperfleet.queue.registration import seconds_up
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav")
 
@@ -151,7 +152,7 @@ def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
         connection.close()
 
 
-def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
+def test_who_was_cut_off_gives_the_others_time_however_late_it_is_back(
     own_server_aof: EmbeddedServer,
 ) -> None:
     keys = Keys("outage")
@@ -164,13 +165,33 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
         own_server_aof.kill()
         with pytest.raises(redis.ConnectionError):
             other.claim()
-        wait_for(lambda: time.time() > held.claimed_at + 1.2, "the lease to lapse")
+        own_server_aof.start()
+        wait_for(lambda: seconds_up(connection) > 1, "the server to be old enough to be trusted")
+
+        assert other.claim() is None
+        assert holder.beat([held]) == {held: Beat.OK}
+        assert holder.finish(held, done(held)) is Finished.PUBLISHED
+        assert_invariants(connection, keys, accepted=1)
+    connection.close()
+
+
+def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
+    own_server_aof: EmbeddedServer,
+) -> None:
+    keys = Keys("outage")
+    policy = QueuePolicy(lease_seconds=4, beat_seconds=2, reclaim_seconds=0.001)
+    connection = own_server_aof.settings.connect()
+    holder = WorkQueue(connection, keys, "one", policy=policy)
+    with Client(own_server_aof.settings, "outage") as client:
+        client.submit(JOB)
+        held = holder.claim()
+        own_server_aof.kill()
+        wait_for(lambda: time.time() > held.claimed_at + 4.2, "the lease to lapse")
         own_server_aof.start()
 
-        # To the server the job looks dead. Who was cut off himself, or just came, gives it time.
-        newcomer = WorkQueue(connection, keys, "three", policy=policy)
+        # To the server the job looks dead. Who just came gives it two beats of the server's life.
+        newcomer = WorkQueue(connection, keys, "two", policy=policy)
         newcomer.register()
-        assert other.claim() is None
         assert newcomer.claim() is None
         assert holder.beat([held]) == {held: Beat.OK}
         assert holder.finish(held, done(held)) is Finished.PUBLISHED

@@ -224,7 +224,6 @@ class WorkQueue:
         return "released" if up is not None and up < self._patience_seconds else "expired"
 
     def _take(self) -> list[Any]:
-        reclaim = self._reclaim_now()
         streams = weighted_order(self._weights)
         try:
             reply: list[Any] = _CLAIM.run(
@@ -236,7 +235,8 @@ class WorkQueue:
                     self._keys.prefix,
                     milliseconds(self.policy.lease_seconds),
                     self.policy.max_deliveries,
-                    reclaim,
+                    # It asks the server too, and is as likely to be what notices that it is gone.
+                    self._reclaim_now(),
                 ],
             )
         except (redis.ConnectionError, redis.TimeoutError):
