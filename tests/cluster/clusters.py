@@ -66,17 +66,17 @@ def any_cluster(request: pytest.FixtureRequest, folder: Path) -> Iterator[Cluste
         elif sys.platform == "linux" and os.geteuid() == 0:
             cluster = left.enter_context(_testbed(cache))
         else:
-            _do_without(
+            do_without(
                 f"no cluster: set {KUBECONFIG_VARIABLE}, install Docker and kind, or run as root "
                 "on Linux for the testbed"
             )
         left.callback(cluster.kube.close)
         if not cluster.kube.exists("CustomResourceDefinition", "scaledobjects.keda.sh"):
-            _do_without(f"the cluster, {cluster.origin}, has no KEDA: install it there")
+            do_without(f"the cluster, {cluster.origin}, has no KEDA: install it there")
         yield cluster
 
 
-def _do_without(reason: str) -> NoReturn:
+def do_without(reason: str) -> NoReturn:
     if os.environ.get("REQUIRE_CLUSTER") == "1":
         pytest.fail(f"REQUIRE_CLUSTER=1, but {reason}")
     pytest.skip(reason)
@@ -85,7 +85,7 @@ def _do_without(reason: str) -> NoReturn:
 def _given(kubeconfig: Path, cache: Path) -> Cluster:
     kubectl = shutil.which("kubectl")
     if not kubectl:
-        _do_without(f"{KUBECONFIG_VARIABLE} is set and kubectl is not on the PATH: install it")
+        do_without(f"{KUBECONFIG_VARIABLE} is set and kubectl is not on the PATH: install it")
     return Cluster(
         origin=f"the one of {kubeconfig}",
         kube=Kube.connect(kubeconfig, Path(kubectl), cache),

@@ -1,0 +1,137 @@
+"""The README and docs/install.md, block by block, as a reader runs them; and what runs then."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chart.archives import renamed
+from chart.conftest import CRD
+from chart.hardening import assert_hardened, policies_of
+from chart.helm import Helm, Json
+from chart.releases import objects_of, still_there
+from cluster.clusters import Cluster
+from cluster.kube import Kube, until
+from hack import images
+from hack.images.recipes import ROOT
+from hack.manifests import FOLDER
+from operating.services import RESOURCE, Service
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs/install.md")
+_BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = [block for file in DOCUMENTS for block in _BLOCK.findall(file.read_text("utf-8"))]
+# What a reader puts in: where the images are.
+SETTING, *COMMANDS = BLOCKS
+REGISTRY = images.OPERATOR.reference.partition("/")[0]
+
+# The names that the documents give.
+RELEASE = "whisperfleet"
+SYSTEM = "whisperfleet-system"
+NAMESPACE = "speech"
+SERVICE = "calls"
+
+_BLOCK_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Someone with a shell in the checkout."""
+
+    helm: Helm
+    kubectl: Path
+
+    def run(self, block: str) -> str:
+        """Run a block; return what it writes, or fail with what it says."""
+        setting = SETTING.replace("registry.example", REGISTRY)
+        assert setting != SETTING
+        programs = f"{Path(self.helm.command).parent}:{self.kubectl.parent}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"{setting}\n{block}"],
+            cwd=ROOT,
+            env={**self.helm.environment, "PATH": f"{programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=_BLOCK_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\nsaid: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture
+def reader(
+    cluster: Cluster,
+    kube: Kube,
+    helm: Helm,
+    operator_image: str,  # noqa: ARG001 - what the reader has pushed
+    worker_image: str,  # noqa: ARG001
+    tmp_path: Path,
+) -> Iterator[Reader]:
+    """A reader who begins with a cluster that has none of it, and leaves one."""
+    cluster.load_image(renamed(images.build("redis"), "redis:7.2", tmp_path))
+    _clear(kube, helm)
+    yield Reader(helm, kube.kubectl)
+    _clear(kube, helm)
+
+
+def test_the_documents_do_what_they_say(reader: Reader, kube: Kube, helm: Helm) -> None:
+    install, fleet, send, words, zero, upgrade, uninstall = COMMANDS
+    service = Service(kube, NAMESPACE, SERVICE)
+
+    said = reader.run(install)
+    assert f"kubectl -n {SYSTEM} rollout status deployment/whisperfleet-operator" in said
+    operator, redis = _pods(kube, SYSTEM)
+    assert_hardened(kube, operator, token=True)
+    assert policies_of(kube, operator) == ["whisperfleet-operator"]
+    assert redis["spec"]["automountServiceAccountToken"] is False
+
+    assert "No resources found" not in reader.run(fleet)
+    assert service.pods() == []
+
+    reader.run(send)
+    result = json.loads(reader.run(words).splitlines()[-1])
+    assert result["transcript"]["text"] == "hello world good morning"
+    (worker,) = service.pods()
+    assert_hardened(kube, worker, token=False)
+    assert policies_of(kube, worker) == ["calls-main"]
+
+    reader.run(zero)
+    assert service.pods() == []
+
+    reader.run(upgrade)
+    released = objects_of(helm, RELEASE, SYSTEM)
+    assert len(released) > 8
+    reader.run(uninstall)
+    assert not kube.exists("Namespace", NAMESPACE)
+    assert still_there(kube, released) == ["CustomResourceDefinition"]
+
+
+def _pods(kube: Kube, namespace: str) -> list[Json]:
+    return sorted(kube.list("Pod", namespace), key=lambda pod: pod["metadata"]["name"])
+
+
+def _clear(kube: Kube, helm: Helm) -> None:
+    """Leave nothing of ours but the definition, which the release finds as one that it has kept."""
+    if kube.exists("Namespace", NAMESPACE):
+        kube.run("-n", NAMESPACE, "delete", RESOURCE, "--all")
+        until(lambda: not kube.list("ScaledObject", NAMESPACE), "the ScaledObjects are gone", 60)
+    helm.run("uninstall", RELEASE, "--namespace", SYSTEM, "--ignore-not-found", "--wait")
+    # What other tests have applied by hand would not be the release's.
+    kube.run("delete", "-f", str(FOLDER / "rbac.yaml"), "--ignore-not-found", "--wait=false")
+    kube.delete("Namespace", NAMESPACE)
+    for name in (NAMESPACE, SYSTEM):
+        until(lambda name=name: not kube.exists("Namespace", name), f"{name} is gone", 60)
+    # By its manager too: that of another would be in conflict with the release's.
+    how = ("--server-side", "--force-conflicts", "--field-manager=helm")
+    kube.run("apply", *how, "-f", str(CRD))
+    owner = {"release-name": RELEASE, "release-namespace": SYSTEM}
+    marks = [f"meta.helm.sh/{name}={value}" for name, value in owner.items()]
+    kube.run("annotate", "--overwrite", "-f", str(CRD), *marks)
+    kube.run("label", "--overwrite", "-f", str(CRD), "app.kubernetes.io/managed-by=Helm")
