@@ -1,7 +1,8 @@
 """Four ways from the same files to words, with the same model and the same number of tokens."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -11,20 +12,32 @@ import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.audio import decode_audio, pad_or_trim
 from faster_whisper.feature_extractor import FeatureExtractor
+from faster_whisper.vad import VadOptions, collect_chunks, get_speech_timestamps
+from numpy.typing import NDArray
 
 from hack.bench.fleet import Fleet
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
 
-__all__ = ["TOKENS", "BareLoop", "Contender", "EndToEnd", "OneByOne", "Pipeline", "Setup"]
+__all__ = [
+    "TOKENS",
+    "BareLoops",
+    "Contender",
+    "EndToEnd",
+    "Library",
+    "OneByOne",
+    "Pipeline",
+    "Setup",
+    "library_prep_seconds",
+]
 
 # Tokens of every text: about what half a minute of English has (75 words).
 TOKENS: Final = 112
 _BEAM: Final = 5
 _START: Final = [50258, 50259, 50359]  # start of transcript, English, transcribe
 # The detector's settings of the worker, so that all hear the same speech.
-_VAD: Final = {"min_silence_duration_ms": 500, "speech_pad_ms": 400}
+_VAD: Final[dict[str, Any]] = {"min_silence_duration_ms": 500, "speech_pad_ms": 400}
 _WAIT_SECONDS: Final = 900.0
 
 
@@ -63,6 +76,7 @@ class OneByOne:
     name = "library, one by one"
 
     def __init__(self, setup: Setup) -> None:
+        self.threads = setup.cpu_threads
         self._model = setup.load()
 
     def run(self, files: Sequence[Path]) -> float:
@@ -80,6 +94,7 @@ class Pipeline:
     name = "library, batched"
 
     def __init__(self, setup: Setup) -> None:
+        self.threads = setup.cpu_threads
         self._pipeline = BatchedInferencePipeline(setup.load())
         self._batch_size = setup.batch_size
 
@@ -107,32 +122,53 @@ def _settings() -> dict[str, Any]:
     }
 
 
-class BareLoop:
-    """`encode` and `generate`, a window at a time: no detector, no rules, no text."""
+def library_prep_seconds(file: Path) -> float:
+    """Return the seconds from a file to its features by the library's own steps."""
+    extractor = FeatureExtractor()
+    began = time.perf_counter()
+    samples = decode_audio(str(file))
+    chunks, _ = collect_chunks(samples, get_speech_timestamps(samples, VadOptions(**_VAD)))
+    extractor(np.concatenate(chunks))
+    return time.perf_counter() - began
 
-    name = "bare loop"
+
+Library = OneByOne | Pipeline
+
+
+class BareLoops:
+    """`encode` and `generate`, a window at a time on each core: no detector, no rules, no text."""
+
+    name = "bare loops, one a core"
 
     def __init__(self, setup: Setup) -> None:
+        self._loops = max(1, setup.cpu_threads)
         self._model = ctranslate2.models.Whisper(
             str(setup.model),
             device=setup.device,
             compute_type=setup.compute_type,
-            intra_threads=setup.cpu_threads,
+            inter_threads=self._loops,
+            intra_threads=1,
         )
         self._extractor = FeatureExtractor(feature_size=self._model.n_mels)
 
     def run(self, files: Sequence[Path]) -> float:
         """Return the seconds from the first file to the last token."""
         began = time.perf_counter()
+        with ThreadPoolExecutor(self._loops) as loops:
+            for _ in loops.map(self._recognise, self._windows(files)):
+                pass
+        return time.perf_counter() - began
+
+    def _windows(self, files: Sequence[Path]) -> Iterator[NDArray[np.float32]]:
         for file in files:
             features = self._extractor(decode_audio(str(file)))[..., :-1]
             for start in range(0, features.shape[-1], 3000):
-                window = pad_or_trim(features[:, start : start + 3000])[None]
-                encoded = self._model.encode(
-                    ctranslate2.StorageView.from_array(np.ascontiguousarray(window))
-                )
-                self._model.generate(encoded, [_START], beam_size=_BEAM, max_length=2 * TOKENS)
-        return time.perf_counter() - began
+                yield pad_or_trim(features[:, start : start + 3000])[None]
+
+    def _recognise(self, window: NDArray[np.float32]) -> None:
+        features = ctranslate2.StorageView.from_array(np.ascontiguousarray(window))
+        encoded = self._model.encode(features)
+        self._model.generate(encoded, [_START], beam_size=_BEAM, max_length=2 * TOKENS)
 
 
 class EndToEnd:

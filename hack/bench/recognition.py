@@ -13,14 +13,24 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
-from hack.bench.contenders import TOKENS, BareLoop, Contender, EndToEnd, OneByOne, Pipeline, Setup
+from hack.bench.audio import write_clip
+from hack.bench.contenders import (
+    TOKENS,
+    BareLoops,
+    Contender,
+    EndToEnd,
+    Library,
+    OneByOne,
+    Pipeline,
+    Setup,
+)
 from hack.bench.fleet import Fleet, running_fleet
 from hack.bench.gpu import Gpu, find_gpu, least_seconds
 from hack.bench.report import picture, table
@@ -63,8 +73,8 @@ FULL: Final = Plan(
     rounds=5,
     alike=(30.0,) * 32,
     mixed=(2.0, 30.0, 6.0, 18.0, 10.0, 25.0, 4.0, 14.0),
-    long=(180.0,),
-    long_and_short=(180.0, 3.0, 5.0, 8.0, 4.0, 6.0, 2.0),
+    long=(120.0,),
+    long_and_short=(120.0, 3.0, 5.0, 8.0, 4.0, 6.0, 2.0),
     jobs=(1, 8, 32, 128),
     one_at_a_time=15,
     beside=5,
@@ -141,7 +151,10 @@ def _measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
     }
     setup = Setup(_model("tiny", "int8", folder), "cpu", "int8", cores, CPU_BATCH)
     with _contest(setup, folder) as (contenders, fleet):
-        say(f"the worker was ready after {fleet.startup_seconds:.1f} s")
+        facts["threads"] = {
+            one.name: one.threads for one in contenders if isinstance(one, OneByOne | Pipeline)
+        }
+        say(f"ready after {fleet.startup_seconds:.1f} s; threads: {facts['threads']}")
         for contender in contenders:
             race("warm-up", (30.0,), [contender], 1, folder, say)
         races = [
@@ -184,7 +197,17 @@ def _contest(setup: Setup, folder: Path) -> Iterator[tuple[Sequence[Contender], 
         EmbeddedServer() as server,
         running_fleet(server, f"bench.{setup.device}", setup.model, TOKENS, *options) as fleet,
     ):
-        yield (OneByOne(setup), Pipeline(setup), BareLoop(setup), EndToEnd(fleet)), fleet
+        library = _suited(OneByOne, setup, write_clip(folder / "suit-one.ogg", 30.0, seed=0))
+        # It batches within a file.
+        batched = _suited(Pipeline, setup, write_clip(folder / "suit-many.ogg", 90.0, seed=0))
+        yield (library, batched, BareLoops(setup), EndToEnd(fleet)), fleet
+
+
+def _suited(make: Callable[[Setup], Library], setup: Setup, file: Path) -> Library:
+    """Return one of the library's ways with the number of threads with which it is fastest."""
+    numbers = sorted({1, setup.cpu_threads}) if setup.device == "cpu" else [setup.cpu_threads]
+    ways = [make(replace(setup, cpu_threads=number)) for number in numbers]
+    return min(ways, key=lambda way: min(way.run([file]) for _ in range(3)))
 
 
 def _model(shape: str, compute_type: str, folder: Path) -> Path:

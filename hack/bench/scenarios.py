@@ -1,7 +1,6 @@
 """What is measured: the same files through every contender by turns, and the fleet's manners."""
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hack.bench.audio import write_clip, write_long_wav
-from hack.bench.contenders import Contender, EndToEnd, OneByOne
+from hack.bench.contenders import Contender, EndToEnd, OneByOne, library_prep_seconds
 from hack.bench.fleet import Fleet
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
@@ -66,12 +65,15 @@ class Jobs:
 class Overhead:
     """Medians over jobs of 3 s that come one at a time, in milliseconds.
 
-    `outside_ms` is from submission to result without the engine's own time; of it, `prep_ms` went
-    into fetching, decoding and finding speech, which the library does as well.
+    `outside_ms` is from submission to result without the engine's own time. Of it, `prep_ms` went
+    from the file to features, which takes the library `library_prep_ms`; the rest, `queue_ms`, is
+    what a queue costs.
     """
 
     outside_ms: float
+    queue_ms: float
     prep_ms: float
+    library_prep_ms: float
     engine_ms: float
 
 
@@ -136,7 +138,7 @@ def measure_jobs(
 
 def measure_overhead(fleet: Fleet, jobs: int, folder: Path) -> Overhead:
     """Send jobs one at a time and see where the time goes."""
-    outside, prep, engine = [], [], []
+    figures = []
     with Client(fleet.server.settings, fleet.queue_id) as client:
         for number in range(jobs + 2):
             file = write_clip(folder / f"one-{number}.ogg", _SHORT_SECONDS, seed=2000 + number)
@@ -148,11 +150,11 @@ def measure_overhead(fleet: Fleet, jobs: int, folder: Path) -> Overhead:
             latency = time.perf_counter() - began
             assert result.state is State.DONE, result.error
             busy = fleet.counted("whisperfleet_engine_seconds_total") - before
-            outside.append(latency - busy)
-            engine.append(busy)
-            prep.append(result.timing.total - result.timing.engine)
+            prep = result.timing.total - result.timing.engine
+            outside = latency - busy
+            figures.append((outside, outside - prep, prep, library_prep_seconds(file), busy))
     # The first two warm everything up.
-    return Overhead(*(1000 * statistics.median(own[2:]) for own in (outside, prep, engine)))
+    return Overhead(*(1000 * statistics.median(own) for own in zip(*figures[2:], strict=True)))
 
 
 def measure_fairness(fleet: Fleet, clips: int, folder: Path) -> Fairness:
@@ -216,16 +218,28 @@ def measure_memory(model: Path, tokens: int, sizes: Sequence[int]) -> dict[int, 
 def _run_one_batch(model: Path, tokens: int, size: int) -> int:
     import numpy as np  # noqa: PLC0415 - this process is the one that is measured
 
-    from whisperfleet.engine import Window, WindowRequest  # noqa: PLC0415
+    from whisperfleet.engine import Window, WindowRequest, WindowResult  # noqa: PLC0415
+    from whisperfleet.engine.host_memory import keep_host_memory  # noqa: PLC0415
     from whisperfleet.engine.models import resolve_model  # noqa: PLC0415
     from whisperfleet.engine.options import DecodingOptions  # noqa: PLC0415
     from whisperfleet.engine.whisper import WhisperEngine  # noqa: PLC0415
 
+    keep_host_memory()
     options = DecodingOptions(temperatures=(0.0,), tokens_per_second=0.0, tokens_per_window=tokens)
     engine = WhisperEngine.load(resolve_model(str(model)), "cpu", options=options, batch_size=size)
     features = np.zeros((engine.mels, 3000), np.float32)
-    engine.run([Window(features, WindowRequest("en"), "en")] * size)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+    for answer in engine.run([Window(features, WindowRequest("en"), "en")] * size):
+        assert isinstance(answer, WindowResult), answer
+    return _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    """Return the most memory that this program has had resident.
+
+    getrusage would count what the process was before it became this program: its parent's size.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * _KIB
 
 
 if __name__ == "__main__":

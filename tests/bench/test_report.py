@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hack.bench.contenders import BareLoop, EndToEnd, OneByOne, Pipeline
+from hack.bench.contenders import BareLoops, EndToEnd, OneByOne, Pipeline
 from hack.bench.report import picture
 from hack.bench.scenarios import Fairness, Race
 
@@ -16,7 +16,7 @@ RACE = Race(
     seconds={
         OneByOne.name: [10.0, 30.0, 12.0],
         Pipeline.name: [9.0, 9.0, 9.0],
-        BareLoop.name: [8.0, 8.0, 8.0],
+        BareLoops.name: [8.0, 8.0, 8.0],
         EndToEnd.name: [5.0, 10.0, 6.0],
     },
 )

@@ -4,12 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from whisperfleet.engine.lanes import Lanes
+
 __all__ = ["BatchSize", "in_batches", "is_out_of_memory", "one_by_one"]
 
 log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+_ONE_LANE = Lanes()
 
 # CTranslate2 raises RuntimeError for everything that the device says. These are the words of
 # cudaErrorMemoryAllocation, of cuBLAS's and of the CPU allocator's failure; std::bad_alloc becomes
@@ -50,22 +54,34 @@ class BatchSize:
 
 
 def in_batches(
-    call: Callable[[Sequence[Item]], Sequence[Answer]], items: Sequence[Item], size: BatchSize
+    call: Callable[[Sequence[Item]], Sequence[Answer]],
+    items: Sequence[Item],
+    size: BatchSize,
+    lanes: Lanes = _ONE_LANE,
 ) -> list[Answer | Exception]:
     """Return the answer to each item, or the exception that it alone causes.
 
-    A call that fails is repeated with each half of its items. That finds the one item that fails
-    all of them, and makes do with less memory; `size` remembers the latter.
+    The items are shared among the lanes. A call that fails is repeated with each half of its items.
+    That finds the one item that fails all of them, and makes do with less memory; `size` remembers
+    the latter.
     """
-    answers: list[Answer | Exception] = []
-    while len(answers) < len(items):
-        answers += _halving(call, items[len(answers) : len(answers) + size.now], size)
-    return answers
+
+    def answer(share: Sequence[Item]) -> list[Answer | Exception]:
+        answers: list[Answer | Exception] = []
+        while len(answers) < len(share):
+            answers += _halving(call, share[len(answers) : len(answers) + size.now], size)
+        return answers
+
+    return [one for share in lanes.map(answer, lanes.shares(items)) for one in share]
 
 
-def one_by_one(call: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer | Exception]:
+def one_by_one(
+    call: Callable[[Item], Answer], items: Sequence[Item], lanes: Lanes = _ONE_LANE
+) -> list[Answer | Exception]:
     """Return the answer to each item, or the exception that it causes."""
-    return in_batches(lambda some: [call(item) for item in some], items, BatchSize("each", 1))
+    return in_batches(
+        lambda some: [call(item) for item in some], items, BatchSize("each", 1), lanes
+    )
 
 
 def _halving(

@@ -14,6 +14,7 @@ from faster_whisper.transcribe import get_compression_ratio
 
 from whisperfleet.engine.batches import BatchSize, in_batches
 from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
+from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.options import DecodingOptions
 
 __all__ = ["Decoded", "Decoder", "Passage"]
@@ -57,7 +58,9 @@ class Decoder:
         suppressed: Sequence[int],
         max_length: int,
         batch_size: int,
+        lanes: Lanes | None = None,
     ) -> None:
+        self._lanes = lanes or Lanes()
         self._model = model
         self._options = options
         self._suppressed = list(suppressed)
@@ -95,7 +98,9 @@ class Decoder:
         if not passages:
             return []
         endless = [*self._suppressed, passages[0].tokenizer.eot]
-        return in_batches(lambda some: self._attempt(some, 0.0, endless), passages, self._searching)
+        return in_batches(
+            lambda some: self._attempt(some, 0.0, endless), passages, self._searching, self._lanes
+        )
 
     def _suffices(self, text: Decoded) -> bool:
         options = self._options
@@ -130,7 +135,8 @@ class Decoder:
                     [passages[index] for index in some], temperature, self._suppressed
                 )
 
-            answers |= zip(indices, in_batches(attempt, indices, size), strict=True)
+            texts = in_batches(attempt, indices, size, self._lanes)
+            answers |= zip(indices, texts, strict=True)
         return [answers[index] for index in range(len(passages))]
 
     def _attempt(

@@ -16,6 +16,7 @@ from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory,
 from whisperfleet.engine.capacity import choose_batch_size
 from whisperfleet.engine.decoding import Decoded, Decoder, Passage
 from whisperfleet.engine.forward import Encoded, Forward, from_model, to_model
+from whisperfleet.engine.lanes import Lanes, share_processors
 from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
 from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
@@ -37,8 +38,7 @@ T = TypeVar("T")
 # The encoder halves the frames: a single one is no position, and nothing can be aligned to it.
 _FRAMES_PER_POSITION = 2
 
-# The encoder gains nothing from larger batches, and its activations are what fills the memory. On a
-# CPU two windows cost more than twice one: their activations outgrow what the allocator keeps.
+# The encoder gains nothing from larger batches, and its activations are what fills the memory.
 _ENCODED_AT_ONCE = {"cpu": 1, "cuda": 4}
 
 
@@ -57,8 +57,13 @@ class WhisperEngine:
     """
 
     def __init__(
-        self, model: WordKeepingModel, options: DecodingOptions, batch_size: int = 1
+        self,
+        model: WordKeepingModel,
+        options: DecodingOptions,
+        batch_size: int = 1,
+        lanes: Lanes | None = None,
     ) -> None:
+        self._lanes = lanes or Lanes()
         self._model = model
         self._options = options
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
@@ -72,7 +77,9 @@ class WhisperEngine:
         suppressed = get_suppressed_tokens(self._tokenizer("en", Task.TRANSCRIBE), [-1])
         self._encoding = BatchSize("the encoder", min(batch_size, _ENCODED_AT_ONCE[self.device]))
         self._detecting = BatchSize("the detection of languages", batch_size)
-        self._decoder = Decoder(self._forward, options, suppressed, model.max_length, batch_size)
+        self._decoder = Decoder(
+            self._forward, options, suppressed, model.max_length, batch_size, self._lanes
+        )
 
     @classmethod
     def load(
@@ -88,12 +95,14 @@ class WhisperEngine:
 
         `auto` takes the first GPU, or the CPU where there is none; `cuda` never falls back.
         `compute_type` is one of CTranslate2's; `default` keeps the model's own where the device
-        can. `cpu_threads` 0 leaves the number to CTranslate2, `batch_size` 0 to the device's
-        memory. Raises DeviceUnavailableError or ModelUnavailableError.
+        can. `cpu_threads` 0 takes up to four of the processors, `batch_size` 0 what the device's
+        memory holds. Raises DeviceUnavailableError or ModelUnavailableError.
         """
         chosen = choose_device(device)
-        loaded = load_model(model, chosen, compute_type, cpu_threads)
-        return cls(loaded, options or DecodingOptions(), batch_size or choose_batch_size(chosen))
+        lanes, threads = share_processors(cpu_threads) if chosen == "cpu" else (1, 0)
+        loaded = load_model(model, chosen, compute_type, threads, lanes)
+        size = batch_size or choose_batch_size(chosen)
+        return cls(loaded, options or DecodingOptions(), size, Lanes(lanes))
 
     @property
     def _forward(self) -> Forward:
@@ -140,7 +149,7 @@ class WhisperEngine:
         tokenizer = self._tokenizer("en", Task.TRANSCRIBE)
         prompt = tuple(tokenizer.sot_sequence)
         limit = self._model.max_length // 2
-        encoded = in_batches(self._encode, windows, self._encoding)
+        encoded = in_batches(self._encode, windows, self._encoding, self._lanes)
         passages = [
             Passage(one, prompt, tokenizer, limit)
             for one in encoded
@@ -173,7 +182,9 @@ class WhisperEngine:
             if early := self._answer_at_once(window):
                 answers[index] = early
         encoded = stage(
-            lambda left: in_batches(self._encode, [windows[i] for i in left], self._encoding)
+            lambda left: in_batches(
+                self._encode, [windows[i] for i in left], self._encoding, self._lanes
+            )
         )
         heard = stage(
             lambda left: self._hear([windows[i] for i in left], [encoded[i] for i in left])
@@ -183,8 +194,10 @@ class WhisperEngine:
         )
         decoded = stage(lambda left: self._decoder.decode([passages[i] for i in left]))
         answers |= stage(
-            partial(
-                one_by_one, lambda i: self._result(windows[i], passages[i], heard[i], decoded[i])
+            lambda left: one_by_one(
+                lambda i: self._result(windows[i], passages[i], heard[i], decoded[i]),
+                left,
+                self._lanes,
             )
         )
         return [answers[index] for index in range(len(windows))]
@@ -215,13 +228,10 @@ class WhisperEngine:
         if not self._forward.is_multilingual:
             return [_Heard("en", 1.0) for _ in windows]
         unknown = [index for index, window in enumerate(windows) if window.language is None]
-        detected = dict(
-            zip(
-                unknown,
-                in_batches(self._detect, [encoded[index] for index in unknown], self._detecting),
-                strict=True,
-            )
+        languages = in_batches(
+            self._detect, [encoded[index] for index in unknown], self._detecting, self._lanes
         )
+        detected = dict(zip(unknown, languages, strict=True))
         return [
             detected[index] if window.language is None else _Heard(window.language, 1.0)
             for index, window in enumerate(windows)

@@ -1,0 +1,63 @@
+"""Calls side by side."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Final, TypeVar
+
+__all__ = ["Lanes", "share_processors"]
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# Each lane has activations of its own in memory.
+_MOST_LANES: Final = 4
+
+
+def share_processors(threads: int) -> tuple[int, int]:
+    """Return how many lanes a model has on a CPU, and how many threads each of them.
+
+    `threads` is their product at most; 0 takes what this process may use, 4 at most.
+    """
+    wanted = threads or min(_MOST_LANES, len(os.sched_getaffinity(0)))
+    lanes = min(wanted, _MOST_LANES)
+    return lanes, wanted // lanes
+
+
+class Lanes:
+    """So many calls may run at a time; with one lane, each on the thread that asks for it."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = count
+
+    def shares(self, items: Sequence[Item]) -> list[Sequence[Item]]:
+        """Return the items in runs of about one length, one for each lane at most."""
+        share = -(-len(items) // self.count)
+        return [items[start : start + share] for start in range(0, len(items), share or 1)]
+
+    def map(self, call: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
+        """Return the answer to each item; the first one's exception where some raise."""
+        if self.count == 1 or len(items) < 2:
+            return [call(item) for item in items]
+        answers: list[Future[Answer]] = [Future() for _ in items]
+        waiting: queue.SimpleQueue[tuple[Item, Future[Answer]]] = queue.SimpleQueue()
+        for pair in zip(items, answers, strict=True):
+            waiting.put(pair)
+
+        def serve() -> None:
+            with suppress(queue.Empty):
+                while True:
+                    item, answer = waiting.get_nowait()
+                    try:
+                        answer.set_result(call(item))
+                    except BaseException as error:  # noqa: BLE001 - it is the asker's to judge
+                        answer.set_exception(error)
+
+        for _ in range(min(self.count, len(items)) - 1):
+            # A daemon, as one that is stuck in a call must not keep the process from ending.
+            threading.Thread(target=serve, name="lane", daemon=True).start()
+        serve()
+        return [answer.result() for answer in answers]

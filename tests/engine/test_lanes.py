@@ -1,0 +1,86 @@
+"""Calls that run side by side, in the order of their items."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from engine.fixtures import AS_THE_LIBRARY
+from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine.lanes import Lanes, share_processors
+from whisperfleet.engine.whisper import WhisperEngine
+
+PATIENCE_SECONDS = 30
+
+
+def test_as_many_calls_as_lanes_run_at_a_time():
+    together = threading.Barrier(2, timeout=PATIENCE_SECONDS)
+
+    def call(item: int) -> int:
+        together.wait()
+        return -item
+
+    assert Lanes(2).map(call, [1, 2, 3, 4]) == [-1, -2, -3, -4]
+
+
+def test_one_lane_is_the_askers_own_thread():
+    threads = Lanes().map(lambda _: threading.current_thread(), range(3))
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_a_call_that_raises_leaves_the_others_alone():
+    done = []
+
+    def call(item: int) -> None:
+        if item == 1:
+            raise ValueError("no")
+        done.append(item)
+
+    with pytest.raises(ValueError, match="no"):
+        Lanes(2).map(call, range(5))
+    assert sorted(done) == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "items", "lengths"),
+    [(1, 5, [5]), (2, 5, [3, 2]), (4, 2, [1, 1]), (3, 7, [3, 3, 1]), (2, 0, [])],
+)
+def test_items_are_shared_evenly(lanes: int, items: int, lengths: list[int]):
+    shares = Lanes(lanes).shares(range(items))
+    assert [len(share) for share in shares] == lengths
+    assert [item for share in shares for item in share] == list(range(items))
+
+
+@pytest.mark.parametrize(("threads", "shared"), [(1, (1, 1)), (2, (2, 1)), (9, (4, 2))])
+def test_threads_make_lanes_before_they_share_one(threads: int, shared: tuple[int, int]):
+    assert share_processors(threads) == shared
+
+
+def test_a_process_takes_only_processors_that_it_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 6, 7})
+    assert share_processors(0) == (3, 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    assert share_processors(0) == (4, 1)
+
+
+def test_lanes_say_the_same_words(micro_model):
+    """Windows of several languages and lengths, some with words, in one call."""
+    draw = np.random.default_rng(0)
+    windows = [
+        Window(
+            draw.normal(size=(80, frames)).astype(np.float32),
+            WindowRequest(language, word_timestamps=frames == 900),
+            language,
+        )
+        for frames, language in [(900, "en"), (3000, "de"), (300, None), (900, "en"), (40, "fr")]
+    ]
+    one, two = (
+        WhisperEngine.load(micro_model, "cpu", "float32", threads, AS_THE_LIBRARY, batch_size=8)
+        for threads in (1, 2)
+    )
+    # The last bits of a probability depend on what shares a product with it.
+    for side_by_side, in_turn in zip(two.run(windows), one.run(windows), strict=True):
+        assert side_by_side.segments == in_turn.segments
+        assert side_by_side.language == in_turn.language
+        assert side_by_side.avg_logprob == pytest.approx(in_turn.avg_logprob, abs=1e-4)
