@@ -28,7 +28,7 @@ RELEASE = "upgraded"
 PREVIOUS = "0.0.9"
 OPERATOR = "app.kubernetes.io/name=whisperfleet-operator"
 # More than can be done while an operator is replaced.
-JOBS = 120
+JOBS = 400
 
 _POD_SECONDS = 90.0
 _WORDS_SECONDS = 400.0

@@ -14,6 +14,8 @@ from hack.testbed import Testbed
 
 def kill_container(kube: Kube, pod: str, namespace: str) -> None:
     """SIGKILL the first process of a pod's one container; return once another one runs."""
+    # A worker may be at its first job before the kubelet has told of its container.
+    until(lambda: "containerID" in _container(kube, pod, namespace), f"the container of {pod}")
     before = _container(kube, pod, namespace)
     os.kill(_first_process(before["containerID"].partition("://")[2]), signal.SIGKILL)
 
