@@ -35,12 +35,13 @@ _RECIPES: dict[ImageName, Recipe] = {
     "worker": WORKER,
     "worker-cuda": WORKER_CUDA,
 }
-# Which label a build argument becomes in the Dockerfiles of our own images.
+# Which label a build argument becomes in the Dockerfiles of our own images. The model's digest is
+# not among them: `--label` marks the steps that images share too, and the operator has no model.
+# Its LABEL follows the model's own layer, so that one from the cache is of the same model.
 _LABELS = {
     "VERSION": "org.opencontainers.image.version",
     "REVISION": "org.opencontainers.image.revision",
     "SOURCE": "org.opencontainers.image.source",
-    "MODEL_DIGEST": "io.whisperfleet.model.digest",
 }
 
 
