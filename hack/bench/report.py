@@ -45,7 +45,7 @@ def table(report: "Report") -> Table:
     overhead, fairness = report.overhead, report.fairness
     found.add_row("a job of 3 s alone: the engine's time, p50", f"{overhead.engine_ms:.0f} ms")
     found.add_row("  from the file to features", f"{overhead.prep_ms:.1f} ms")
-    found.add_row("  the same by the library's steps", f"{overhead.library_prep_ms:.1f} ms")
+    found.add_row("  the same as faster-whisper does it", f"{overhead.library_prep_ms:.1f} ms")
     found.add_row("  all else, from XADD to result", f"{overhead.queue_ms:.1f} ms")
     found.add_row("a clip of 3 s alone, at most", f"{max(fairness.alone_seconds):.2f} s")
     found.add_row("  beside a 2-hour file, at most", f"{max(fairness.beside_seconds):.2f} s")
