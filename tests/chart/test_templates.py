@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chart.helm import CHART, VALUES, Helm, Json
+from chart.helm import CHART, VALUES, Helm, Json, load_all
+from chart.notes import commands_of, pasted
 from hack.images.recipes import OPERATOR, ROOT
 from hack.manifests import FOLDER, render
+from services import read
 from whisperfleet_operator.resource.crd import FILE_NAME
 
 pytestmark = pytest.mark.cluster
@@ -85,6 +87,32 @@ def test_the_image_is_named_by_tag_or_digest(renderer: Helm, settings: str, imag
     options = ("--set", settings) if settings else ()
     deployment = _one(renderer.template(*options), "Deployment")
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "host"),
+    [
+        ("", "", "REDIS"),
+        ("redis.enabled=true", "", "mine-whisperfleet-redis.system.svc"),
+        ("watchNamespaces={team-a,team-b}", "-n team-a ", "REDIS"),
+    ],
+)
+def test_the_notes_can_be_pasted(
+    renderer: Helm, tmp_path: Path, settings: str, option: str, host: str
+) -> None:
+    said = renderer.run(
+        *("install", "mine", str(CHART), "--namespace", "system", "--dry-run=client"),
+        *("--set", f"image.repository=example/operator,keda.check=false,{settings}"),
+    )
+    calls, given = pasted(commands_of(said.partition("NOTES:\n")[2]), tmp_path)
+    assert calls == [
+        "kubectl -n system rollout status deployment/mine-whisperfleet-operator",
+        f"kubectl {option}apply -f -",
+        f"kubectl {option}get tsvc",
+    ]
+    (fleet,) = load_all(given)
+    assert read(fleet).name == "calls"
+    assert fleet["spec"]["queue"]["redis"]["url"] == f"redis://{host}:6379/0"
 
 
 def test_the_definition_is_that_of_the_tree(renderer: Helm) -> None:

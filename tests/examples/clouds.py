@@ -14,11 +14,21 @@ from examples.files import EXAMPLES
 
 _FENCED = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _GPU_TAINT: Final = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+# The first two are Node Feature Discovery's, the third is for those who do without it.
+_LABELS_OF_GPU_NODES: Final = {
+    "feature.node.kubernetes.io/pci-10de.present": "true",
+    "feature.node.kubernetes.io/cpu-model.vendor_id": "NVIDIA",
+    "nvidia.com/gpu.present": "true",
+}
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """Nodes of one pool: every node has one of `labels`, and all of `taints`."""
+    """Nodes of one pool: every node has one of `labels`, and all of `taints`.
+
+    They are what the cluster's autoscaler knows while there is no node of the pool: it adds none for
+    a pod that asks for more.
+    """
 
     name: str
     labels: tuple[dict[str, str], ...]
@@ -44,13 +54,14 @@ def eks() -> list[Nodes]:
 
 
 def _of_eks(group: dict[str, Any]) -> Nodes:
-    # What EKS adds by itself to the nodes of managed groups.
-    capacity = "SPOT" if group.get("spot") else "ON_DEMAND"
+    # Of labels and taints the autoscaler learns by the tags of the group, and of what EKS adds to the
+    # nodes that are there, such as eks.amazonaws.com/capacityType, not at all.
+    known = group if group["propagateASGTags"] else {}
     labels = tuple(
-        {"node.kubernetes.io/instance-type": each, "eks.amazonaws.com/capacityType": capacity}
+        {"node.kubernetes.io/instance-type": each, **known.get("labels", {})}
         for each in group["instanceTypes"]
     )
-    return Nodes(group["name"], labels, tuple(group["taints"]), group["minSize"])
+    return Nodes(group["name"], labels, tuple(known.get("taints", ())), group["minSize"])
 
 
 def gke() -> list[Nodes]:
@@ -89,14 +100,15 @@ def _of_aks(words: list[str]) -> Nodes:
         parser.add_argument(option, required=True)
     for option in ("--node-count", "--min-count", "--max-count", "--node-osdisk-size"):
         parser.add_argument(option, type=int, required=True)
-    for option in ("--priority", "--eviction-policy", "--node-taints"):
+    for option in ("--priority", "--eviction-policy", "--node-taints", "--labels"):
         parser.add_argument(option)
     parser.add_argument("--spot-max-price", type=int)
     parser.add_argument("--enable-cluster-autoscaler", action="store_true")
     asked = parser.parse_args(words)
     # What AKS demands of names of Linux pools.
     assert re.fullmatch(r"[a-z][a-z0-9]{0,11}", asked.name)
-    labels = {"node.kubernetes.io/instance-type": asked.node_vm_size}
+    own = dict(each.split("=") for each in (asked.labels or "").split())
+    labels = {"node.kubernetes.io/instance-type": asked.node_vm_size, **own}
     taints = _taints(asked.node_taints)
     if asked.priority == "Spot":
         # AKS does both by itself.
@@ -104,6 +116,29 @@ def _of_aks(words: list[str]) -> Nodes:
         taints += _taints("kubernetes.azure.com/scalesetpriority=spot:NoSchedule")
     assert asked.enable_cluster_autoscaler
     return Nodes(asked.name, (labels,), taints, max(asked.min_count, asked.node_count))
+
+
+def device_plugin(words: list[str]) -> dict[str, Any]:
+    """Return what the command that installs NVIDIA's device plugin says of its pods' placement.
+
+    Its chart asks for one of these labels unless it is told another affinity, and tolerates what it
+    is told to.
+    """
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("chart", choices=["nvdp/nvidia-device-plugin"])
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--create-namespace", action="store_true")
+    parser.add_argument("--set", action="append", default=[])
+    tolerations: dict[str, dict[str, str]] = {}
+    for setting in parser.parse_args(words).set:
+        index, field, value = re.fullmatch(r"tolerations\[(\d)\]\.(\w+)=(.*)", setting).groups()
+        tolerations.setdefault(index, {})[field] = value
+    terms = [
+        {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
+        for key, value in _LABELS_OF_GPU_NODES.items()
+    ]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {"affinity": {"nodeAffinity": required}, "tolerations": list(tolerations.values())}
 
 
 def _taints(text: str | None) -> tuple[dict[str, str], ...]:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from examples import clouds
 from examples.clouds import Nodes
 from examples.files import EXAMPLES, FILES, named, service
@@ -54,6 +56,14 @@ def test_a_pod_without_gpu_keeps_off_its_nodes(file: Path):
 @named(GPU)
 def test_its_nodes_begin_at_zero(file: Path):
     assert own_nodes(file).start == 0
+
+
+@pytest.mark.parametrize("nodes", POOLS["aks"], ids=lambda nodes: nodes.name)
+def test_nvidias_device_plugin_runs_on_the_nodes_of_aks(nodes: Nodes):
+    """Its chart selects nodes; without it a node has no GPU to give."""
+    (words,) = clouds.commands(EXAMPLES / "aks/README.md", "helm upgrade --install nvdp")
+    plugin = clouds.device_plugin(words)
+    assert all(may_run(plugin, labels, nodes.taints) for labels in nodes.labels)
 
 
 @named(FILES)
