@@ -1,10 +1,16 @@
-"""Carry out a plan: what differs, in its order, and nothing else."""
+"""Carry out a plan: what differs, in its order, and nothing else.
+
+Server-side apply makes what is not there, and a Deployment that it makes has a pod. So what was to
+be created and was refused is not applied, and what is applied names the object that was seen: one
+that has gone since is a conflict, for the next look.
+"""
 
 from collections.abc import Iterable, Mapping
 
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.drift import differs, stamped
 from whisperfleet_operator.kube import (
+    AlreadyExistsError,
     ForbiddenError,
     InvalidError,
     Kube,
@@ -32,6 +38,7 @@ class Applier:
         self.problems: list[Problem] = []
         self._kube = kube
         self._cache = cache
+        self._unborn: set[ChildRef] = set()
 
     def create(self, manifests: Iterable[Manifest]) -> None:
         """POST what is missing."""
@@ -40,18 +47,27 @@ class Applier:
             try:
                 self._took(self._kube.create(manifest, CREATION_MANAGER))
             except (ForbiddenError, InvalidError) as error:
+                self._unborn.add(ChildRef.of(manifest))
                 self._refused(manifest, error)
 
     def apply(self, manifests: Iterable[Manifest]) -> None:
         """Apply what is not as it should be."""
         for manifest in manifests:
-            wanted = stamped(manifest)
-            live = self.live.get(ChildRef.of(manifest))
-            if live is not None and not differs(live, wanted):
+            ref, wanted = ChildRef.of(manifest), stamped(manifest)
+            live = self.live.get(ref)
+            if live is not None:
+                if not differs(live, wanted):
+                    continue
+                wanted["metadata"]["uid"] = live["metadata"]["uid"]
+            elif ref in self._unborn:
                 continue
             try:
                 self._took(self._kube.apply(wanted, FIELD_MANAGER))
+            except AlreadyExistsError:
+                self._doubt(live)
+                raise
             except (ForbiddenError, InvalidError) as error:
+                self._doubt(live)
                 self._refused(manifest, error)
 
     def delete(self, refs: Iterable[ChildRef], namespace: str) -> None:
@@ -65,11 +81,22 @@ class Applier:
         self.live[ChildRef.of(obj)] = obj
         self._cache.saw(obj)
 
+    def _doubt(self, live: Object | None) -> None:
+        """Read anew at the next look what may be another object by now."""
+        if live is not None:
+            self._cache.doubt(live)
+
     def _refused(self, manifest: Manifest, error: KubeError) -> None:
         ref = ChildRef.of(manifest)
-        self.problems.append(
-            Problem(
+        if "exceeded quota" in error.reason:
+            problem = Problem(
+                Reason.QUOTA_EXCEEDED,
+                f"a ResourceQuota of the namespace forbids the {ref.kind} {ref.name}: raise it "
+                f"({error.reason})",
+            )
+        else:
+            problem = Problem(
                 Reason.APPLY_REFUSED,
                 f"the API server refuses the {ref.kind} {ref.name}: {error.reason}",
             )
-        )
+        self.problems.append(problem)

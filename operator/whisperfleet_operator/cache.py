@@ -5,6 +5,7 @@ because it is missing here: what is missing is read from the API server, and a r
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from whisperfleet_operator.kube import Kind, Object, kind_of
@@ -13,6 +14,8 @@ from whisperfleet_operator.work_queue import Key
 __all__ = ["ObjectCache"]
 
 _Name = tuple[Kind, str, str]
+# More than are deleted while a list is on its way.
+_DELETIONS_KEPT = 4096
 
 
 class ObjectCache:
@@ -22,15 +25,20 @@ class ObjectCache:
         self._label = label
         self._objects: dict[_Name, Object] = {}
         self._of_service: dict[Key, set[_Name]] = {}
+        # The version that each had at its end: an answer that was asked for before, and comes
+        # after, must not bring it back.
+        self._deleted: OrderedDict[_Name, int] = OrderedDict()
         self._lock = threading.Lock()
 
     def saw(self, obj: Object) -> None:
-        """Take in an object, unless a newer version of it is known."""
+        """Take in an object, unless a newer version of it, or of its end, is known."""
         name = _name(obj)
         slim = _slim(obj)
         with self._lock:
             known = self._objects.get(name)
-            if known is not None and _is_newer(known, slim):
+            if known is not None and _version(known) > _version(slim):
+                return
+            if self._deleted.get(name, -1) >= _version(slim):
                 return
             self._forget(name)
             self._objects[name] = slim
@@ -42,8 +50,18 @@ class ObjectCache:
         name = _name(obj)
         with self._lock:
             known = self._objects.get(name)
-            if known is not None and known["metadata"]["uid"] == obj["metadata"]["uid"]:
-                self._forget(name)
+            if known is not None and known["metadata"]["uid"] != obj["metadata"]["uid"]:
+                return
+            self._forget(name)
+            self._deleted[name] = _version(obj)
+            self._deleted.move_to_end(name)
+            if len(self._deleted) > _DELETIONS_KEPT:
+                self._deleted.popitem(last=False)
+
+    def doubt(self, obj: Object) -> None:
+        """Forget an object that may be another by now, so that it is read anew."""
+        with self._lock:
+            self._forget(_name(obj))
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Return the object as last seen; do not change it."""
@@ -90,7 +108,7 @@ def _slim(obj: Object) -> Object:
     return {**obj, "metadata": metadata}
 
 
-def _is_newer(known: Object, seen: Object) -> bool:
+def _version(obj: Object) -> int:
     # Versions are numbers that grow over all objects of a kind: promised since Kubernetes 1.35
     # (KEP-5504), and so in every release before it.
-    return int(known["metadata"]["resourceVersion"]) > int(seen["metadata"]["resourceVersion"])
+    return int(obj["metadata"]["resourceVersion"])

@@ -87,6 +87,20 @@ class KubeContract:
         labels = kube.get(ACCOUNT, namespace, "thing")["metadata"]["labels"]
         assert labels["contested"] == "mine"
 
+    def test_apply_to_one_object_makes_no_other(self, kube: Kube, namespace: str):
+        made = kube.create(account(namespace), "me")
+        uid = made["metadata"]["uid"]
+        kube.apply(account(namespace, uid=uid, labels={"a": "b"}), "me")
+        kube.delete(ACCOUNT, namespace, "thing", uid)
+        with pytest.raises(AlreadyExistsError, match="uid mismatch"):
+            kube.apply(account(namespace, uid=uid), "me")
+        with pytest.raises(NotFoundError):
+            kube.get(ACCOUNT, namespace, "thing")
+        kube.create(account(namespace), "somebody")
+        with pytest.raises(InvalidError, match=r"metadata\.uid"):
+            kube.apply(account(namespace, uid=uid, labels={"a": "b"}), "me")
+        assert "labels" not in kube.get(ACCOUNT, namespace, "thing")["metadata"]
+
     def test_apply_merges_containers_by_name(self, kube: Kube, namespace: str):
         kube.apply(deployment(namespace, env=[{"name": "A", "value": "1"}]), "me")
         kube.apply(deployment(namespace, env=[{"name": "B", "value": "2"}]), "they")
@@ -139,3 +153,7 @@ class RealKubeContract(KubeContract):
         nonsense["spec"]["template"]["spec"]["containers"][0]["name"] = "No Name"
         with pytest.raises(InvalidError, match="containers"):
             kube.create(nonsense, "me")
+
+    def test_a_field_that_no_schema_knows_is_invalid(self, kube: Kube, namespace: str):
+        with pytest.raises(InvalidError, match="imagePolPullicy"):
+            kube.apply(deployment(namespace, imagePolPullicy="Never"), "me")

@@ -10,6 +10,7 @@ from whisperfleet_operator.kube.errors import (
     InvalidError,
     KubeError,
     NotFoundError,
+    ServerError,
     UnavailableError,
 )
 from whisperfleet_operator.kube.kinds import Kind, kind_of
@@ -24,6 +25,7 @@ __all__ = [
     "KubeError",
     "NotFoundError",
     "Object",
+    "ServerError",
     "UnavailableError",
     "kind_of",
 ]

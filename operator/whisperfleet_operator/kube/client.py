@@ -24,6 +24,7 @@ from whisperfleet_operator.kube.errors import (
     InvalidError,
     KubeError,
     NotFoundError,
+    ServerError,
     UnavailableError,
 )
 from whisperfleet_operator.kube.kinds import Kind, kind_of
@@ -37,11 +38,18 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 20.0
 
 _ERRORS: Mapping[int, type[KubeError]] = {
+    400: InvalidError,
     403: ForbiddenError,
     404: NotFoundError,
     409: AlreadyExistsError,
+    413: InvalidError,
     422: InvalidError,
+    429: UnavailableError,
+    503: UnavailableError,
+    504: UnavailableError,
 }
+# An apply with a field that the schema does not know is answered as if the server were at fault.
+_UNTYPED = "failed to create typed patch object"
 
 
 def load_configuration(connections: int) -> Configuration:
@@ -135,8 +143,7 @@ class ApiKube:
         metrics.api_calls.labels(verb, str(answer.status)).inc()
         document: Object = answer.document
         if answer.status >= 300:
-            kind_of_error = _ERRORS.get(answer.status, UnavailableError)
-            raise kind_of_error(verb, path, document.get("message") or f"status {answer.status}")
+            raise _error(verb, path, answer.status, document)
         return document
 
     def _answer(
@@ -178,6 +185,12 @@ def _document(data: bytes) -> Object:
         # A proxy on the way answers in prose.
         return {"message": data[:200].decode("utf-8", "replace")}
     return document if isinstance(document, dict) else {"message": str(document)[:200]}
+
+
+def _error(verb: str, path: str, status: int, document: Object) -> KubeError:
+    reason = str(document.get("message") or f"status {status}")
+    kind = InvalidError if _UNTYPED in reason else _ERRORS.get(status, ServerError)
+    return kind(verb, path, reason)
 
 
 def _sentence(error: Exception) -> str:

@@ -7,6 +7,7 @@
     ├── AlreadyExistsError   the name is taken, or the object is no longer the one that was meant
     ├── ForbiddenError       RBAC, a quota or an admission plugin says no
     ├── InvalidError         the object breaks its schema; trying again gives the same
+    ├── ServerError          any other answer, such as of a server whose webhook is down
     └── UnavailableError     no answer, or one that says to come back later
 """
 
@@ -16,6 +17,7 @@ __all__ = [
     "InvalidError",
     "KubeError",
     "NotFoundError",
+    "ServerError",
     "UnavailableError",
 ]
 
@@ -42,6 +44,10 @@ class ForbiddenError(KubeError):
 
 class InvalidError(KubeError):
     """The object breaks its schema or a rule of it."""
+
+
+class ServerError(KubeError):
+    """The API server answers that it failed; it may stay so until somebody mends it."""
 
 
 class UnavailableError(KubeError):

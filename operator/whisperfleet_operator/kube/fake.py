@@ -12,7 +12,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from whisperfleet_operator.kube.errors import AlreadyExistsError, KubeError, NotFoundError
+from whisperfleet_operator.kube.errors import (
+    AlreadyExistsError,
+    InvalidError,
+    KubeError,
+    NotFoundError,
+)
 from whisperfleet_operator.kube.kinds import Kind, kind_of
 from whisperfleet_operator.kube.seam import Object
 
@@ -82,6 +87,7 @@ class FakeKube:
         with self._lock:
             self._check("apply", key[0], key[2], written=True)
             live = copy.deepcopy(self._objects.get(key, {}))
+            _check_uid(live, obj)
             owned = self._owned.setdefault(key, {})
             others = [fields for name, fields in owned.items() if name != manager]
             _drop(live, owned.get(manager, {}), obj, others)
@@ -174,6 +180,14 @@ class FakeKube:
 
 def _key(obj: Object) -> _Key:
     return kind_of(obj), obj["metadata"].get("namespace"), obj["metadata"]["name"]
+
+
+def _check_uid(live: Object, wanted: Object) -> None:
+    name, uid = wanted["metadata"]["name"], wanted["metadata"].get("uid")
+    if uid is not None and not live:
+        raise AlreadyExistsError("apply", name, "uid mismatch: no existing object was found")
+    if uid is not None and live["metadata"]["uid"] != uid:
+        raise InvalidError("apply", name, f"metadata.uid: Invalid value: {uid}: field is immutable")
 
 
 def _has_label(obj: Object, label: str, value: str | None) -> bool:

@@ -25,7 +25,8 @@ class Kube(Protocol):
         """Create or change an object so that it has these fields, which `manager` then owns.
 
         Server-side apply, forced: what others own beside them stays; what `manager` owned and no
-        longer names goes.
+        longer names goes. An object with a `metadata.uid` is never created: raises
+        AlreadyExistsError where there is none, InvalidError where there is another one.
         """
 
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:

@@ -53,6 +53,25 @@ def test_the_end_of_an_earlier_object_does_not_hide_its_successor(cache: ObjectC
     assert version(cache) is None
 
 
+def test_an_answer_from_before_its_end_does_not_bring_an_object_back(cache: ObjectCache):
+    listed = a_pod(5)
+    cache.saw(listed)
+    cache.saw_deleted(a_pod(6))
+    cache.forget_service(KEY, [POD])
+    cache.saw(listed)
+    assert version(cache) is None
+    cache.saw(a_pod(7, "new"))
+    assert version(cache) == "7"
+
+
+def test_what_is_doubted_is_read_anew(cache: ObjectCache):
+    cache.saw(a_pod(5))
+    cache.doubt(a_pod(5))
+    assert version(cache) is None
+    cache.saw(a_pod(5))
+    assert version(cache) == "5"
+
+
 def test_objects_are_found_by_service_and_kind(cache: ObjectCache):
     cache.saw(a_pod(1))
     assert [each["metadata"]["name"] for each in cache.of_service(KEY, [POD])] == ["p"]

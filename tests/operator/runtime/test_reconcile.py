@@ -12,7 +12,7 @@ from operating.services import CHILD
 from operating.world import NAMESPACE
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import RedisSettings
-from whisperfleet_operator.kube import ForbiddenError, UnavailableError
+from whisperfleet_operator.kube import AlreadyExistsError, ForbiddenError, UnavailableError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe.children import LeavingError
@@ -213,6 +213,41 @@ def test_what_the_api_server_refuses_is_told_and_the_rest_goes_on(world: World, 
     assert (status, reason) == ("False", "ApplyRefused")
     assert "NetworkPolicy calls-main: admission says no" in message
     assert world.children() == ALL - {"NetworkPolicy"}
+
+
+def test_a_birth_that_is_refused_buys_no_pod(world: World, fake: FakeKube):
+    refusal = ForbiddenError("create", CHILD, "limits are asked for")
+    fake.refuse("create", "Deployment", refusal)
+    world.apply()
+    world.look()
+    assert world.children() == ALL - {"Deployment"}
+    status, reason, message = world.condition("Ready")
+    assert (status, reason) == ("False", "ApplyRefused")
+    assert "Deployment calls-main: limits are asked for" in message
+    fake.allow_all()
+    world.look()
+    assert world.child()["spec"]["replicas"] == 0
+
+
+def test_a_deployment_that_went_unseen_is_born_anew_without_pods(settled: World, fake: FakeKube):
+    settled.deaf = True
+    fake.remove(DEPLOYMENT, NAMESPACE, CHILD)
+    settled.deaf = False
+    settled.apply(model={"image": "example/worker:0.2.0"})
+    with pytest.raises(AlreadyExistsError):
+        settled.look()
+    assert "Deployment" not in settled.children()
+    settled.look()
+    assert settled.child()["spec"]["replicas"] == 0
+
+
+def test_a_quota_on_objects_is_named(world: World, fake: FakeKube):
+    reason = "exceeded quota: few, requested: count/deployments.apps=1"
+    fake.refuse("create", "Deployment", ForbiddenError("create", CHILD, reason))
+    world.apply()
+    world.look()
+    assert world.ready() == ("False", "QuotaExceeded")
+    assert "count/deployments.apps" in world.condition("Ready")[2]
 
 
 def test_without_keda_the_rest_is_made_and_keda_is_asked_for(world: World, fake: FakeKube):
