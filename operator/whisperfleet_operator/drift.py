@@ -30,6 +30,7 @@ _ITEM_KEYS = {
     "volumes": "name",
 }
 _QUANTITIES = frozenset({"limits", "requests"})
+_QUANTITY = frozenset({"divisor", "sizeLimit"})
 
 
 def stamped(manifest: Object) -> Object:
@@ -51,6 +52,11 @@ def _covers(live: Any, wanted: Any, field: str) -> bool:
         return _covers_mapping(live, wanted, field)
     if isinstance(wanted, list | tuple):
         return _covers_list(live, wanted, field)
+    if live is None:
+        # Where it is a field's default anyway, the API server forgets false, 0 and "".
+        return not wanted
+    if field in _QUANTITY:
+        return _same_amount(live, wanted)
     return bool(live == wanted)
 
 
@@ -78,7 +84,11 @@ def _same_amount(live: Any, wanted: Any) -> bool:
     """Whether two quantities are the same amount: the API server writes 1024Mi as 1Gi."""
     if live is None:
         return False
-    return _amount(live) == _amount(wanted)
+    try:
+        return _amount(live) == _amount(wanted)
+    except ValueError:
+        # Not an amount at all: the API server will say so.
+        return False
 
 
 def _amount(quantity: Any) -> Decimal:

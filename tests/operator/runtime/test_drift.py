@@ -28,6 +28,10 @@ WANTED = {
                     }
                 ],
                 "tolerations": [{"key": "gpu", "operator": "Exists"}],
+                "volumes": [
+                    {"name": "v", "emptyDir": {"sizeLimit": "1024Mi", "medium": ""}},
+                    {"name": "w", "persistentVolumeClaim": {"claimName": "c", "readOnly": False}},
+                ],
                 "nodeSelector": {},
             }
         },
@@ -44,6 +48,9 @@ def live() -> dict[str, Any]:
     pod = made["spec"]["template"]["spec"]
     del pod["nodeSelector"]
     pod["restartPolicy"] = "Always"
+    empty, claim = pod["volumes"]
+    empty["emptyDir"] = {"sizeLimit": "1Gi"}
+    del claim["persistentVolumeClaim"]["readOnly"]
     worker = pod["containers"][0]
     worker |= {"imagePullPolicy": "IfNotPresent"}
     worker["resources"]["limits"] = {"cpu": "500m", "memory": "1Gi"}
@@ -54,6 +61,11 @@ def live() -> dict[str, Any]:
 def worker(live: dict[str, Any]) -> dict[str, Any]:
     container: dict[str, Any] = live["spec"]["template"]["spec"]["containers"][0]
     return container
+
+
+def volume(live: dict[str, Any], index: int) -> dict[str, Any]:
+    found: dict[str, Any] = live["spec"]["template"]["spec"]["volumes"][index]
+    return found
 
 
 def test_what_was_applied_does_not_differ(live):
@@ -82,6 +94,9 @@ def test_what_others_add_does_not_differ(live):
         lambda live: live["spec"]["template"]["spec"]["containers"].clear(),
         lambda live: live["spec"]["template"]["spec"]["tolerations"].append({"key": "x"}),
         lambda live: live["spec"]["template"]["spec"].pop("tolerations"),
+        lambda live: volume(live, 0)["emptyDir"].update(sizeLimit="2Gi"),
+        lambda live: volume(live, 0)["emptyDir"].update(medium="Memory"),
+        lambda live: volume(live, 1)["persistentVolumeClaim"].update(readOnly=True),
         lambda live: live["metadata"]["labels"].update(a="c"),
         lambda live: live["metadata"]["annotations"].pop(APPLIED_ANNOTATION),
         lambda live: live["spec"].update(strategy={"type": "Recreate"}),
@@ -90,6 +105,12 @@ def test_what_others_add_does_not_differ(live):
 def test_an_edit_of_what_is_ours_differs(live, edit):
     edit(live)
     assert differs(live, stamped(WANTED))
+
+
+def test_what_is_no_amount_differs(live):
+    wanted = copy.deepcopy(WANTED)
+    wanted["spec"]["template"]["spec"]["volumes"][0]["emptyDir"]["sizeLimit"] = "a lot"
+    assert differs(live, stamped(wanted))
 
 
 def test_a_field_that_is_wanted_no_more_differs(live):
