@@ -3,7 +3,7 @@
 `make_plan` is the only way in; each kind of child has one builder beside it.
 """
 
-from whisperfleet_operator.plan.actions import ChildRef, Manifest, Observed, Plan, StreamGroup
+from whisperfleet_operator.plan.actions import ChildRef, Manifest, Observed, Plan
 from whisperfleet_operator.plan.needs import SecretNeed, secret_needs
 from whisperfleet_operator.plan.plan import make_plan
 
@@ -13,7 +13,6 @@ __all__ = [
     "Observed",
     "Plan",
     "SecretNeed",
-    "StreamGroup",
     "make_plan",
     "secret_needs",
 ]

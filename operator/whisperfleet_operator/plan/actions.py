@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-__all__ = ["ChildRef", "Manifest", "Observed", "Plan", "StreamGroup"]
+__all__ = ["ChildRef", "Manifest", "Observed", "Plan"]
 
 Manifest = dict[str, Any]
 """An object as the API server takes it, in JSON's types."""
@@ -20,13 +20,6 @@ class ChildRef(NamedTuple):
     def of(cls, manifest: Manifest) -> Self:
         """Return the reference of an object."""
         return cls(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
-
-
-class StreamGroup(NamedTuple):
-    """A stream that must exist, and its consumer group, which reads from the beginning."""
-
-    stream: str
-    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +41,12 @@ class Plan:
 
     `create` is POSTed by the creation manager, never applied; what it holds is missing.
     `apply` is applied server-side, by force: it never mentions a Deployment's replicas.
-    `streams` must exist before `autoscale` is applied: KEDA's objects, which also need KEDA.
+    `autoscale` are KEDA's objects, which need KEDA, and the streams before they are first applied.
     `delete` are children that the service no longer asks for.
     """
 
     create: tuple[Manifest, ...]
     apply: tuple[Manifest, ...]
-    streams: tuple[StreamGroup, ...]
     autoscale: tuple[Manifest, ...]
     delete: tuple[ChildRef, ...]
 

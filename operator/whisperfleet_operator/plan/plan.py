@@ -1,6 +1,6 @@
 """From a service and what is there to what there should be."""
 
-from whisperfleet_operator.plan.actions import ChildRef, Observed, Plan, StreamGroup
+from whisperfleet_operator.plan.actions import ChildRef, Observed, Plan
 from whisperfleet_operator.plan.autoscaling import scaled_object, trigger_authentication
 from whisperfleet_operator.plan.deployment import deployment, empty_deployment
 from whisperfleet_operator.plan.protection import (
@@ -36,10 +36,6 @@ def make_plan(service: TranscriptionService, observed: Observed) -> Plan:
     return Plan(
         create=tuple(birth for birth in births if ChildRef.of(birth) not in observed.children),
         apply=apply,
-        streams=tuple(
-            StreamGroup(service.keys.stream(priority.name), service.keys.group)
-            for priority in service.spec.queue.priorities
-        ),
         autoscale=autoscale,
         delete=tuple(sorted(observed.children - wanted)),
     )

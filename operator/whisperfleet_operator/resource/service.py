@@ -1,7 +1,6 @@
 """A TranscriptionService as it is read from the API server."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Self
 
 from whisperfleet.contract.keys import Keys
@@ -26,7 +25,6 @@ class Metadata(Part):
     uid: str
     generation: int = 1
     annotations: Mapping[str, str] = {}
-    deletion_timestamp: datetime | None = None
 
 
 class TranscriptionService(Part):

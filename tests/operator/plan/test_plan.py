@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services import UID, changed, full, minimal, read
-from whisperfleet_operator.plan import ChildRef, Observed, SecretNeed, StreamGroup, make_plan
+from whisperfleet_operator.plan import ChildRef, Observed, SecretNeed, make_plan
 from whisperfleet_operator.plan.needs import secret_needs
 
 KINDS = {"ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Deployment", "ScaledObject"}
@@ -22,14 +22,6 @@ def test_a_new_service_gets_everything() -> None:
     assert set(kinds(plan.apply + plan.autoscale)) == KINDS
     assert kinds(plan.autoscale) == ["ScaledObject"]
     assert plan.delete == ()
-
-
-def test_streams_are_those_of_every_priority() -> None:
-    plan = make_plan(read(full()), Observed())
-    assert plan.streams == (
-        StreamGroup("wf:{team-a.calls}:in:now", "workers"),
-        StreamGroup("wf:{team-a.calls}:in:over-night", "workers"),
-    )
 
 
 def test_what_is_there_is_not_created_again() -> None:
