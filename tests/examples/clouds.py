@@ -26,8 +26,8 @@ _LABELS_OF_GPU_NODES: Final = {
 class Nodes:
     """Nodes of one pool: every node has one of `labels`, and all of `taints`.
 
-    They are what the cluster's autoscaler knows while there is no node of the pool: it adds none for
-    a pod that asks for more.
+    They are what the cluster's autoscaler knows while the pool has no node: it adds none for a pod
+    that asks for more.
     """
 
     name: str
@@ -54,8 +54,8 @@ def eks() -> list[Nodes]:
 
 
 def _of_eks(group: dict[str, Any]) -> Nodes:
-    # Of labels and taints the autoscaler learns by the tags of the group, and of what EKS adds to the
-    # nodes that are there, such as eks.amazonaws.com/capacityType, not at all.
+    # Of labels and taints the autoscaler learns by the group's tags. What EKS adds to nodes that are
+    # there, such as eks.amazonaws.com/capacityType, it does not know.
     known = group if group["propagateASGTags"] else {}
     labels = tuple(
         {"node.kubernetes.io/instance-type": each, **known.get("labels", {})}

@@ -75,6 +75,8 @@ def test_pods_are_restricted_and_have_no_token(resource: dict[str, Any]) -> None
     assert spec["enableServiceLinks"] is False
     assert spec["securityContext"] == {
         "runAsNonRoot": True,
+        "fsGroup": 65532,
+        "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert worker(resource)["securityContext"] == RESTRICTED
