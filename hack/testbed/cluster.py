@@ -19,7 +19,7 @@ from hack.testbed.errors import TestbedError
 from hack.testbed.files import link, write
 from hack.testbed.images import load_archive, name_image
 from hack.testbed.keda import keda
-from hack.testbed.layout import NODE, Layout
+from hack.testbed.layout import LOCK, NODE, Layout
 from hack.testbed.log import logger
 from hack.testbed.machine import Before, restore
 from hack.testbed.mounts import unmount_below
@@ -28,6 +28,9 @@ from hack.testbed.pki import make_certificates
 from hack.testbed.prerequisites import install_packages, require_root, search_path
 from hack.testbed.probes import Kubectl
 from hack.testbed.processes import Process, launch, stop, wait_until
+from hack.testbed.proxies import past_proxies
+from hack.testbed.redis import redis
+from hack.testbed.state import remove_state, require_own_state
 
 __all__ = ["ComponentStatus", "Testbed"]
 
@@ -78,7 +81,7 @@ class Testbed:
     @property
     def exists(self) -> bool:
         """Whether `up` has begun here, and no `down` has ended since."""
-        return self.layout.state.exists()
+        return self.layout.machine_before.exists()
 
     def log(self, component: str) -> Path:
         """Return where a component's output goes."""
@@ -90,6 +93,7 @@ class Testbed:
         Raises TestbedError with what is in the way.
         """
         with self._alone():
+            require_own_state(self.layout)
             install_packages()
             binaries = build(self.layout)
             if not self.layout.machine_before.exists():
@@ -106,9 +110,14 @@ class Testbed:
     def down(self) -> None:
         """Take everything away that `up` brought, also after half an `up`; the cache stays.
 
-        Raises TestbedError with what cannot be taken away.
+        Where there is no testbed nothing is touched: what looks like one is another's. Raises
+        TestbedError with what cannot be taken away.
         """
         with self._alone():
+            require_own_state(self.layout)
+            if not self.exists:
+                logger.info("there is no testbed in %s to take down", self.layout.state)
+                return
             cgroups.kill_all()
             unmount_below(self.layout.state)
             network.wait_for_pod_links()
@@ -116,16 +125,20 @@ class Testbed:
             network.remove_bridge()
             cgroups.remove()
             restore(self.layout)
-            if self.layout.state.exists():
-                shutil.rmtree(self.layout.state)
+            remove_state(self.layout)
 
     def status(self) -> list[ComponentStatus]:
         """Return how each component does, in the order of their start."""
         return [self._status(component) for component in self._all()]
 
     def restart(self, name: str) -> None:
-        """Stop a component, gently at first, start it again and wait until it is ready."""
+        """Stop a component, gently at first, start it again and wait until it is ready.
+
+        Raises TestbedError where there is no testbed.
+        """
         with self._alone():
+            if not self.exists:
+                raise TestbedError(f"there is no testbed to restart {name} of: `up` makes one")
             component = self._component(name)
             process = self._process(component)
             if process is not None:
@@ -182,6 +195,7 @@ class Testbed:
             *control_plane(self.layout, binaries),
             *node(self.layout, binaries, kubectl),
             *keda(self.layout, binaries, kubectl),
+            redis(self.layout),
         )
 
     def _all(self) -> tuple[Component, ...]:
@@ -203,20 +217,15 @@ class Testbed:
         return ComponentStatus(component.name, process.pid, process.since, component.is_ready())
 
     def _ensure(self, component: Component) -> None:
-        """Start a component unless it runs, and wait until it is ready."""
-        process = self._process(component)
+        """Start a component unless it runs as it should, and wait until it is ready."""
         began = time.monotonic()
+        process = self._process(component)
+        if process is not None and process.is_alive and process.recipe != component.recipe:
+            logger.info("%s: runs with other settings than it should, starts anew", component.name)
+            stop(process, component.grace_seconds)
         was_up = process is not None and process.is_alive
         if process is None or not was_up:
-            component.prepare()
-            network.check_ports(component.name, component.ports)
-            process = launch(
-                component.command,
-                component.environment,
-                self.layout.log(component.name),
-                cgroups.system_procs(),
-            )
-            process.write(self.layout.processes / component.name)
+            process = self._start(component)
         running = process
         if not wait_until(
             lambda: not running.is_alive or component.is_ready(), component.ready_seconds
@@ -231,6 +240,19 @@ class Testbed:
             )
         what = "was up, ready" if was_up else "ready"
         logger.info("%s: %s after %.1f s", component.name, what, time.monotonic() - began)
+
+    def _start(self, component: Component) -> Process:
+        component.prepare()
+        network.check_ports(component.name, component.ports)
+        process = launch(
+            component.command,
+            component.environment,
+            self.layout.log(component.name),
+            cgroups.system_procs(),
+            component.recipe,
+        )
+        process.write(self.layout.processes / component.name)
+        return process
 
     def _tail(self, component: str) -> str:
         path = self.layout.log(component)
@@ -256,9 +278,9 @@ class Testbed:
     def _alone(self) -> Iterator[None]:
         """Keep out others who would change the testbed at the same time; they wait."""
         require_root()
-        os.environ["PATH"] = search_path()
-        self.layout.cache.mkdir(parents=True, exist_ok=True)
-        with (self.layout.cache / "lock").open("w") as lock:
+        # For the commands that are called here, and for those who use the testbed afterwards.
+        os.environ |= {**past_proxies(os.environ), "PATH": search_path()}
+        with LOCK.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

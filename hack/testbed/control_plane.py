@@ -81,6 +81,7 @@ def _api_server(layout: Layout, binaries: Binaries) -> Component:
             # In MiB: a reader need not care for a second file.
             "--audit-log-maxsize=2000",
         ),
+        configuration=(layout.config("audit-policy.yaml"),),
         ports=((NODE_IP, 6443),),
         is_ready=lambda: answers(f"{API_SERVER}/readyz"),
         # It ends open watches only after a while, and nothing depends on a gentle end.

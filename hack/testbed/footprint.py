@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final, Self
 
+from hack.testbed.commands import run_command
 from hack.testbed.layout import CGROUP, Layout
 from hack.testbed.machine import CHANGED_SYSCTLS, FIXED_FOLDERS, KUBELET_LINK
 from hack.testbed.mounts import mounts
@@ -26,8 +26,11 @@ _WATCHED: Final = (
     Path("/opt/cni"),
     Path("/usr/libexec/kubernetes"),
 )
-# Counters of packets change by themselves, and handles count up.
-_COUNTERS: Final = re.compile(r"\[\d+:\d+\]|packets \d+ bytes \d+|# handle \d+")
+# Counters of packets change by themselves, handles count up, and lifetimes that a DHCP server or a
+# router has given count down.
+_COUNTERS: Final = re.compile(
+    r"\[\d+:\d+\]|packets \d+ bytes \d+|# handle \d+|(?:valid_lft|preferred_lft|expires) \d+sec"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,6 @@ def _paths(layout: Layout) -> Iterable[str]:
 
 
 def _lines(*command: str) -> frozenset[str]:
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shown = run_command(command, "what is left on this machine cannot be told without it")
     lines = (_COUNTERS.sub("", line).strip() for line in shown.splitlines())
     return frozenset(line for line in lines if line and not line.startswith("#"))

@@ -11,12 +11,15 @@ __all__ = [
     "CGROUP",
     "DNS_IP",
     "KUBERNETES_SERVICE_IP",
+    "LOCK",
     "NODE",
     "NODE_IP",
     "NODE_RANGE",
     "PAUSE_IMAGE",
     "POD_RANGE",
+    "REDIS_PORT",
     "SERVICE_RANGE",
+    "STATE_VARIABLE",
     "Layout",
 ]
 
@@ -32,13 +35,18 @@ API_SERVER: Final = f"https://{NODE_IP}:6443"
 # In every hierarchy; components are in its child `system`, pods in its child `kubepods`.
 CGROUP: Final = "whisperfleet-testbed"
 PAUSE_IMAGE: Final = "whisperfleet.local/pause:1"
+# Redis listens on the node's address.
+REDIS_PORT: Final = 6379
+# There is one testbed on a machine, whatever its folders.
+LOCK: Final = Path("/run/whisperfleet-testbed.lock")
 
-_STATE_VARIABLE: Final = "WHISPERFLEET_TESTBED_STATE"
+STATE_VARIABLE: Final = "WHISPERFLEET_TESTBED_STATE"
 _DEFAULT_STATE: Final = "/var/lib/whisperfleet-testbed"
 
 
 def _state() -> Path:
-    return Path(os.environ.get(_STATE_VARIABLE) or _DEFAULT_STATE)
+    # The processes of a testbed run in folders of their own: the path must mean the same to all.
+    return Path(os.environ.get(STATE_VARIABLE) or _DEFAULT_STATE).resolve()
 
 
 def _cache() -> Path:
@@ -100,7 +108,7 @@ class Layout:
 
     @property
     def machine_before(self) -> Path:
-        """What `up` found on the machine and `down` puts back, as JSON."""
+        """What `up` found on the machine and `down` puts back; it tells the folder as ours."""
         return self.state / "machine-before.json"
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from hack.testbed import cgroups
 from hack.testbed.errors import TestbedError
 from hack.testbed.files import write
 from hack.testbed.layout import Layout
@@ -48,10 +49,14 @@ CHANGED_SYSCTLS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the machine was like before `up`: the kernel's settings, the folders that were there."""
+    """What the machine was like before `up`.
+
+    The kernel's settings, the folders that were there, and the controllers that control groups had.
+    """
 
     sysctls: dict[str, str]
     folders: list[str]
+    controllers: list[str]
 
     @classmethod
     def record(cls, layout: Layout) -> None:
@@ -69,6 +74,7 @@ class Before:
         found = cls(
             {name: _sysctl(name).read_text() for name in CHANGED_SYSCTLS},
             [str(folder) for folder in FIXED_FOLDERS if folder.exists()],
+            cgroups.delegated_controllers(),
         )
         write(layout.machine_before, json.dumps(asdict(found)))
 
@@ -93,6 +99,7 @@ def restore(layout: Layout) -> None:
     for name, value in before.sysctls.items():
         if _sysctl(name).read_text() != value:
             _sysctl(name).write_text(value)
+    cgroups.take_back_controllers(before.controllers)
 
 
 def _remove_results() -> None:

@@ -1,9 +1,10 @@
 """What is mounted, and taking away what lies under a folder."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from hack.testbed.commands import run_command
 
 __all__ = ["Mount", "mounts", "unmount_below"]
 
@@ -30,10 +31,14 @@ def mounts() -> list[Mount]:
 
 
 def unmount_below(folder: Path) -> None:
-    """Unmount everything on or under a folder, the last mounted first.
+    """Unmount everything under a folder, the last mounted first.
 
-    One that is in use is detached, and goes when its last user does.
+    One that is in use is detached, and goes when its last user does. Raises TestbedError where one
+    cannot be.
     """
     for mount in reversed(mounts()):
-        if Path(mount.point).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", mount.point], check=True)
+        if folder in Path(mount.point).parents:
+            run_command(
+                ["umount", "--lazy", mount.point],
+                "unmount it by hand and take the testbed down again",
+            )

@@ -3,11 +3,11 @@
 import ipaddress
 import json
 import socket
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from hack.testbed.commands import run_command
 from hack.testbed.errors import TestbedError
 from hack.testbed.layout import BRIDGE, NODE_IP, NODE_RANGE, POD_RANGE, SERVICE_RANGE
 from hack.testbed.processes import wait_until
@@ -86,7 +86,10 @@ def remove_bridge() -> None:
 def remove_service_rules() -> None:
     """Remove kube-proxy's tables."""
     for family, table in _present_tables():
-        subprocess.run(["nft", "delete", "table", family, table], check=True)
+        run_command(
+            ["nft", "delete", "table", family, table],
+            "delete the table by hand and take the testbed down again",
+        )
 
 
 def wait_for_pod_links() -> None:
@@ -118,24 +121,24 @@ def _pod_links() -> list[str]:
 
 
 def _present_tables() -> list[tuple[str, str]]:
-    listed = subprocess.run(
-        ["nft", "--json", "list", "tables"], check=True, capture_output=True, text=True
+    listed = run_command(
+        ["nft", "--json", "list", "tables"],
+        "the testbed needs root and a kernel with nftables, for kube-proxy's rules",
     )
     present = {
         (entry["table"]["family"], entry["table"]["name"])
-        for entry in json.loads(listed.stdout)["nftables"]
+        for entry in json.loads(listed)["nftables"]
         if "table" in entry
     }
     return [table for table in _PROXY_TABLES if table in present]
 
 
-def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise TestbedError(f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}")
+def _ip(*arguments: str) -> str:
+    return run_command(
+        ["ip", *arguments], "the testbed needs the right to change interfaces and routes"
+    )
 
 
 def _ip_json(*arguments: str) -> list[dict[str, Any]]:
-    shown = subprocess.run(["ip", "-json", *arguments], check=True, capture_output=True, text=True)
-    parsed: list[dict[str, Any]] = json.loads(shown.stdout or "[]")
+    parsed: list[dict[str, Any]] = json.loads(_ip("-json", *arguments) or "[]")
     return parsed

@@ -26,6 +26,7 @@ def node(layout: Layout, binaries: Binaries, kubectl: Kubectl) -> tuple[Componen
         Component(
             name="containerd",
             command=("containerd", "--config", str(layout.config("containerd.toml"))),
+            configuration=(layout.config("containerd.toml"),),
             is_ready=lambda: containerd_answers(layout.containerd_socket),
         ),
         _kubelet(layout, binaries, kubectl),
@@ -35,12 +36,14 @@ def node(layout: Layout, binaries: Binaries, kubectl: Kubectl) -> tuple[Componen
                 binaries.kubernetes("kube-proxy"),
                 f"--config={layout.config('kube-proxy.yaml')}",
             ),
+            configuration=(layout.config("kube-proxy.yaml"),),
             ports=(("127.0.0.1", 10256), ("127.0.0.1", 10249)),
             is_ready=lambda: answers("http://127.0.0.1:10256/healthz"),
         ),
         Component(
             name="coredns",
             command=(binaries.addon("coredns"), "-conf", str(layout.config("Corefile"))),
+            configuration=(layout.config("Corefile"),),
             prepare=lambda: kubectl.apply(manifest(layout, "cluster-dns.yaml")),
             ports=((NODE_IP, 1053), ("127.0.0.1", 18181)),
             is_ready=lambda: answers("http://127.0.0.1:18181/ready"),
@@ -84,6 +87,7 @@ def _kubelet(layout: Layout, binaries: Binaries, kubectl: Kubectl) -> Component:
             f"--hostname-override={NODE}",
             f"--node-ip={NODE_IP}",
         ),
+        configuration=(layout.config("kubelet.yaml"),),
         prepare=prepare,
         ports=((NODE_IP, 10250), ("127.0.0.1", 10248)),
         is_ready=lambda: (

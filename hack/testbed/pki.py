@@ -1,11 +1,11 @@
 """The certificates of the cluster, and the kubeconfigs that carry them."""
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hack.testbed.commands import run_command
 from hack.testbed.files import link, write
 from hack.testbed.layout import API_SERVER, KUBERNETES_SERVICE_IP, NODE, NODE_IP, Layout
 
@@ -134,4 +134,7 @@ def _make_certificate(pki: Path, identity: _Identity) -> None:
 
 
 def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+    run_command(
+        ["openssl", *map(str, arguments)],
+        "the certificates need OpenSSL 3 and room in the state folder",
+    )

@@ -23,6 +23,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
     "nftables": "nft",
     "iptables": "iptables",
     "etcd-server": "etcd",
+    "redis-server": "redis-server",
     "openssl": "openssl",
     "util-linux": "unshare",
     "mount": "umount",
@@ -41,12 +42,13 @@ def require_root() -> None:
     if sys.platform != "linux":
         raise TestbedError(
             f"the testbed runs containers natively and needs Linux, this is {sys.platform}: "
-            "use a Linux machine, or point KUBECONFIG at a cluster that you have"
+            "use a Linux machine, or point WHISPERFLEET_KUBECONFIG at a cluster for the tests"
         )
     if os.geteuid() != 0:
         raise TestbedError(
             "the testbed starts containerd, a kubelet and interfaces and needs root: "
-            "run it as root (`sudo make cluster-up`), or point KUBECONFIG at a cluster of yours"
+            "run it as root (`sudo make cluster-up`), or point WHISPERFLEET_KUBECONFIG at a "
+            "cluster for the tests"
         )
 
 

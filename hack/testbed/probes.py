@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import urllib.error
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hack.testbed.errors import TestbedError
+from hack.testbed.proxies import past_proxies
 
 __all__ = ["Kubectl", "answers", "containerd_answers"]
 
@@ -24,8 +26,11 @@ def answers(url: str) -> bool:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     try:
-        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS, context=context) as response:
+        with opener.open(url, timeout=_ANSWER_SECONDS) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, http.client.HTTPException, OSError):
         return False
@@ -53,7 +58,12 @@ class Kubectl:
         Raises TestbedError with what it said where it fails.
         """
         done = subprocess.run(
-            [*self._command, *arguments], input=given, check=False, capture_output=True, text=True
+            [*self._command, *arguments],
+            env=past_proxies(os.environ),
+            input=given,
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if done.returncode != 0:
             raise TestbedError(

@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from hack.testbed import files
 from hack.testbed.errors import TestbedError
+from hack.testbed.proxies import past_proxies
 
 __all__ = ["Process", "launch", "stop", "wait_until"]
 
@@ -34,11 +35,15 @@ echo $!
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process; `started` is in clock ticks since boot, `since` in seconds since the epoch."""
+    """A process; `started` is in clock ticks since boot, `since` in seconds since the epoch.
+
+    `recipe` stands for what it was started from; see `Component.recipe`.
+    """
 
     pid: int
     started: int
     since: float
+    recipe: str = ""
 
     @property
     def is_alive(self) -> bool:
@@ -59,7 +64,11 @@ class Process:
 
 
 def launch(
-    command: Sequence[str], environment: Mapping[str, str], log: Path, cgroup_procs: Path
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    cgroup_procs: Path,
+    recipe: str = "",
 ) -> Process:
     """Start a command in a session and a control group of its own; output is appended to `log`.
 
@@ -68,7 +77,7 @@ def launch(
     log.parent.mkdir(parents=True, exist_ok=True)
     launched = subprocess.run(
         ["sh", "-c", _LAUNCHER, "sh", str(cgroup_procs), str(log), *command],
-        env={**os.environ, **environment},
+        env={**past_proxies(os.environ), **environment},
         check=False,
         capture_output=True,
         text=True,
@@ -82,7 +91,7 @@ def launch(
     started = _start_of(pid)
     if started is None:
         raise TestbedError(f"{command[0]} ended at once; its log is {log}")
-    return Process(pid, started, time.time())
+    return Process(pid, started, time.time(), recipe)
 
 
 def stop(process: Process, grace_seconds: float) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.testbed import Layout, Testbed, TestbedError, mounts, network
+from hack.testbed import Layout, Testbed, TestbedError, footprint, mounts, network
 from hack.testbed.configuration import write_configuration
 from hack.testbed.footprint import Footprint
 from hack.testbed.images import single_program_archive
@@ -40,6 +40,14 @@ def test_a_footprint_says_what_is_new_and_what_is_gone() -> None:
 
     assert before.changes(after) == ["mounts: gone: /proc", "links: new: cni0"]
     assert before.changes(before) == []
+
+
+def test_a_lifetime_that_runs_down_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "2: eth0 inet 192.0.2.2/24 scope global dynamic eth0 valid_lft {}sec preferred_lft {}"
+    shown = iter((address.format("3599", "1799sec"), address.format("3598", "1798sec")))
+    monkeypatch.setattr(footprint, "run_command", lambda *_: next(shown))
+
+    assert footprint._lines("ip", "address") == footprint._lines("ip", "address")
 
 
 def test_blanks_in_mount_points_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
