@@ -29,6 +29,11 @@ SAMPLE_SECONDS = 10
 
 _Judgements = Mapping[ConditionType, Judgement]
 _PENDING = Judgement(UNKNOWN, Reason.PENDING, "not looked at yet")
+# INFO does not tell appendfsync.
+_AS_DURABLE_AS_TOLD = (
+    "Redis keeps an append-only file and evicts nothing; a crash may still lose its last second or "
+    "two where appendfsync is everysec: set it to always"
+)
 
 
 def service_status(
@@ -114,7 +119,7 @@ def _queue_durable(seen: Observation, before: TranscriptionServiceStatus) -> Jud
         return _PENDING
     if seen.sample.warnings:
         return Judgement(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(seen.sample.warnings))
-    return Judgement(TRUE, Reason.AS_EXPECTED, "Redis keeps what it has acknowledged")
+    return Judgement(TRUE, Reason.AS_EXPECTED, _AS_DURABLE_AS_TOLD)
 
 
 def _workers_available(pools: Sequence[PoolJudgement]) -> Judgement:

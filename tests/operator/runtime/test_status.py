@@ -75,6 +75,8 @@ def test_a_service_at_rest_is_ready_and_idle():
         WORKERS: ("True", Reason.IDLE),
         DEGRADED: ("False", Reason.AS_EXPECTED),
     }
+    (durable,) = (each for each in status.conditions if each.type is DURABLE)
+    assert "may still lose its last second or two where appendfsync is everysec" in durable.message
     assert status.observed_generation == 3
     assert all(each.observed_generation == 3 for each in status.conditions)
     assert (status.model, status.replicas) == ("0.1.0-turbo", "0/0")
