@@ -62,7 +62,7 @@ class Census(Collector):
 def _oldest(statuses: _Statuses) -> GaugeMetricFamily:
     family = GaugeMetricFamily(
         "whisperfleet_queue_oldest_timestamp_seconds",
-        "When the oldest job that is not done was sent, in Unix seconds",
+        "When the oldest job that waits was sent, in Unix seconds; nothing where none does",
         labels=_OF_SERVICE,
     )
     for key, status in statuses.items():

@@ -72,6 +72,7 @@ def queue_address(service: TranscriptionService, secrets: Secrets) -> QueueAddre
         url=service.redis.url,
         queue_id=keys.queue_id,
         streams=tuple(keys.stream(priority.name) for priority in service.spec.queue.priorities),
+        lease_seconds=service.spec.queue.lease_seconds,
         username=secrets.value(name, USERNAME_KEY),
         password=secrets.value(name, PASSWORD_KEY),
         ca=secrets.value(authority, CA_KEY),

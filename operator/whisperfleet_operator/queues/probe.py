@@ -43,11 +43,15 @@ class QueueProblemError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QueueAddress:
-    """Where a queue is and how to be let in; `ca` is PEM text."""
+    """Where a queue is and how to be let in; `ca` is PEM text.
+
+    Who holds a job and has been silent for `lease_seconds` holds it no more.
+    """
 
     url: str = field(repr=False)
     queue_id: str
     streams: tuple[str, ...]
+    lease_seconds: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ca: str | None = None
@@ -57,8 +61,9 @@ class QueueAddress:
 class Sample:
     """A queue in one moment. `lengths` are in the order of the address's streams.
 
-    `running` jobs are held by a worker, `queued` ones wait. `oldest` is when the oldest job that is
-    not finished was sent, by the server's clock. `warnings` say what could lose jobs.
+    `running` jobs are held by a worker, `queued` ones wait. `oldest` is when the oldest job that
+    waits was sent, by the server's clock: one that no worker was given, that was handed back, or
+    whose worker fell silent. `warnings` say what could lose jobs.
     """
 
     lengths: tuple[int, ...]
@@ -145,6 +150,7 @@ class QueueProbe:
                 keys.dead_letters,
                 *address.streams,
                 keys.group,
+                address.lease_seconds * 1000,
             )
             missing = [
                 stream

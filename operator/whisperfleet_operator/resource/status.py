@@ -74,7 +74,7 @@ class QueueStatus(Part):
     dead_letters: _Count | None = None
     """Jobs that need a person: `whisperfleet dlq list` shows them."""
     oldest_enqueue_time: Timestamp | None = None
-    """When the oldest job that is not done was sent; absent when there is none."""
+    """When the oldest job that waits was sent; absent when none does."""
     sampled_time: Timestamp | None = None
     """When these numbers were read."""
 

@@ -22,6 +22,7 @@ from whisperfleet_operator.queues import (
 from whisperfleet_operator.resource import Reason
 
 OWNER = "cluster/team-a/calls"
+LEASE_SECONDS = 60
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def address(server: EmbeddedServer, keys: Keys) -> QueueAddress:
 
 def address_of(url: str, keys: Keys, **access: str) -> QueueAddress:
     streams = tuple(keys.stream(name) for name in ("high", "normal", "low"))
-    return QueueAddress(url, keys.queue_id, streams, **access)
+    return QueueAddress(url, keys.queue_id, streams, LEASE_SECONDS, **access)
 
 
 def problem(probe: QueueProbe, address: QueueAddress, owner: str = OWNER) -> QueueProblemError:
@@ -75,13 +76,47 @@ def test_depths_are_what_waits_what_runs_and_what_is_dead(
     assert abs(sample.oldest - datetime.now(UTC)) < timedelta(seconds=60)
 
 
-def test_an_entry_that_vanished_while_it_was_held_counts_for_nothing(
+def test_the_oldest_job_is_one_that_waits(
     probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis
+):
+    probe.sample(address, OWNER)
+    stream = keys.stream("normal")
+    for second in (1, 2, 3, 4):
+        redis_client.xadd(stream, {"a": "b"}, id=f"{second}000-0")
+
+    def oldest() -> float | None:
+        found = probe.sample(address, OWNER).oldest
+        return found and found.timestamp()
+
+    def held_for(second: int, silent_seconds: int) -> None:
+        idle = silent_seconds * 1000
+        redis_client.xclaim(stream, keys.group, "worker", 0, [f"{second}000-0"], idle=idle)
+
+    assert oldest() == 1
+    redis_client.xreadgroup(keys.group, "worker", {stream: ">"}, count=3)
+    assert oldest() == 4
+    held_for(2, LEASE_SECONDS - 30)
+    assert oldest() == 4
+    held_for(2, LEASE_SECONDS)
+    assert oldest() == 2
+    redis_client.xreadgroup(keys.group, "worker", {stream: ">"}, count=1)
+    held_for(2, 0)
+    assert oldest() is None
+
+
+@pytest.mark.parametrize("silent_seconds", [0, LEASE_SECONDS])
+def test_an_entry_that_vanished_while_it_was_held_counts_for_nothing(
+    probe: QueueProbe,
+    address: QueueAddress,
+    keys: Keys,
+    redis_client: redis.Redis,
+    silent_seconds: int,
 ):
     probe.sample(address, OWNER)
     stream = keys.stream("normal")
     entry = redis_client.xadd(stream, {"a": "b"})
     redis_client.xreadgroup(keys.group, "worker", {stream: ">"})
+    redis_client.xclaim(stream, keys.group, "worker", 0, [entry], idle=silent_seconds * 1000)
     redis_client.xdel(stream, entry)
     sample = probe.sample(address, OWNER)
     assert (sample.queued, sample.running, sample.oldest) == (0, 0, None)
