@@ -1,12 +1,13 @@
 """Say how a service is: its status if that changed, and Events for what a person would be told."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.census import Census
-from whisperfleet_operator.kube import Kube, KubeError, Object
+from whisperfleet_operator.kube import AlreadyExistsError, Kube, KubeError, Object
 from whisperfleet_operator.kube.kinds import SERVICE
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
@@ -18,15 +19,24 @@ _log = logging.getLogger(__name__)
 
 # An Event's own limit.
 _MESSAGE_BYTES = 1024
+# How often at the most there is an Event about what is seldom told.
+_SELDOM_SECONDS = 300
 
 
 class Reporter:
-    """Writes statuses and Events."""
+    """Writes statuses and Events. `clock` tells the time in UTC."""
 
-    def __init__(self, kube: Kube, cache: ObjectCache, census: Census) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        cache: ObjectCache,
+        census: Census,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._kube = kube
         self._cache = cache
         self._census = census
+        self._clock = clock
 
     def report(
         self,
@@ -47,6 +57,13 @@ class Reporter:
 
     def _tell(self, resource: Object, announcement: Announcement) -> None:
         metadata = resource["metadata"]
+        try:
+            self._kube.create(_event(resource, announcement, self._clock()), OPERATOR)
+        except AlreadyExistsError:
+            # Told a moment ago, by whichever operator.
+            return
+        except KubeError as error:
+            _log.warning("an Event could not be posted: %s", error)
         log = _log.warning if announcement.warning else _log.info
         log(
             "%s",
@@ -57,10 +74,6 @@ class Reporter:
                 "reason": announcement.reason,
             },
         )
-        try:
-            self._kube.create(_event(resource, announcement, datetime.now(UTC)), OPERATOR)
-        except KubeError as error:
-            _log.warning("an Event could not be posted: %s", error)
 
 
 def merge_patch(before: Object, after: Object) -> Object:
@@ -83,8 +96,7 @@ def _event(resource: Object, announcement: Announcement, now: datetime) -> Objec
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            # As client-go names them: unique, and still telling whose it is.
-            "name": f"{metadata['name']}.{int(now.timestamp() * 1e9):x}",
+            "name": f"{metadata['name']}.{_distinction(metadata['uid'], announcement, now)}",
             "namespace": metadata["namespace"],
         },
         "involvedObject": {
@@ -105,3 +117,13 @@ def _event(resource: Object, announcement: Announcement, now: datetime) -> Objec
         "firstTimestamp": moment,
         "lastTimestamp": moment,
     }
+
+
+def _distinction(uid: str, announcement: Announcement, now: datetime) -> str:
+    """Return what tells an Event's name from those of the service's others."""
+    if not announcement.seldom:
+        # As client-go names them.
+        return f"{int(now.timestamp() * 1e9):x}"
+    # The same for some minutes, so that the API server refuses the second one.
+    period = int(now.timestamp()) // _SELDOM_SECONDS
+    return f"{announcement.reason.lower()}-{uid[:8]}-{period:x}"

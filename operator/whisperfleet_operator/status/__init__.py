@@ -2,17 +2,21 @@
 
 from whisperfleet_operator.status.announce import Announcement, announcements
 from whisperfleet_operator.status.judge import (
+    failed_status,
     hands_off_status,
     invalid_status,
     parse_status,
     service_status,
+    waiting_status,
 )
 
 __all__ = [
     "Announcement",
     "announcements",
+    "failed_status",
     "hands_off_status",
     "invalid_status",
     "parse_status",
     "service_status",
+    "waiting_status",
 ]

@@ -14,7 +14,7 @@ from whisperfleet_operator.resource import (
     Reason,
     TranscriptionServiceStatus,
 )
-from whisperfleet_operator.resource.status import PoolStatus
+from whisperfleet_operator.resource.status import PoolStatus, QueueStatus
 from whisperfleet_operator.status.pools import BLOCKING
 
 __all__ = ["Announcement", "announcements"]
@@ -24,11 +24,15 @@ _WAITS = (*BLOCKING, Reason.AT_MAX_REPLICAS)
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """An Event to be: `warning` where somebody should do something."""
+    """An Event to be: `warning` where somebody should do something.
+
+    What is `seldom` told may come and go with every job: once in some minutes is enough.
+    """
 
     reason: str
     message: str
     warning: bool = False
+    seldom: bool = False
 
 
 def announcements(
@@ -76,13 +80,27 @@ def _pools(
     for pool in after.pools:
         was = earlier.get(pool.name, PoolStatus(name=pool.name))
         if was.desired == 0 and pool.desired > 0:
-            yield Announcement("FleetWoke", f"the pool {pool.name} wakes: there is work")
+            yield Announcement("FleetWoke", _waking(pool, after.queue))
         elif was.desired > 0 and pool.desired == 0:
             yield Announcement("FleetSleeps", f"the pool {pool.name} is scaled to zero")
         if pool.reason in _WAITS and pool.reason != was.reason:
             yield Announcement(
-                pool.reason, pool.message or "", warning=pool.reason is not Reason.AT_MAX_REPLICAS
+                pool.reason,
+                pool.message or "",
+                warning=pool.reason is not Reason.AT_MAX_REPLICAS,
+                seldom=True,
             )
+
+
+def _waking(pool: PoolStatus, queue: QueueStatus | None) -> str:
+    """Say that a pool wakes, and why as far as it shows."""
+    waking = f"the pool {pool.name} wakes, pods asked for: {pool.desired}"
+    if queue is None or queue.queued is None or queue.running is None:
+        return waking
+    jobs = queue.queued + queue.running
+    if jobs == 0:
+        return f"{waking}, though the queue is empty: for replicas.min, or by hand"
+    return f"{waking}, jobs in the queue: {jobs}"
 
 
 def _dead_letters(

@@ -12,6 +12,15 @@ __all__ = ["judge_autoscaler"]
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
+_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
+# The others hold a truth value, and for KEDA whatever is not false is true.
+_PAUSES = (
+    "autoscaling.keda.sh/paused",
+    "autoscaling.keda.sh/paused-scale-out",
+    "autoscaling.keda.sh/paused-scale-in",
+)
+_FALSEHOODS = frozenset({"0", "f", "F", "FALSE", "False", "false"})
+
 
 def judge_autoscaler(seen: Observation, *, suspended: bool) -> Judgement:
     """Return whether the pools wake and sleep by themselves."""
@@ -40,15 +49,8 @@ def _judge(scaled_object: Object | None, *, suspended: bool) -> Judgement:
         )
     name = scaled_object["metadata"]["name"]
     ready = _condition(scaled_object, "Ready")
-    if _condition(scaled_object, "Paused").get("status") == "True":
-        if suspended:
-            return Judgement(TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told")
-        return Judgement(
-            FALSE,
-            Reason.AUTOSCALER_PAUSED,
-            f"the ScaledObject {name} is paused by an annotation autoscaling.keda.sh/paused: "
-            "remove it",
-        )
+    if (paused := _paused(scaled_object, suspended=suspended)) is not None:
+        return paused
     if ready.get("status") == "True":
         return Judgement(TRUE, Reason.AS_EXPECTED, "KEDA watches the queue")
     if ready.get("status") == "False":
@@ -63,6 +65,40 @@ def _judge(scaled_object: Object | None, *, suspended: bool) -> Judgement:
         Reason.AUTOSCALER_PENDING,
         f"KEDA has not looked at the ScaledObject {name} yet; if it stays so, check that the "
         "keda-operator runs",
+    )
+
+
+def _paused(scaled_object: Object, *, suspended: bool) -> Judgement | None:
+    """Return what there is to say of a ScaledObject that is held, or was until a moment ago."""
+    name = scaled_object["metadata"]["name"]
+    told_paused = _condition(scaled_object, "Paused").get("status") == "True"
+    if suspended and told_paused:
+        return Judgement(TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told")
+    pause = _pause(scaled_object)
+    if pause is not None and not suspended:
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_PAUSED,
+            f"the ScaledObject {name} is paused by the annotation {pause}: remove it",
+        )
+    if told_paused:
+        # The condition says what was, and the annotation what shall be.
+        return Judgement(
+            UNKNOWN,
+            Reason.AUTOSCALER_PENDING,
+            f"the ScaledObject {name} is paused no more, which KEDA has yet to notice; if it stays "
+            "so, check that the keda-operator runs",
+        )
+    return None
+
+
+def _pause(scaled_object: Object) -> str | None:
+    """Return the annotation that keeps KEDA from waking the pool or from letting it sleep."""
+    annotations = scaled_object["metadata"].get("annotations", {})
+    if _PAUSED_REPLICAS in annotations:
+        return _PAUSED_REPLICAS
+    return next(
+        (name for name in _PAUSES if annotations.get(name, "false") not in _FALSEHOODS), None
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from whisperfleet_operator.observe import Observation
+from whisperfleet_operator.observe import Observation, Problem
+from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import (
     Condition,
     ConditionStatus,
@@ -19,7 +20,14 @@ from whisperfleet_operator.status.autoscaler import judge_autoscaler
 from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pools import PoolJudgement, judge_pool
 
-__all__ = ["hands_off_status", "invalid_status", "parse_status", "service_status"]
+__all__ = [
+    "failed_status",
+    "hands_off_status",
+    "invalid_status",
+    "parse_status",
+    "service_status",
+    "waiting_status",
+]
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -43,13 +51,19 @@ def service_status(
     now: datetime,
 ) -> TranscriptionServiceStatus:
     """Return the status of a service that the operator takes care of."""
-    pools = [judge_pool(view, service.spec, seen.sample, now) for view in seen.pools]
+    reasons = {pool.name: pool.reason for pool in before.pools}
+    pools = [
+        judge_pool(view, service.spec, seen, reasons.get(view.pool.name), now)
+        for view in seen.pools
+    ]
     judgements = {
         ConditionType.QUEUE_REACHABLE: _queue_reachable(seen),
-        ConditionType.QUEUE_DURABLE: _queue_durable(seen, before),
         ConditionType.AUTOSCALER_READY: judge_autoscaler(seen, suspended=service.spec.suspend),
         ConditionType.WORKERS_AVAILABLE: _workers_available(pools),
     }
+    if seen.sample is not None:
+        # A server that does not answer has not become less durable.
+        judgements[ConditionType.QUEUE_DURABLE] = _queue_durable(seen.sample)
     judgements[ConditionType.READY] = _ready(seen, judgements, pools)
     judgements[ConditionType.DEGRADED] = _degraded(seen, judgements, pools)
     return TranscriptionServiceStatus(
@@ -62,6 +76,31 @@ def service_status(
     )
 
 
+def waiting_status(
+    service: TranscriptionService,
+    problem: Problem,
+    before: TranscriptionServiceStatus,
+    now: datetime,
+) -> TranscriptionServiceStatus:
+    """Return the status of a service before what `problem` says has passed."""
+    judgements = {ConditionType.READY: Judgement.of(UNKNOWN, problem)}
+    return _without_a_look(judgements, service.metadata.generation, before, now)
+
+
+def failed_status(
+    service: TranscriptionService,
+    problem: Problem,
+    before: TranscriptionServiceStatus,
+    now: datetime,
+) -> TranscriptionServiceStatus:
+    """Return the status of a service that nothing can be done for because of `problem`."""
+    judgements = {
+        ConditionType.READY: Judgement.of(FALSE, problem),
+        ConditionType.DEGRADED: Judgement.of(TRUE, problem),
+    }
+    return _without_a_look(judgements, service.metadata.generation, before, now)
+
+
 def hands_off_status(
     service: TranscriptionService, before: TranscriptionServiceStatus, now: datetime
 ) -> TranscriptionServiceStatus:
@@ -71,7 +110,8 @@ def hands_off_status(
         "remove it to go on"
     )
     judgement = Judgement(UNKNOWN, Reason.RECONCILE_DISABLED, message)
-    return _judged_as_a_whole(judgement, service.metadata.generation, before, now)
+    judgements = {ConditionType.READY: judgement}
+    return _without_a_look(judgements, service.metadata.generation, before, now)
 
 
 def invalid_status(
@@ -82,18 +122,16 @@ def invalid_status(
         f"this operator cannot read the spec, which another version's schema let in: {error}; "
         "correct it, or bring the operator and its CRD to one version"
     )
-    judgement = Judgement(FALSE, Reason.INVALID_SPEC, message)
-    return _judged_as_a_whole(judgement, generation, before, now)
-
-
-def _judged_as_a_whole(
-    judgement: Judgement, generation: int, before: TranscriptionServiceStatus, now: datetime
-) -> TranscriptionServiceStatus:
-    judgements = dict.fromkeys(ConditionType, _PENDING) | {
-        condition.type: Judgement(condition.status, condition.reason, condition.message)
-        for condition in before.conditions
+    judgements = {
+        ConditionType.READY: Judgement(FALSE, Reason.INVALID_SPEC, message),
+        ConditionType.DEGRADED: Judgement(TRUE, Reason.INVALID_SPEC, message),
     }
-    judgements[ConditionType.READY] = judgement
+    return _without_a_look(judgements, generation, before, now)
+
+
+def _without_a_look(
+    judgements: _Judgements, generation: int, before: TranscriptionServiceStatus, now: datetime
+) -> TranscriptionServiceStatus:
     return before.model_copy(
         update={
             "observed_generation": generation,
@@ -110,15 +148,9 @@ def _queue_reachable(seen: Observation) -> Judgement:
     return Judgement(TRUE, Reason.AS_EXPECTED, "Redis answers, and the queue is this service's")
 
 
-def _queue_durable(seen: Observation, before: TranscriptionServiceStatus) -> Judgement:
-    if seen.sample is None:
-        # A server that does not answer has not become less durable.
-        for condition in before.conditions:
-            if condition.type is ConditionType.QUEUE_DURABLE:
-                return Judgement(condition.status, condition.reason, condition.message)
-        return _PENDING
-    if seen.sample.warnings:
-        return Judgement(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(seen.sample.warnings))
+def _queue_durable(sample: Sample) -> Judgement:
+    if sample.warnings:
+        return Judgement(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(sample.warnings))
     return Judgement(TRUE, Reason.AS_EXPECTED, _AS_DURABLE_AS_TOLD)
 
 
@@ -171,25 +203,39 @@ def _worst(pools: Sequence[PoolJudgement]) -> PoolJudgement:
 def _dated(
     judgements: _Judgements, generation: int, before: TranscriptionServiceStatus, now: datetime
 ) -> tuple[Condition, ...]:
-    """Return the conditions, each dated back to when it last changed its mind."""
+    """Return the conditions, each dated back to when it last changed its mind.
+
+    What was not judged now stays as it was, with the generation that it was about.
+    """
     known = {condition.type: condition for condition in before.conditions}
+    kept = known.keys() - judgements.keys()
     return tuple(
-        Condition(
-            type=name,
-            status=judgements[name].status,
-            reason=judgements[name].reason,
-            message=judgements[name].message,
-            last_transition_time=_since(known.get(name), judgements[name].status, now),
-            observed_generation=generation,
-        )
+        known[name]
+        if name in kept
+        else _condition(name, judgements.get(name, _PENDING), generation, known.get(name), now)
         for name in ConditionType
     )
 
 
-def _since(known: Condition | None, status: ConditionStatus, now: datetime) -> datetime:
-    if known is not None and known.status is status:
-        return known.last_transition_time
-    return now.replace(microsecond=0)
+def _condition(
+    name: ConditionType,
+    judgement: Judgement,
+    generation: int,
+    known: Condition | None,
+    now: datetime,
+) -> Condition:
+    if known is not None and known.status is judgement.status:
+        since = known.last_transition_time
+    else:
+        since = now.replace(microsecond=0)
+    return Condition(
+        type=name,
+        status=judgement.status,
+        reason=judgement.reason,
+        message=judgement.message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
 
 
 def _queue(

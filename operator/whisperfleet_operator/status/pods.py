@@ -23,8 +23,11 @@ _PULL_REASONS = frozenset(
     }
 )
 _CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
-# One restart can be a lost node or a slow start; the second in a row is a pattern.
+# One restart can be a lost node or a slow start; the second in a row is a pattern. They are counted
+# for as long as the pod lives, but who has run for ten minutes is forgiven, as by the kubelet.
 _CRASHES = 2
+_FORGIVEN_SECONDS = 600
+_NO_QUEUE = frozenset({Reason.QUEUE_UNREACHABLE, Reason.QUEUE_REFUSED})
 # What the worker means by its exit codes: `whisperfleet.errors`.
 _EXIT_CODES = {
     2: "a setting is wrong",
@@ -40,15 +43,25 @@ def is_ready(pod: Object) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
 
 
-def why_not_ready(pod: Object, pool: Pool, startup_seconds: int, now: datetime) -> Problem:
-    """Return what a pod that is not ready waits for."""
+def why_not_ready(
+    pod: Object, pool: Pool, startup_seconds: int, now: datetime, queue_problem: Problem | None
+) -> Problem:
+    """Return what a pod that is not ready waits for.
+
+    No worker is ready without its queue: a pod that runs is not blamed for a `queue_problem`.
+    """
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
         return _unschedulable(pod, pool, scheduled.get("message", ""))
     for container in _containers(pod):
-        if problem := _container_problem(pod, container):
+        if problem := _container_problem(pod, container, startup_seconds, now):
             return problem
     if any("running" in container.get("state", {}) for container in _containers(pod)):
+        if queue_problem is not None and queue_problem.reason in _NO_QUEUE:
+            return Problem(
+                queue_problem.reason,
+                f"the pod {_name(pod)} runs, and is not ready before its queue can be used",
+            )
         return _not_ready(pod, startup_seconds, now)
     return Problem(
         Reason.POD_STARTING,
@@ -61,11 +74,11 @@ def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
     if gpu is not None and (
         f"Insufficient {gpu.resource}" in message or "node affinity/selector" in message
     ):
-        where = f" of the preset {gpu.preset}" if gpu.preset else ""
         return Problem(
             Reason.NO_GPU_AVAILABLE,
-            f"the pod {_name(pod)} waits for {gpu.count} {gpu.resource}: add GPU nodes{where}, or "
-            f"let the cluster's autoscaler add them ({message})",
+            f"the pod {_name(pod)} waits for {gpu.count} {gpu.resource}: no node{_wanted(pool)} "
+            "has as many free; add such nodes, let the cluster's autoscaler add them"
+            f"{', or correct the nodeSelector' if pool.node_selector else ''} ({message})",
         )
     return Problem(
         Reason.UNSCHEDULABLE,
@@ -74,8 +87,21 @@ def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
     )
 
 
-def _container_problem(pod: Object, container: dict[str, Any]) -> Problem | None:
-    waiting = container.get("state", {}).get("waiting", {})
+def _wanted(pool: Pool) -> str:
+    """Return which nodes a pool wants, for a sentence."""
+    preset = pool.gpu.preset if pool.gpu is not None else None
+    wants = [f"of the preset {preset}"] if preset else []
+    if pool.node_selector:
+        labels = (f"{key}={value}" for key, value in sorted(pool.node_selector.items()))
+        wants.append(f"with the pool's nodeSelector {', '.join(labels)}")
+    return "".join(f" {want}" for want in wants)
+
+
+def _container_problem(
+    pod: Object, container: dict[str, Any], startup_seconds: int, now: datetime
+) -> Problem | None:
+    state = container.get("state", {})
+    waiting = state.get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULL_REASONS:
         return Problem(
@@ -90,10 +116,14 @@ def _container_problem(pod: Object, container: dict[str, Any]) -> Problem | None
             f"the pod {_name(pod)} cannot be started: {message or reason}; create what is missing "
             "or correct the pool's template",
         )
-    ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get(
-        "terminated"
-    )
-    if ended and (reason == "CrashLoopBackOff" or container.get("restartCount", 0) >= _CRASHES):
+    ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    if ended and (
+        reason == "CrashLoopBackOff"
+        or (
+            container.get("restartCount", 0) >= _CRASHES
+            and _seconds_since(ended, now) <= max(startup_seconds, _FORGIVEN_SECONDS)
+        )
+    ):
         code = ended.get("exitCode")
         meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
         return Problem(
@@ -102,6 +132,12 @@ def _container_problem(pod: Object, container: dict[str, Any]) -> Problem | None
             f"again and again{meaning}; see kubectl logs --previous {_name(pod)}",
         )
     return None
+
+
+def _seconds_since(ended: dict[str, Any], now: datetime) -> float:
+    """Return how long ago a container ended; for ever where the kubelet has lost track of it."""
+    finished = ended.get("finishedAt")
+    return (now - datetime.fromisoformat(finished)).total_seconds() if finished else float("inf")
 
 
 def _not_ready(pod: Object, startup_seconds: int, now: datetime) -> Problem:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from whisperfleet_operator.kube import Object
-from whisperfleet_operator.observe import PoolView, Problem
+from whisperfleet_operator.observe import Observation, PoolView, Problem
 from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import Reason, TranscriptionServiceSpec
+from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.pods import is_ready, why_not_ready
 
@@ -25,7 +26,12 @@ BLOCKING = (
     Reason.UNSCHEDULABLE,
     Reason.WORKERS_NOT_READY,
 )
-_PASSING = (Reason.MODEL_LOADING, Reason.POD_STARTING)
+_PASSING = (
+    Reason.QUEUE_UNREACHABLE,
+    Reason.QUEUE_REFUSED,
+    Reason.MODEL_LOADING,
+    Reason.POD_STARTING,
+)
 _RANK = {reason: rank for rank, reason in enumerate((*BLOCKING, *_PASSING))}
 
 
@@ -38,19 +44,36 @@ class PoolJudgement:
 
 
 def judge_pool(
-    view: PoolView, spec: TranscriptionServiceSpec, sample: Sample | None, now: datetime
+    view: PoolView,
+    spec: TranscriptionServiceSpec,
+    seen: Observation,
+    before: Reason | None,
+    now: datetime,
 ) -> PoolJudgement:
-    """Return what the pool does. `now` tells a model that loads from one that hangs."""
+    """Return what the pool does.
+
+    `before` is the reason that it last had. `now` tells a model that loads from one that hangs.
+    """
     ready = sum(map(is_ready, view.pods))
     waits = [
-        why_not_ready(pod, view.pool, spec.scaling.startup_seconds, now)
+        why_not_ready(pod, view.pool, spec.scaling.startup_seconds, now, seen.queue_problem)
         for pod in view.pods
         if not is_ready(pod)
     ]
     if refusal := _refusal(view.deployment):
         waits.append(refusal)
     desired = _desired(view.deployment)
-    problem = _reason(view, spec, sample, desired, ready, waits)
+    if spec.suspend:
+        problem = _suspended(view, seen.sample, desired)
+    elif waits and (ready == 0 or _worst(waits).reason in BLOCKING):
+        problem = _worst(waits)
+    elif waits or ready < desired:
+        rest = _worst(waits).message if waits else "the rest is created"
+        problem = Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {rest}")
+    elif desired == 0:
+        problem = _asleep(seen.sample)
+    else:
+        problem = _awake(view.pool, spec, seen.sample, desired, before)
     return PoolJudgement(
         PoolStatus(
             name=view.pool.name,
@@ -63,28 +86,21 @@ def judge_pool(
     )
 
 
-def _reason(
-    view: PoolView,
-    spec: TranscriptionServiceSpec,
-    sample: Sample | None,
-    desired: int,
-    ready: int,
-    waits: Sequence[Problem],
-) -> Problem:
-    if spec.suspend:
+def _worst(waits: Sequence[Problem]) -> Problem:
+    return min(waits, key=lambda wait: _RANK[wait.reason])
+
+
+def _suspended(view: PoolView, sample: Sample | None, desired: int) -> Problem:
+    # A pod on its way out is none of the view's, but the jobs that it still holds are running.
+    if desired or view.pods or (sample is not None and sample.running):
         return Problem(
-            Reason.SUSPENDED, "spec.suspend is set: the queue takes jobs and nobody works on them"
+            Reason.SUSPENDED,
+            "spec.suspend is set: the queue takes jobs, and the last pods finish what they hold or "
+            "hand it back",
         )
-    if waits:
-        worst = min(waits, key=lambda wait: _RANK[wait.reason])
-        if ready == 0 or worst.reason in BLOCKING:
-            return worst
-        return Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {worst.message}")
-    if desired == 0:
-        return _asleep(sample)
-    if ready < desired:
-        return Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; the rest is created")
-    return _awake(view, sample, desired)
+    return Problem(
+        Reason.SUSPENDED, "spec.suspend is set: the queue takes jobs and nobody works on them"
+    )
 
 
 def _asleep(sample: Sample | None) -> Problem:
@@ -95,10 +111,26 @@ def _asleep(sample: Sample | None) -> Problem:
     return Problem(Reason.IDLE, "scaled to zero until there is work")
 
 
-def _awake(view: PoolView, sample: Sample | None, desired: int) -> Problem:
-    if sample is None or sample.queued + sample.running == 0:
+def _awake(
+    pool: Pool,
+    spec: TranscriptionServiceSpec,
+    sample: Sample | None,
+    desired: int,
+    before: Reason | None,
+) -> Problem:
+    if sample is None:
+        return Problem(
+            Reason.SERVING,
+            f"all {desired} pods are ready; what they do shows once the queue can be asked",
+        )
+    if sample.queued + sample.running == 0:
         return Problem(Reason.IDLE, "the pods wait for work")
-    if sample.queued and desired >= view.pool.replicas.max:
+    # Jobs that trickle in wait for a moment at every fleet. It is too small when the autoscaler
+    # would ask for more than it may, and until nothing waits any more.
+    at_max = desired >= pool.replicas.max
+    wanted = (sample.queued + sample.running) / spec.backlog_per_replica
+    still = before is Reason.AT_MAX_REPLICAS and sample.queued > 0
+    if at_max and (still or wanted > pool.replicas.max):
         return Problem(
             Reason.AT_MAX_REPLICAS,
             f"all {desired} pods that replicas.max allows work, and jobs wait; raise it to go "

@@ -360,6 +360,13 @@ def test_a_suspended_fleet_says_so_and_wakes_again(settled: World):
     settled.look()
     annotations = settled.child(SCALED_OBJECT)["metadata"]["annotations"]
     assert "autoscaling.keda.sh/paused-replicas" not in annotations
+    # KEDA's condition says what was until KEDA has looked again.
+    assert settled.ready() == ("Unknown", "AutoscalerPending")
+    assert settled.condition("Degraded")[0] == "False"
+    settled.keda_says(Ready="True", Paused="False")
+    settled.look()
+    assert settled.ready() == ("True", "Idle")
+    assert "AutoscalerPaused" not in settled.events()
 
 
 def test_another_clusters_queue_is_left_alone(world: World, queue: redis.Redis):

@@ -5,13 +5,23 @@ from typing import Any
 
 import pytest
 
-from operating.world import NOW, deployment, pod, sample, scaled_object, service, waiting_pod
+from operating.world import (
+    NOW,
+    deployment,
+    pod,
+    sample,
+    scaled_object,
+    service,
+    service_object,
+    waiting_pod,
+)
+from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe import Keda, Observation, PoolView, Problem
 from whisperfleet_operator.reporting import merge_patch
 from whisperfleet_operator.resource import (
-    ConditionStatus,
     ConditionType,
     Reason,
+    TranscriptionService,
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.status import (
@@ -55,6 +65,12 @@ def see(replicas=0, pods=(), scaler=None, **changes: Any) -> Observation:
         "problems": (),
     }
     return Observation(**rest | changes)
+
+
+def annotated(name: str, value: str, **conditions: str) -> Object:
+    scaler = scaled_object(Ready="True", **conditions)
+    scaler["metadata"]["annotations"] = {name: value}
+    return scaler
 
 
 def judge(before=NOTHING, now=NOW, suspend=False, **seen: Any) -> TranscriptionServiceStatus:
@@ -112,9 +128,30 @@ def test_a_service_at_rest_is_ready_and_idle():
             "True",
         ),
         (
-            {"scaler": scaled_object(Ready="True", Paused="True")},
+            {"scaler": annotated("autoscaling.keda.sh/paused", "true", Paused="True")},
             ("False", Reason.AUTOSCALER_PAUSED),
             "True",
+        ),
+        # The annotation is what holds; the condition says that KEDA has noticed.
+        (
+            {"scaler": annotated("autoscaling.keda.sh/paused-replicas", "2")},
+            ("False", Reason.AUTOSCALER_PAUSED),
+            "True",
+        ),
+        (
+            {"scaler": annotated("autoscaling.keda.sh/paused-scale-in", "")},
+            ("False", Reason.AUTOSCALER_PAUSED),
+            "True",
+        ),
+        (
+            {"scaler": annotated("autoscaling.keda.sh/paused", "False")},
+            ("True", Reason.IDLE),
+            "False",
+        ),
+        (
+            {"scaler": scaled_object(Ready="True", Paused="True")},
+            ("Unknown", Reason.AUTOSCALER_PENDING),
+            "False",
         ),
         (
             {"scaler": scaled_object(Ready="True", Paused="True"), "suspend": True},
@@ -177,22 +214,47 @@ def test_nothing_is_written_about_a_service_that_stays_as_it_is():
     assert merge_patch(status.to_object(), again.to_object()) == {}
 
 
+def at_generation(number: int) -> TranscriptionService:
+    return TranscriptionService.from_object(
+        {**service_object(), "metadata": {**service_object()["metadata"], "generation": number}}
+    )
+
+
+def judged(status: TranscriptionServiceStatus) -> dict[ConditionType, int]:
+    """Return the generation that each condition is about."""
+    return {each.type: each.observed_generation for each in status.conditions}
+
+
 def test_a_service_that_is_left_alone_keeps_its_other_conditions():
     before = judge(sample=sample(queued=5))
-    status = hands_off_status(service(), before, NOW)
-    assert said(status)[READY] == ("Unknown", Reason.RECONCILE_DISABLED)
-    assert said(status)[QUEUE] == said(before)[QUEUE]
+    status = hands_off_status(at_generation(9), before, NOW)
+    assert said(status) == said(before) | {READY: ("Unknown", Reason.RECONCILE_DISABLED)}
+    assert judged(status) == judged(before) | {READY: 9}
+    assert status.observed_generation == 9
     assert status.queue == before.queue
     fresh = said(hands_off_status(service(), NOTHING, NOW))
     assert fresh[QUEUE] == ("Unknown", Reason.PENDING)
 
 
 def test_a_spec_that_cannot_be_read_is_told():
-    status = invalid_status(9, "spec.pools: Field required", NOTHING, NOW)
-    (ready,) = (each for each in status.conditions if each.type is READY)
-    assert (ready.status, ready.reason) == (ConditionStatus.FALSE, Reason.INVALID_SPEC)
-    assert "spec.pools: Field required" in ready.message
+    before = judge()
+    status = invalid_status(9, "spec.pools: Field required", before, NOW)
+    told = {READY: ("False", Reason.INVALID_SPEC), DEGRADED: ("True", Reason.INVALID_SPEC)}
+    assert said(status) == said(before) | told
+    # What nobody has looked at with the new spec is still about the old one.
+    assert judged(status) == judged(before) | {READY: 9, DEGRADED: 9}
+    for condition in status.conditions:
+        if condition.type in told:
+            assert "spec.pools: Field required" in condition.message
     assert status.observed_generation == 9
+
+
+def test_what_a_silent_server_was_is_about_the_spec_of_that_time():
+    before = judge(sample=sample(warnings=("appendonly is off",)))
+    seen = see(sample=None, queue_problem=UNREACHABLE)
+    generations = judged(service_status(at_generation(9), seen, before, NOW))
+    assert generations.pop(DURABLE) == 3
+    assert set(generations.values()) == {9}
 
 
 def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, bool]]:
@@ -205,6 +267,12 @@ def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, boo
         ({}, {}, []),
         ({}, {"replicas": 1}, [("FleetWoke", False)]),
         ({"replicas": 1}, {}, [("FleetSleeps", False)]),
+        # A fleet that is told to go on has nothing to be told about.
+        (
+            {"suspend": True, "scaler": scaled_object(Ready="True", Paused="True")},
+            {"scaler": scaled_object(Ready="True", Paused="True")},
+            [],
+        ),
         ({}, {"sample": None, "queue_problem": UNREACHABLE}, [("QueueUnreachable", True)]),
         ({"sample": None, "queue_problem": UNREACHABLE}, {}, [("QueueReachableAgain", False)]),
         ({}, {"keda": Keda.MISSING}, [("KedaMissing", True)]),
@@ -236,6 +304,38 @@ def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, boo
 )
 def test_a_person_is_told_what_changed_and_once(before, after, expected):
     assert told(judge(**before), **after) == expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"sample": sample(queued=2, running=1)}, "jobs in the queue: 3"),
+        ({}, "though the queue is empty: for replicas.min, or by hand"),
+        ({"sample": None, "queue_problem": UNREACHABLE}, "pods asked for: 2"),
+    ],
+)
+def test_a_fleet_that_wakes_says_why_as_far_as_it_shows(seen, words):
+    (woke,) = (
+        each
+        for each in announcements(NOTHING, judge(NOTHING, replicas=2, **seen))
+        if each.reason == "FleetWoke"
+    )
+    assert woke.message.endswith(words)
+
+
+def test_a_pool_whose_queue_is_gone_is_not_called_idle():
+    status = judge(replicas=1, pods=[pod()], sample=None, queue_problem=UNREACHABLE)
+    assert said(status)[WORKERS] == ("True", Reason.SERVING)
+    assert "once the queue can be asked" in status.pools[0].message
+
+
+def test_what_comes_and_goes_with_each_job_is_seldom_told():
+    busy = sample(queued=1000)
+    threes = {"replicas": 3, "pods": [pod(name) for name in "abc"]}
+    (told,) = announcements(judge(**threes), judge(**threes, sample=busy))
+    assert (told.reason, told.warning, told.seldom) == ("AtMaxReplicas", False, True)
+    (told,) = announcements(NOTHING, judge(keda=Keda.MISSING))
+    assert not told.seldom
 
 
 def test_a_first_look_at_a_healthy_service_is_no_news():
