@@ -1,6 +1,8 @@
-"""What the CI service is told must be what the testbed needs."""
+"""What CI is told must be what the testbed needs; `.ci/run` says where the time went."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +39,40 @@ def test_it_keeps_what_was_built_and_nothing_else(monkeypatch: pytest.MonkeyPatc
     kept = Path(step_of("actions/cache")["path"]).expanduser()
 
     assert kept == Layout(state=ROOT).cache
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree whose targets do next to nothing, on a machine without a package manager."""
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    for command in ("bash", "sh", "make", "dirname", "id"):
+        (commands / command).symlink_to(shutil.which(command) or "/nowhere")
+    monkeypatch.setenv("PATH", str(commands))
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    return tmp_path
+
+
+def ci_run(checkout: Path, makefile: str) -> "subprocess.CompletedProcess[str]":
+    (checkout / "Makefile").write_text(makefile)
+    return subprocess.run([checkout / ".ci/run"], capture_output=True, text=True, check=False)
+
+
+def test_a_run_tells_what_each_step_took_and_skips_nothing(checkout: Path) -> None:
+    told = "\t@echo required: $$REQUIRE_REDIS $$REQUIRE_CLUSTER\n"
+    done = ci_run(checkout, f"setup check test demo:\n\t@:\ne2e:\n{told}")
+
+    assert done.returncode == 0, done.stderr
+    assert "required: 1 1" in done.stdout
+    steps = [line.partition(" s  ")[2] for line in done.stdout.splitlines()[-5:]]
+    assert steps == [f"make {target}" for target in ("setup", "check", "test", "demo", "e2e")]
+
+
+def test_a_run_that_fails_tells_it_too(checkout: Path) -> None:
+    done = ci_run(checkout, "setup check:\n\t@:\ntest:\n\t@exit 3\n")
+
+    assert done.returncode == 2
+    steps = [line.partition(" s  ")[2] for line in done.stdout.splitlines()[-3:]]
+    assert steps == ["make setup", "make check", "make test: FAILED"]
+    assert "failed (exit code 2)" in done.stdout
