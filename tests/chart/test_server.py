@@ -12,7 +12,7 @@ from chart.helm import CHART, VALUES, Helm, Json
 from cluster.fleet import own_namespace
 from cluster.kube import Kube
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
 MONITORING = "monitoring.coreos.com"
 MONITORING_KINDS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")

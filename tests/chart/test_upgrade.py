@@ -10,7 +10,7 @@ import redis
 from chart.archives import renamed
 from chart.helm import CHART, Helm, Json
 from chart.releases import objects_of, still_there
-from cluster.clusters import Cluster
+from cluster.clusters import Cluster, do_without
 from cluster.fleet import run_redis
 from cluster.kube import Kube, until
 from hack import images
@@ -22,7 +22,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.demo.clips import Clip, demo_clips, words_of
 from whisperfleet.queue import RedisSettings
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 RELEASE = "upgraded"
 PREVIOUS = "0.0.9"
@@ -38,7 +38,7 @@ _WORDS_SECONDS = 400.0
 def previous(cluster: Cluster, helm: Helm, operator_image: str, tmp_path: Path) -> Path:
     """The chart as if it were of another version, whose operator is of another image."""
     if cluster.testbed is None:
-        pytest.skip(f"the cluster is {cluster.origin}, and its nodes have one operator image")
+        do_without(f"the cluster is {cluster.origin}, and its nodes have one operator image")
     archive = images.build("operator")
     cluster.load_image(renamed(archive, f"{operator_image}:{PREVIOUS}", tmp_path))
     version = ("--version", PREVIOUS, "--app-version", PREVIOUS)

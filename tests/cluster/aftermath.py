@@ -1,42 +1,66 @@
 """What is to be seen of a namespace after its test has failed."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cluster.clusters import Cluster
 from cluster.kube import Kube
 
+Section = tuple[str, Callable[[], str]]
+
 _OBJECTS = "all,scaledobjects,hpa,configmaps"
+_SERVICES = "transcriptionservices.whisperfleet.io"
 _LINES = 80
+# A cluster that does not answer must not hold up the report of every test.
+_QUICK = "--request-timeout=15s"
 
 
 def aftermath(cluster: Cluster, namespace: str) -> list[tuple[str, str]]:
-    """Return titles and texts: the objects, the events, the logs of the pods and of KEDA."""
+    """Return titles and texts: the objects, the events, the logs of the pods and of KEDA.
+
+    What cannot be had is replaced by the reason: the test's own failure is what counts.
+    """
+    return [(title, _told(look)) for title, look in _sections(cluster, namespace)]
+
+
+def _told(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
+        return f"cannot be had: {type(error).__name__}: {error}"
+
+
+def _sections(cluster: Cluster, namespace: str) -> Iterator[Section]:
     kube = cluster.kube
-    return [
-        ("objects", kube.show("get", _OBJECTS, "-n", namespace, "-o", "wide")),
-        ("events", kube.show("get", "events", "-n", namespace, "--sort-by=.lastTimestamp")),
-        ("scaling", kube.show("get", "scaledobjects,hpa", "-n", namespace, "-o", "yaml")),
-        ("pods", kube.show("describe", "pods", "-n", namespace)),
-        *_pod_logs(kube, namespace),
-        ("the log of KEDA", _keda_log(cluster, namespace)),
-    ]
+
+    def show(*arguments: str) -> Callable[[], str]:
+        return lambda: kube.show(_QUICK, "-n", namespace, *arguments)
+
+    yield "objects", show("get", _OBJECTS, "-o", "wide")
+    yield "events", show("get", "events", "--sort-by=.lastTimestamp")
+    yield "scaling", show("get", "scaledobjects,hpa", "-o", "yaml")
+    yield "services", show("get", _SERVICES, "-o", "yaml")
+    yield "pods", show("describe", "pods")
+    yield "the logs of the pods", lambda: _pod_logs(kube, namespace)
+    yield "the log of KEDA", lambda: _keda_log(cluster, namespace)
 
 
-def _pod_logs(kube: Kube, namespace: str) -> Iterator[tuple[str, str]]:
+def _pod_logs(kube: Kube, namespace: str) -> str:
+    found = []
     for pod in kube.list("Pod", namespace):
         name = pod["metadata"]["name"]
-        asked = ("logs", "-n", namespace, name, f"--tail={_LINES}")
-        yield f"the log of {name}", kube.show(*asked)
+        asked = (_QUICK, "logs", "-n", namespace, name, f"--tail={_LINES}")
+        found += [f"-- {name}", kube.show(*asked)]
         statuses = pod["status"].get("containerStatuses", ())
         if any(status["restartCount"] for status in statuses):
-            yield f"the log of {name} before its restart", kube.show(*asked, "--previous")
+            found += [f"-- {name} before its restart", kube.show(*asked, "--previous")]
+    return "\n".join(found)
 
 
 def _keda_log(cluster: Cluster, namespace: str) -> str:
     if cluster.testbed:
         lines = iter(cluster.testbed.log("keda-operator").read_text().splitlines())
     else:
-        said = cluster.kube.show("logs", "-n", "keda", "deployment/keda-operator", "--tail=5000")
-        lines = iter(said.splitlines())
+        asked = ("logs", "-n", "keda", "deployment/keda-operator", "--tail=5000")
+        lines = iter(cluster.kube.show(_QUICK, *asked).splitlines())
     return "\n".join(deque((line for line in lines if namespace in line), maxlen=_LINES))

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 import pytest
 
 from cluster.kube import Kube
-from hack.testbed import Testbed
+from hack.testbed import Testbed, TestbedError
 from hack.testbed.binaries import KEDA
 
 KUBECONFIG_VARIABLE: Final = "WHISPERFLEET_KUBECONFIG"
@@ -140,10 +140,19 @@ def _testbed(cache: Path) -> Iterator[Cluster]:
     testbed = Testbed()
     with ExitStack() as left:
         if not testbed.exists:
-            left.callback(testbed.down)
-        testbed.up()
+            left.callback(_take_down, testbed)
+        try:
+            testbed.up()
+        except TestbedError as error:
+            do_without(f"the testbed does not come up: {error}")
         kube = Kube.connect(testbed.kubeconfig, testbed.kubectl, cache)
         yield Cluster("the testbed", kube, testbed.load_image, testbed)
+
+
+def _take_down(testbed: Testbed) -> None:
+    """Take the testbed down, unless it did not even begin to come up."""
+    if testbed.exists:
+        testbed.down()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from cluster.aftermath import aftermath
-from cluster.clusters import LOADED, Cluster, any_cluster
+from cluster.clusters import LOADED, Cluster, any_cluster, do_without
 from cluster.fleet import Fleet, Shape, own_namespace, run_redis
 from cluster.kube import Kube
 from hack import images
@@ -36,7 +36,7 @@ def kube(cluster: Cluster) -> Kube:
 def testbed(cluster: Cluster) -> Testbed:
     """The testbed, for what only someone on the node can do."""
     if cluster.testbed is None:
-        pytest.skip(f"the cluster is {cluster.origin}, and only the testbed's parts may be hurt")
+        do_without(f"the cluster is {cluster.origin}, and only the testbed's parts may be hurt")
     return cluster.testbed
 
 

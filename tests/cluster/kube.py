@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
+import redis
 import yaml
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import NotFoundError
 from kubernetes.dynamic.resource import Resource
+from urllib3.exceptions import HTTPError
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -34,13 +36,30 @@ _LOOK_SECONDS: Final = 0.1
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
-    """Return the condition's value once it is true; fail with what it was about."""
+    """Return the condition's value once it is true; fail with what it was about.
+
+    A server that does not answer at the moment is asked again, and named if it comes to nothing.
+    """
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
+    trouble = ""
+    while True:
+        try:
+            if value := condition():
+                return value
+        except (ApiException, HTTPError, redis.ConnectionError, redis.TimeoutError) as error:
+            if not _may_pass(error):
+                raise
+            trouble = f"; the last trouble with it: {type(error).__name__}: {error}"
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what}")
+            pytest.fail(f"not within {seconds:g} s: {what}{trouble}")
         time.sleep(_LOOK_SECONDS)
-    return value
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error says that the server is out of order, not that the question was."""
+    if isinstance(error, ApiException):
+        return error.status in {None, 0, 429} or error.status >= 500
+    return True
 
 
 @dataclass(frozen=True)
@@ -149,4 +168,4 @@ def load_manifests(text: str) -> list[Json]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-__all__ = ["ApiException", "Json", "Kube", "condition", "load_manifests", "until"]
+__all__ = ["Json", "Kube", "condition", "load_manifests", "until"]

@@ -1,15 +1,14 @@
 """What only someone on the node can do: kill a container's process, read the audit log."""
 
-import json
 import os
 import signal
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cluster.kube import Json, Kube, until
 from hack.testbed import Testbed
+from hack.testbed.audit import read_events
 
 
 def kill_container(kube: Kube, pod: str, namespace: str) -> None:
@@ -50,8 +49,10 @@ def audited(testbed: Testbed, namespace: str, resource: str, verb: str) -> list[
     """Return what was done to one resource, as ``pods/binding``, of a namespace, oldest first."""
     return [
         event
-        for event in _events(testbed.audit_log, namespace)
-        if event["verb"] == verb and _resource(event) == resource
+        for event in read_events(testbed.audit_log, about=namespace)
+        if event["verb"] == verb
+        and event.get("objectRef", {}).get("namespace") == namespace
+        and _resource(event) == resource
     ]
 
 
@@ -68,13 +69,3 @@ def answered(event: dict[str, Any]) -> datetime:
 def _resource(event: dict[str, Any]) -> str:
     target = event["objectRef"]
     return "/".join(filter(None, (target["resource"], target.get("subresource"))))
-
-
-def _events(log: Path, namespace: str) -> Iterator[dict[str, Any]]:
-    marker = f'"{namespace}"'
-    with log.open() as lines:
-        for line in lines:
-            if marker in line:
-                event = json.loads(line)
-                if event.get("objectRef", {}).get("namespace") == namespace:
-                    yield event

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.clusters import do_without
 from cluster.conftest import cluster, kube, testbed
 from cluster.kube import Kube, until
 from hack.demo_cluster import NAMESPACE
@@ -18,7 +19,7 @@ from hack.testbed import Testbed
 __all__ = ["cluster", "kube", "testbed"]
 
 # The first of them may build the images.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "hack.demo_cluster")
@@ -30,7 +31,7 @@ _CLEAR_SECONDS = 240
 def before(kube: Kube, testbed: Testbed) -> Iterator[set[str]]:  # noqa: ARG001 - it runs there
     """What there is in the cluster before the program; no more may be there after it."""
     if kube.exists("Namespace", NAMESPACE):
-        pytest.skip(f"the namespace {NAMESPACE} is there already: somebody's demo runs or was kept")
+        do_without(f"the namespace {NAMESPACE} is there already: somebody's demo runs or was kept")
     found = _objects(kube)
     yield found
     assert _objects(kube) - found == set()

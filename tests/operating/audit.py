@@ -1,11 +1,11 @@
 """What the API server's audit log knows of the operator."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hack.testbed.audit import read_events
 from operating.process import USER
 
 # Its uid tells one cluster from another.
@@ -32,12 +32,7 @@ class AuditLog:
         return self.begin(self.file, self.namespace)
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        with self.file.open("rb") as log:
-            log.seek(self.at)
-            for line in log:
-                # The last one may be half written.
-                if line.endswith(b"\n"):
-                    yield json.loads(line)
+        return read_events(self.file, since=self.at)
 
     def by_operator(self) -> list[dict[str, Any]]:
         namespaces = (self.namespace, _CLUSTER_ID_NAMESPACE)

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from cluster.clusters import Cluster
-from cluster.conftest import cluster, kube, testbed, worker_image
+from cluster.conftest import cluster, kube, pytest_runtest_makereport, testbed, worker_image
 from cluster.fleet import own_namespace, run_redis
 from cluster.kube import Json, Kube, until
 from hack.testbed import Testbed
@@ -19,11 +19,13 @@ from operating.services import SERVICE, Service, manifest
 from whisperfleet.client import Client
 from whisperfleet.queue import RedisSettings
 
-__all__ = ["cluster", "kube", "testbed", "worker_image"]
+__all__ = ["cluster", "kube", "pytest_runtest_makereport", "testbed", "worker_image"]
 
 CRD = Path(__file__).parents[3] / "crds/transcriptionservices.whisperfleet.io.yaml"
 
 ApplyService = Callable[..., Service]
+
+_SHOWN_CHARACTERS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,7 @@ def namespace(kube: Kube, account: Path) -> Iterator[str]:  # noqa: ARG001 - the
         yield name
         kube.run("-n", name, "delete", "transcriptionservices.whisperfleet.io", "--all")
         # KEDA has to take its finalizer away while it still may.
-        until(lambda: not kube.list("ScaledObject", name), "the ScaledObjects are gone")
+        until(lambda: not kube.list("ScaledObject", name), "the ScaledObjects are gone", 60)
 
 
 @pytest.fixture
@@ -57,15 +59,8 @@ def redis_url(
     with cluster.reach(namespace, "redis", 6379) as url:
         with RedisSettings(url).connect() as client:
             # Its pod is ready a moment before its Service leads there.
-            until(lambda: _answers(client), f"Redis answers at {url}")
+            until(client.ping, f"Redis answers at {url}")
         yield url
-
-
-def _answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
 
 
 @pytest.fixture
@@ -83,9 +78,10 @@ def raw(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def operator(account: Path, namespace: str, tmp_path: Path) -> Iterator[Operator]:
-    """An operator for the test's namespace."""
+    """An operator for the test's namespace; the end of its log is shown where the test fails."""
     with running_operator(account, tmp_path, f"--namespaces={namespace}") as running:
         yield running
+        print(running.log.read_text()[-_SHOWN_CHARACTERS:])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from operating.process import let_in_everywhere, running_operator
 from operating.services import SERVICE, Service, manifest
 from whisperfleet.demo.server import EmbeddedServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
 
 @pytest.fixture

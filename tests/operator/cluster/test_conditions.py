@@ -16,7 +16,11 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.usefixtures("operator")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(300, func_only=True),
+    pytest.mark.usefixtures("operator"),
+]
 
 # Python runs this before a program's first line. A large model takes as long by itself.
 HELD = """

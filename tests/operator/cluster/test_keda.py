@@ -13,7 +13,11 @@ from hack.testbed import Testbed
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400), pytest.mark.usefixtures("operator")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(400, func_only=True),
+    pytest.mark.usefixtures("operator"),
+]
 
 SCALED_OBJECTS = "scaledobjects.keda.sh"
 DEFINITIONS = (SCALED_OBJECTS, "triggerauthentications.keda.sh")

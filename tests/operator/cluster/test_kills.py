@@ -16,7 +16,7 @@ from whisperfleet_operator.drift import differs, stamped
 from whisperfleet_operator.plan import Observed, make_plan
 from whisperfleet_operator.resource import TranscriptionService
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 KILLS = 50
 SEED = 7

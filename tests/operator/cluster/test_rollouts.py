@@ -17,7 +17,7 @@ from whisperfleet.queue import RedisSettings
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.timeout(1500),
+    pytest.mark.timeout(1500, func_only=True),
     pytest.mark.usefixtures("operator"),
 ]
 

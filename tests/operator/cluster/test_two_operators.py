@@ -8,7 +8,7 @@ from cluster.kube import until
 from operating.audit import AuditLog
 from operating.process import Operator, running_operator
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
 
 def test_two_operators_do_not_fight(
