@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,19 @@ def test_it_runs_with_a_read_only_root_and_no_rights(container: Container) -> No
     )
 
 
+@contextmanager
+def started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a container beside the test; it is killed in the end, whatever became of it."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as namespace:
+        try:
+            yield namespace
+        finally:
+            namespace.kill()
+
+
 def test_a_sigterm_while_it_starts_ends_it(container: Container, queue_id: str) -> None:
     command = container.command("worker", "--redis", "redis://127.0.0.1:1/0", "--queue", queue_id)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as namespace:
+    with started(command) as namespace:
         wait_for(lambda: children_of(namespace), "the container's first process")
         (process,) = children_of(namespace)
         wait_for(lambda: catches(process, signal.SIGTERM), "a handler of SIGTERM")
@@ -143,7 +154,7 @@ def test_as_process_1_it_works_and_ends_on_sigterm(
         *("worker", "--redis", any_server.settings.url, "--queue", queue_id),
         *("--http-host", "127.0.0.1", "--http-port", "0"),
     )
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as namespace:
+    with started(command) as namespace:
         assert namespace.stderr
         logs = [json.loads(namespace.stderr.readline())]
         while logs[-1]["message"] != "ready":
