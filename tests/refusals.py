@@ -131,6 +131,48 @@ def _pools() -> Iterator[Refusal]:
         "volume names that begin with `whisperfleet-` are the operator's",
     )
 
+    yield from _volumes(template)
+
+
+def _volumes(template: str) -> Iterator[Refusal]:
+    yield Refusal(
+        "a folder of the node",
+        _minimal(f"{template}.volumes", [{"name": "host", "hostPath": {"path": "/"}}]),
+        "a volume is a hostPath, and so a way into the nodes",
+    )
+    volumes = [{"name": "mine", "emptyDir": {}}]
+    for folder in ("/tmp", "/tmp/", "/model", "/etc/whisperfleet/redis-ca", "/"):
+        mounts = [{"name": "mine", "mountPath": folder}]
+        yield Refusal(
+            f"a mount at {folder}",
+            _minimal(template, {"volumes": volumes, "volumeMounts": mounts}),
+            "volumeMounts hides what the operator mounts at",
+        )
+    for name, more in {"no volumes": {}, "another volume": {"volumes": volumes}}.items():
+        mounts = [{"name": "theirs", "mountPath": "/theirs"}]
+        yield Refusal(
+            f"a mount and {name}",
+            _minimal(template, {"volumeMounts": mounts, **more}),
+            "volumeMounts names a volume that is not among volumes",
+        )
+    for name in ("labels", "annotations"):
+        for key in ("a b", "/a", "a/b/c", "-a", "a" * 64, "Example.org/a"):
+            yield Refusal(
+                f"{name} {key}",
+                _minimal(f"{template}.{name}", {key: "b"}),
+                "a key is none that Kubernetes takes",
+            )
+    yield Refusal(
+        "a node selector",
+        _minimal("spec.pools.0.nodeSelector", {"": "b"}),
+        "a key is none that Kubernetes takes",
+    )
+    yield Refusal(
+        "a taint",
+        _minimal("spec.pools.0.tolerations", [{"key": "a b"}]),
+        "spec.pools[0].tolerations[0].key in body should match",
+    )
+
 
 def _contradictions() -> Iterator[Refusal]:
     cooldown = "scaling.cooldownSeconds must be above scaling.startupSeconds"

@@ -9,14 +9,12 @@ from typing import Any, Final
 from whisperfleet_operator.plan.needs import PASSWORD_KEY, USERNAME_KEY
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.service import TranscriptionService
-from whisperfleet_operator.resource.template import EnvVar
+from whisperfleet_operator.resource.template import CA_FOLDER, MODEL_FOLDER, EnvVar
 from whisperfleet_operator.resource.worker import Device
 
-__all__ = ["CA_FOLDER", "HTTP_PORT", "MODEL_FOLDER", "environment"]
+__all__ = ["HTTP_PORT", "environment"]
 
 HTTP_PORT: Final = 9464
-MODEL_FOLDER: Final = "/model"
-CA_FOLDER: Final = "/etc/whisperfleet/redis-ca"
 
 _PREFIX: Final = "WHISPERFLEET_"
 # A lease survives the loss of two beats in a row, and then some.

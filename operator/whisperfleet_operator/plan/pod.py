@@ -3,12 +3,7 @@
 from math import ceil
 from typing import Any, Final
 
-from whisperfleet_operator.plan.environment import (
-    CA_FOLDER,
-    HTTP_PORT,
-    MODEL_FOLDER,
-    environment,
-)
+from whisperfleet_operator.plan.environment import HTTP_PORT, environment
 from whisperfleet_operator.plan.gpu_nodes import placement
 from whisperfleet_operator.plan.needs import CA_KEY
 from whisperfleet_operator.resource.names import (
@@ -19,7 +14,12 @@ from whisperfleet_operator.resource.names import (
 )
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.service import TranscriptionService
-from whisperfleet_operator.resource.template import RESERVED_VOLUME_PREFIX
+from whisperfleet_operator.resource.template import (
+    CA_FOLDER,
+    MODEL_FOLDER,
+    RESERVED_VOLUME_PREFIX,
+    SCRATCH_FOLDER,
+)
 
 __all__ = ["DRAIN_MARGIN_SECONDS", "least_pod_template", "pod_template"]
 
@@ -170,7 +170,7 @@ def _volumes(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]:
 
 def _mounts(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]:
     # Everything that is written goes to /tmp: fetched audio, and what libraries keep in HOME.
-    mounts: list[dict[str, Any]] = [{"name": _SCRATCH, "mountPath": "/tmp"}]  # noqa: S108
+    mounts: list[dict[str, Any]] = [{"name": _SCRATCH, "mountPath": SCRATCH_FOLDER}]
     claim = service.spec.model.volume_claim
     if claim is not None:
         mount: dict[str, Any] = {"name": _MODEL, "mountPath": MODEL_FOLDER, "readOnly": True}

@@ -6,8 +6,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from whisperfleet_operator.resource.base import DnsLabel, ObjectName, Part, Rule, checked_by
-from whisperfleet_operator.resource.template import LabelKey, LabelValue, Template
+from whisperfleet_operator.resource.base import (
+    DnsLabel,
+    ObjectName,
+    Part,
+    Rule,
+    checked_by,
+    rules_schema,
+)
+from whisperfleet_operator.resource.template import (
+    KEYS_ARE_QUALIFIED,
+    QUALIFIED_NAME,
+    LabelKey,
+    LabelValue,
+    Template,
+)
 
 __all__ = ["Behavior", "Gpu", "GpuPreset", "Pool", "Replicas", "ScalingRules", "Toleration"]
 
@@ -67,7 +80,7 @@ class Toleration(Part):
         ),
     )
 
-    key: LabelKey | None = None
+    key: Annotated[LabelKey, StringConstraints(pattern=QUALIFIED_NAME)] | None = None
     """The taint's key; absent with the operator Exists: every taint."""
     operator: Literal["Equal", "Exists"] = "Equal"
     """Equal compares the value too, Exists only the key."""
@@ -143,7 +156,10 @@ class Pool(Part):
     """How many pods there may be."""
     gpu: Gpu | None = None
     """The GPU of each pod; absent: the pods compute on the CPU."""
-    node_selector: Annotated[Mapping[LabelKey, LabelValue], Field(max_length=32)] = {}
+    node_selector: Annotated[
+        Mapping[LabelKey, LabelValue],
+        Field(max_length=32, json_schema_extra=rules_schema(KEYS_ARE_QUALIFIED)),
+    ] = {}
     """Labels that a node must have, beside those of the preset; yours win where both name one."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
     """Taints that the pods put up with, beside those of the preset."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from whisperfleet_operator.resource.base import (
     ObjectName,
@@ -15,8 +15,13 @@ from whisperfleet_operator.resource.base import (
 )
 
 __all__ = [
+    "CA_FOLDER",
+    "KEYS_ARE_QUALIFIED",
+    "MODEL_FOLDER",
+    "QUALIFIED_NAME",
     "RESERVED_ENV",
     "RESERVED_VOLUME_PREFIX",
+    "SCRATCH_FOLDER",
     "EnvVar",
     "LabelKey",
     "LabelValue",
@@ -25,7 +30,17 @@ __all__ = [
     "VolumeMount",
 ]
 
+# A name, perhaps behind a domain and a slash, as the keys of labels, annotations and taints are.
+QUALIFIED_NAME = (
+    r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
+# The schema of a map says nothing of its keys.
+KEYS_ARE_QUALIFIED = Rule(
+    f"self.all(key, key.matches('{QUALIFIED_NAME}'))",
+    "a key is none that Kubernetes takes: write letters, digits, `-`, `_` and `.`, at most 63 and "
+    "no other at either end, perhaps behind a domain and a slash",
+)
 LabelValue = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 ]
@@ -66,6 +81,12 @@ RESERVED_ENV = (
 )
 RESERVED_VOLUME_PREFIX = "whisperfleet-"
 
+# Where the operator mounts its own volumes.
+SCRATCH_FOLDER = "/tmp"  # noqa: S108 - of the pod
+MODEL_FOLDER = "/model"
+CA_FOLDER = "/etc/whisperfleet/redis-ca"
+_FOLDERS = (SCRATCH_FOLDER, MODEL_FOLDER, CA_FOLDER)
+
 
 class EnvVar(Part):
     """An environment variable of the worker."""
@@ -95,6 +116,18 @@ class EnvVar(Part):
     pod."""
 
 
+_NO_HOST_PATH = Rule(
+    "!has(self.hostPath)",
+    "a volume is a hostPath, and so a way into the nodes for whoever may write a service: take a "
+    "persistentVolumeClaim, a configMap or an emptyDir",
+)
+
+
+def _refuse(_source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raise ValueError: an older CRD's rules let it in."""
+    raise ValueError(_NO_HOST_PATH.message)
+
+
 class Volume(Part):
     """A volume of the pods: a name and one source, as in a pod's `spec.volumes`."""
 
@@ -107,7 +140,8 @@ class Volume(Part):
                     f"!self.name.startsWith('{RESERVED_VOLUME_PREFIX}')",
                     f"volume names that begin with `{RESERVED_VOLUME_PREFIX}` are the operator's: "
                     "choose another name",
-                )
+                ),
+                _NO_HOST_PATH,
             ),
         },
     )
@@ -117,6 +151,18 @@ class Volume(Part):
     ]
     """What `volumeMounts` refer to. The source stands beside it: persistentVolumeClaim, configMap,
     secret, emptyDir, ..."""
+    host_path: (
+        Annotated[
+            Mapping[str, Any],
+            Field(
+                max_length=2,
+                json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+            ),
+            AfterValidator(_refuse),
+        ]
+        | None
+    ) = Field(default=None, exclude=True)
+    """Refused: a folder of the node."""
 
 
 class VolumeMount(Part):
@@ -124,7 +170,19 @@ class VolumeMount(Part):
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """The volume's name."""
-    mount_path: Annotated[str, StringConstraints(max_length=1024, pattern=r"^/[^:]*$")]
+    mount_path: Annotated[
+        str,
+        StringConstraints(max_length=1024, pattern=r"^/[^:]*$"),
+        Field(
+            json_schema_extra=rules_schema(
+                Rule(
+                    f"!self.matches('^({'|'.join(_FOLDERS)})?/*$')",
+                    f"volumeMounts hides what the operator mounts at {', '.join(_FOLDERS)}: choose "
+                    "another folder",
+                )
+            )
+        ),
+    ]
     """The folder in the worker where the volume appears."""
     sub_path: Annotated[str, Field(max_length=1024)] | None = None
     """The folder within the volume; absent: its root."""
@@ -142,8 +200,18 @@ class LocalObject(Part):
 class Template(Part):
     """What the pods have beside what the operator gives them."""
 
+    model_config = checked_by(
+        Rule(
+            "!has(self.volumeMounts) || self.volumeMounts.all(m, "
+            "has(self.volumes) && self.volumes.exists(v, v.name == m.name))",
+            "volumeMounts names a volume that is not among volumes: add it there, or correct the "
+            "name",
+        )
+    )
+
     annotations: Annotated[
-        Mapping[LabelKey, Annotated[str, Field(max_length=8192)]], Field(max_length=64)
+        Mapping[LabelKey, Annotated[str, Field(max_length=8192)]],
+        Field(max_length=64, json_schema_extra=rules_schema(KEYS_ARE_QUALIFIED)),
     ] = {}
     """Annotations of the pods."""
     labels: Annotated[
@@ -151,12 +219,13 @@ class Template(Part):
         Field(
             max_length=32,
             json_schema_extra=rules_schema(
+                KEYS_ARE_QUALIFIED,
                 Rule(
                     "self.all(k, !k.startsWith('whisperfleet.io/') && "
                     "!k.startsWith('app.kubernetes.io/'))",
                     "labels of whisperfleet.io/ and app.kubernetes.io/ are the operator's: choose "
                     "another prefix",
-                )
+                ),
             ),
         ),
     ] = {}

@@ -51,6 +51,12 @@ def test_what_no_schema_lets_in_is_refused(path: str, value: Any) -> None:
         read(changed(minimal(), path, value))
 
 
+def test_a_folder_of_the_node_that_an_older_schema_let_in_is_refused() -> None:
+    volumes = [{"name": "host", "hostPath": {"path": "/"}}]
+    with pytest.raises(ValidationError, match="a volume is a hostPath"):
+        read(changed(minimal(), "spec.pools.0.template.volumes", volumes))
+
+
 def test_a_service_cannot_be_changed_in_memory() -> None:
     service = read(minimal())
     with pytest.raises(ValidationError):
