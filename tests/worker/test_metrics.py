@@ -1,14 +1,24 @@
 """What a worker on a GPU says of it, with a driver that is not there."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import generate_latest
 
+from audio_files import clips
+from whisperfleet.client import Client
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.states import TERMINAL
+from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.engine.capacity import GpuMemory
 from whisperfleet.worker import metrics
+from workers import Worker, running_worker
 
 NAME = "whisperfleet_gpu_memory_bytes"
+
+_ENDED = re.compile(r'^whisperfleet_jobs_total\{code="(\w*)",state="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +30,36 @@ def _without_gpu_afterwards() -> Iterator[None]:
 def shown() -> list[str]:
     lines = generate_latest().decode().splitlines()
     return [line for line in lines if line.startswith(NAME)]
+
+
+def test_jobs_are_counted_from_zero_whatever_becomes_of_them(
+    any_server: EmbeddedServer, queue_id: str
+):
+    with (
+        running_worker(any_server, queue_id) as worker,
+        Client(any_server.settings, queue_id) as client,
+    ):
+        before = ended(worker)
+        assert set(before.values()) == {0}
+        assert {state for _, state in before} == TERMINAL
+        assert {code for code, _ in before} == {"", *Code}
+        jobs = [
+            Job(audio=clips()[0][0]),
+            Job(audio=b"I am a letter, not a song."),
+            Job(url="http://example.org/clip.ogg"),
+        ]
+        assert len(dict(client.wait(map(client.submit, jobs), timeout_seconds=60))) == len(jobs)
+        client.cancel("early")
+        assert dict(client.wait([client.submit(Job(id="early", audio=b"x"))], timeout_seconds=60))
+        after = ended(worker)
+    assert after.keys() == before.keys()
+    assert sum(after.values()) >= len(jobs)
+
+
+def ended(worker: Worker) -> dict[tuple[str, str], float]:
+    """Return how many jobs ended, by code and state."""
+    found = _ENDED.findall(worker.get("/metrics")[1])
+    return {(code, state): float(count) for code, state, count in found}
 
 
 def test_without_a_gpu_there_is_a_name_and_no_figure():

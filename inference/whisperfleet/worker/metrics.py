@@ -5,6 +5,8 @@ from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram, Info
 
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.states import State
 from whisperfleet.engine.capacity import gpu_memory
 
 __all__ = [
@@ -86,6 +88,29 @@ gpu_memory_bytes = Gauge(
     ["state"],
 )
 model = Info("whisperfleet_model", "The model that is loaded")
+
+# Verdicts that leave a job to a person, and what makes one end early.
+_OF_THE_DEAD = {
+    Code.DELIVERIES_EXHAUSTED,
+    Code.ENTRY_LOST,
+    Code.MALFORMED_ENTRY,
+    Code.RELEASES_EXHAUSTED,
+    Code.RETRIES_EXHAUSTED,
+    Code.UNSUPPORTED_VERSION,
+}
+_EARLY = {State.CANCELLED: Code.CANCELLED, State.EXPIRED: Code.DEADLINE_PASSED}
+
+
+def _count_from_zero() -> None:
+    """Let every count be there before the first: Prometheus sees no rise from nothing to one."""
+    jobs.labels(State.DONE.value, "")
+    for state, code in _EARLY.items():
+        jobs.labels(state.value, code.value)
+    for code in set(Code) - set(_EARLY.values()):
+        jobs.labels((State.DEAD if code in _OF_THE_DEAD else State.FAILED).value, code.value)
+
+
+_count_from_zero()
 
 
 def watch_gpu_memory() -> None:
