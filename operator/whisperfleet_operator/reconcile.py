@@ -7,6 +7,8 @@ between, and run beside another operator.
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -14,9 +16,10 @@ from pydantic import ValidationError
 from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.census import Census
-from whisperfleet_operator.kube import Kube, NotFoundError, Object
+from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe import (
+    CredentialsMemory,
     Keda,
     KedaWatch,
     Observation,
@@ -24,19 +27,26 @@ from whisperfleet_operator.observe import (
     Problem,
     SecretReader,
     Secrets,
+    WakingWatch,
 )
-from whisperfleet_operator.observe.children import Children, strangers
+from whisperfleet_operator.observe.children import Children, LeavingError, strangers
 from whisperfleet_operator.observe.queue import QueueReader
 from whisperfleet_operator.plan import ChildRef, Observed, Plan, make_plan, secret_needs
 from whisperfleet_operator.queues import QueueProbe, Sample
 from whisperfleet_operator.reporting import Reporter
-from whisperfleet_operator.resource import TranscriptionService
-from whisperfleet_operator.resource.names import CREDENTIALS_ANNOTATION, child_name
+from whisperfleet_operator.resource import (
+    Reason,
+    TranscriptionService,
+    TranscriptionServiceStatus,
+)
+from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.status import (
+    failed_status,
     hands_off_status,
     invalid_status,
     parse_status,
     service_status,
+    waiting_status,
 )
 from whisperfleet_operator.work_queue import Key
 
@@ -46,6 +56,10 @@ _LOOK_SECONDS = 10.0
 _RESYNC_SECONDS = 300.0
 # While it is not known whether the queue's server lives.
 _SOON_SECONDS = 1.0
+# An error that lasts so long does not pass by itself.
+_LASTING_SECONDS = 10.0
+
+_FIRST = Problem(Reason.PENDING, "not looked at yet")
 
 _KEDA_GROUP = SCALED_OBJECT.group
 
@@ -70,9 +84,12 @@ class Reconciler:
         self._clock = clock
         self._children = Children(kube, cache)
         self._secrets = SecretReader(kube, clock)
+        self._credentials = CredentialsMemory()
+        self._waking = WakingWatch(clock)
         self._queues = QueueReader(probe, cluster_id, clock)
         self._reporter = Reporter(kube, cache, census)
         self._resync_due: dict[Key, float] = {}
+        self._failing_since: dict[Key, float] = {}
 
     def look(self, key: Key) -> float | None:
         """Bring the service `key` to where it shall be; return in how many seconds to look again.
@@ -96,8 +113,20 @@ class Reconciler:
         if service.is_hands_off:
             self._reporter.report(resource, before, hands_off_status(service, before, now))
             return self._until_resync(key)
-        self._refresh(key, is_new=before.observed_generation is None)
-        seen = self._bring_about(service)
+        is_new = before.observed_generation is None
+        if is_new:
+            after = waiting_status(service, _FIRST, before, now)
+            resource, before = self._reporter.report(resource, before, after), after
+        try:
+            self._refresh(key, is_new=is_new)
+            seen = self._bring_about(service)
+        except (KubeError, LeavingError) as error:
+            self._report_failure(error, service, resource, before, now)
+            raise
+        self._failing_since.pop(key, None)
+        was_overdue = any(each.reason is Reason.AUTOSCALER_SILENT for each in before.conditions)
+        overdue = self._waking.is_overdue(service, seen, was_overdue=was_overdue)
+        seen = replace(seen, overdue=overdue)
         self._reporter.report(resource, before, service_status(service, seen, before, now))
         settled = seen.sample is not None or seen.queue_problem is not None
         # Apart from each other, however they began.
@@ -120,9 +149,39 @@ class Reconciler:
         self._resync_due.setdefault(key, self._clock() + _RESYNC_SECONDS)
         return _RESYNC_SECONDS
 
+    def _report_failure(
+        self,
+        error: KubeError | LeavingError,
+        service: TranscriptionService,
+        resource: Object,
+        before: TranscriptionServiceStatus,
+        now: datetime,
+    ) -> None:
+        """Say why a look came to nothing, if it is worth saying."""
+        clock = self._clock()
+        since = self._failing_since.setdefault((service.namespace, service.name), clock)
+        lasts = clock - since >= _LASTING_SECONDS
+        if isinstance(error, LeavingError):
+            problem = Problem(Reason.PREDECESSOR_LEAVING, str(error))
+            make_status = failed_status if lasts else waiting_status
+        elif lasts and not isinstance(error, UnavailableError):
+            problem = Problem(
+                Reason.API_SERVER_ERROR,
+                f"the API server fails to do what it is asked, again and again: {error}; check "
+                "the operator's rights, and webhooks that the message names",
+            )
+            make_status = failed_status
+        else:
+            return
+        with suppress(KubeError):
+            self._reporter.report(resource, before, make_status(service, problem, before, now))
+
     def _forget(self, key: Key) -> None:
         self._resync_due.pop(key, None)
+        self._failing_since.pop(key, None)
         self._queues.forget(key)
+        self._credentials.forget(key)
+        self._waking.forget(key)
         self._census.forget(key)
 
     def _refresh(self, key: Key, *, is_new: bool) -> None:
@@ -151,8 +210,9 @@ class Reconciler:
         live, strange = self._live(service, keda, secrets)
         if strange:
             return self._seen(service, live, keda, sample, queue_problem, strange)
-        credentials = _credentials(secrets, live, accepted=sample is not None)
-        plan = make_plan(service, Observed(children=frozenset(live), credentials=credentials))
+        key = (service.namespace, service.name)
+        version, same_as = self._credentials.choose(key, secrets, live, accepted=sample is not None)
+        plan = make_plan(service, Observed(frozenset(live), version, same_as))
         applier = Applier(self._kube, self._cache, live)
         self._carry_out(plan, applier, service, keda, streams_exist=sample is not None)
         return self._seen(service, applier.live, keda, sample, queue_problem, applier.problems)
@@ -222,23 +282,6 @@ class Reconciler:
                 )
             )
         return Observation(tuple(views), keda, sample, queue_problem, tuple(problems))
-
-
-def _credentials(
-    secrets: Secrets, live: Mapping[ChildRef, Object], *, accepted: bool
-) -> str | None:
-    """Return the version of the credentials to run with.
-
-    One that Redis does not accept would roll workers that work into ones that do not.
-    """
-    if accepted or secrets.version is None:
-        return secrets.version
-    for ref, obj in live.items():
-        if ref.kind == DEPLOYMENT.name:
-            pod = obj["spec"]["template"]["metadata"]
-            in_use: str | None = pod.get("annotations", {}).get(CREDENTIALS_ANNOTATION)
-            return in_use or secrets.version
-    return secrets.version
 
 
 def _is_kedas(ref: ChildRef) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.census import Census
-from whisperfleet_operator.kube import AlreadyExistsError, Kube, KubeError, Object
+from whisperfleet_operator.kube import AlreadyExistsError, Kube, KubeError, NotFoundError, Object
 from whisperfleet_operator.kube.kinds import SERVICE
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
@@ -43,17 +43,26 @@ class Reporter:
         resource: Object,
         before: TranscriptionServiceStatus,
         after: TranscriptionServiceStatus,
-    ) -> None:
-        """Write `after` where it differs from what `resource` carries, and tell what is new."""
+    ) -> Object:
+        """Write `after` where it differs from what `resource` carries, and tell what is new.
+
+        Return the resource as it is then. Raises KubeError.
+        """
         metadata = resource["metadata"]
         namespace, name = metadata["namespace"], metadata["name"]
         self._census.saw((namespace, name), after)
         patch = merge_patch(resource.get("status") or {}, after.to_object())
         if patch:
-            self._cache.saw(self._kube.patch_status(SERVICE, namespace, name, patch))
+            try:
+                resource = self._kube.patch_status(SERVICE, namespace, name, patch)
+            except NotFoundError:
+                self._cache.doubt(resource)
+                raise
+            self._cache.saw(resource)
         # After the write: an Event told twice is worse than one that a crash swallows.
         for announcement in announcements(before, after):
             self._tell(resource, announcement)
+        return resource
 
     def _tell(self, resource: Object, announcement: Announcement) -> None:
         metadata = resource["metadata"]

@@ -129,14 +129,14 @@ class World:
             lambda live: live.update(status={"conditions": listed}),
         )
 
-    def make_secret(self, name: str, **values: str) -> None:
+    def make_secret(self, name: str, labels: dict[str, str] | None = None, **values: str) -> None:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         before = len(self.kube.writes)
         self.kube.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "metadata": {"name": name, "namespace": NAMESPACE},
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels or {}},
                 "data": data,
             },
             "kubectl",

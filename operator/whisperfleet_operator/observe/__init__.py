@@ -1,10 +1,13 @@
 """What there is: the children, the pods, the Secrets, KEDA and the queue, in one moment."""
 
+from whisperfleet_operator.observe.credentials import CredentialsMemory
 from whisperfleet_operator.observe.keda import Keda, KedaWatch
 from whisperfleet_operator.observe.observation import Observation, PoolView, Problem
 from whisperfleet_operator.observe.secrets import SecretReader, Secrets
+from whisperfleet_operator.observe.waking import WakingWatch
 
 __all__ = [
+    "CredentialsMemory",
     "Keda",
     "KedaWatch",
     "Observation",
@@ -12,4 +15,5 @@ __all__ = [
     "Problem",
     "SecretReader",
     "Secrets",
+    "WakingWatch",
 ]

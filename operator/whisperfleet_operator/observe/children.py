@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import Kube, NotFoundError, Object
-from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, Kind
+from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SCALED_OBJECT, Kind
 from whisperfleet_operator.observe.observation import Problem
 from whisperfleet_operator.plan import ChildRef
 from whisperfleet_operator.resource import Reason, TranscriptionService
@@ -19,10 +19,11 @@ from whisperfleet_operator.work_queue import Key
 __all__ = ["Children", "LeavingError", "child_kind", "strangers"]
 
 _KINDS = {(kind.api_version, kind.name): kind for kind in CHILD_KINDS}
+_KEDAS = frozenset(kind.name for kind in CHILD_KINDS if kind.group == SCALED_OBJECT.group)
 
 
 class LeavingError(Exception):
-    """A child of an earlier service of this name is still being deleted; it will be gone soon."""
+    """A child of an earlier service of this name is still being deleted; most are gone soon."""
 
 
 def child_kind(ref: ChildRef) -> Kind:
@@ -95,7 +96,7 @@ def strangers(service: TranscriptionService, found: Mapping[ChildRef, Object]) -
         if _is_owned(obj, service):
             continue
         if _owner(obj) == (API_VERSION, KIND, service.name):
-            raise LeavingError(f"{ref.kind} {ref.name} belongs to an earlier {service.name}")
+            raise LeavingError(_leaving(service, ref, obj))
         problems.append(
             Problem(
                 Reason.NAME_TAKEN,
@@ -104,6 +105,16 @@ def strangers(service: TranscriptionService, found: Mapping[ChildRef, Object]) -
             )
         )
     return problems
+
+
+def _leaving(service: TranscriptionService, ref: ChildRef, obj: Object) -> str:
+    finalizers = obj["metadata"].get("finalizers", ())
+    holder = f"its finalizer {', '.join(finalizers)}" if finalizers else "the garbage collector"
+    remedy = " (that is the keda-operator's: check that it runs)" if ref.kind in _KEDAS else ""
+    return (
+        f"the {ref.kind} {ref.name} of an earlier {service.name} is still being deleted, and this "
+        f"one needs its name: it waits for {holder}{remedy if finalizers else ''}"
+    )
 
 
 def _is_owned(obj: Object, service: TranscriptionService) -> bool:

@@ -34,7 +34,8 @@ class Observation:
     """What was seen after the plan had been carried out as far as it could be.
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
-    under way. `problems` are those of carrying out the plan, the worst first.
+    under way. `problems` are those of carrying out the plan, the worst first. `overdue`: there is
+    work, and KEDA should have asked for a pod long ago.
     """
 
     pools: tuple[PoolView, ...]
@@ -42,3 +43,4 @@ class Observation:
     sample: Sample | None
     queue_problem: Problem | None
     problems: tuple[Problem, ...]
+    overdue: bool = False

@@ -26,8 +26,8 @@ _KEPT_SECONDS = 15.0
 class Secrets:
     """What a service's Secrets hold, by name and key.
 
-    `version` is a text that changes with them and tells nothing of what is in them; None where
-    there are none.
+    `version` is a text that changes with every write to one of them, and tells nothing of what is
+    in them; None where there are none.
     """
 
     values: dict[str, dict[str, str]] = field(repr=False)

@@ -27,12 +27,14 @@ class Observed:
     """What the plan depends on beside the service itself.
 
     `children` are the live objects that the service owns, by the uid in their owner reference.
-    `credentials` is any text that changes when the Secrets of `secret_needs` do, and tells nothing
-    of what is in them: it is written on every pod. It is None where the service names no Secret.
+    `credentials` is any text that changes when what is used of the Secrets of `secret_needs` does,
+    and tells nothing of it: it is written on every pod. It is None where the service names no
+    Secret. `same_credentials` is a later text for the same, to be kept beside the pods.
     """
 
     children: frozenset[ChildRef] = field(default_factory=frozenset)
     credentials: str | None = None
+    same_credentials: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def make_plan(service: TranscriptionService, observed: Observed) -> Plan:
             service_account(service, pool),
             network_policy(service, pool),
             disruption_budget(service, pool),
-            deployment(service, pool, observed.credentials),
+            deployment(service, pool, observed),
         )
     )
     autoscale = tuple(

@@ -16,6 +16,7 @@ __all__ = [
     "POOL_LABEL",
     "RECONCILE_ANNOTATION",
     "RECONCILE_DISABLED",
+    "SAME_CREDENTIALS_ANNOTATION",
     "SERVICE_LABEL",
     "SHORT_NAME",
     "SINGULAR",
@@ -49,6 +50,8 @@ RECONCILE_ANNOTATION: Final = f"{GROUP}/reconcile"
 RECONCILE_DISABLED: Final = "disabled"
 # On the pod template: changes with the credentials, so that workers are rolled.
 CREDENTIALS_ANNOTATION: Final = f"{GROUP}/credentials"
+# On the Deployment: a later version of the Secrets with the same credentials in it.
+SAME_CREDENTIALS_ANNOTATION: Final = f"{GROUP}/same-credentials"
 
 WORKER_CONTAINER: Final = "worker"
 

@@ -22,6 +22,15 @@ _PAUSES = (
 _FALSEHOODS = frozenset({"0", "f", "F", "FALSE", "False", "false"})
 
 
+_SILENT = Judgement(
+    FALSE,
+    Reason.AUTOSCALER_SILENT,
+    "there is work, and KEDA, which once said that it watches the queue, has asked for no pod in "
+    "several polling intervals: check that the keda-operator runs, and what its log says "
+    "(kubectl get pods -A -l app.kubernetes.io/name=keda-operator)",
+)
+
+
 def judge_autoscaler(seen: Observation, *, suspended: bool) -> Judgement:
     """Return whether the pools wake and sleep by themselves."""
     if seen.keda is Keda.MISSING:
@@ -39,7 +48,8 @@ def judge_autoscaler(seen: Observation, *, suspended: bool) -> Judgement:
             f"job: upgrade KEDA to {OLDEST_KEDA} or later",
         )
     judgements = [_judge(view.scaled_object, suspended=suspended) for view in seen.pools]
-    return next((each for each in judgements if each.status is not TRUE), judgements[0])
+    worst = next((each for each in judgements if each.status is not TRUE), judgements[0])
+    return _SILENT if seen.overdue and worst.status is TRUE else worst
 
 
 def _judge(scaled_object: Object | None, *, suspended: bool) -> Judgement:

@@ -12,7 +12,13 @@ from operating.services import CHILD
 from operating.world import NAMESPACE
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import RedisSettings
-from whisperfleet_operator.kube import AlreadyExistsError, ForbiddenError, UnavailableError
+from whisperfleet_operator.kube import (
+    AlreadyExistsError,
+    ForbiddenError,
+    NotFoundError,
+    ServerError,
+    UnavailableError,
+)
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe.children import LeavingError
@@ -43,7 +49,7 @@ def test_a_first_look_makes_everything_in_order(world: World):
     assert world.look() == pytest.approx(10, abs=1)
     assert world.children() == ALL
     writes = world.writes()
-    assert writes[0] == "create Deployment"
+    assert writes[:2] == ["patch_status TranscriptionService", "create Deployment"]
     assert writes.index("apply Deployment") < writes.index("apply ScaledObject")
     assert writes[-2:] == ["patch_status TranscriptionService", "create Event"]
     deployment = world.child()
@@ -177,10 +183,81 @@ def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, f
     with pytest.raises(LeavingError):
         settled.look()
     assert settled.children() == {"ServiceAccount"}
+    status, reason, message = settled.condition("Ready")
+    assert (status, reason) == ("Unknown", "PredecessorLeaving")
+    assert f"ServiceAccount {CHILD} of an earlier calls" in message
+    assert "PredecessorLeaving" not in settled.events()
     fake.remove(KINDS["ServiceAccount"], NAMESPACE, CHILD)
     settled.look()
     assert settled.children() == ALL
     assert "NameTaken" not in settled.events()
+
+
+def test_a_predecessor_that_does_not_leave_is_somebodys_task(settled: World, fake: FakeKube):
+    left = settled.child(SCALED_OBJECT)
+    left["metadata"]["finalizers"] = ["finalizer.keda.sh"]
+    fake.remove(SERVICE, NAMESPACE, "calls")
+    fake.create(left, "keda-is-down")
+    settled.apply()
+    for _ in range(2):
+        with pytest.raises(LeavingError):
+            settled.look()
+    status, reason, message = settled.condition("Ready")
+    assert (status, reason) == ("False", "PredecessorLeaving")
+    assert "finalizer.keda.sh" in message
+    assert "keda-operator" in message
+    assert settled.condition("Degraded")[:2] == ("True", "PredecessorLeaving")
+    assert settled.events().count("PredecessorLeaving") == 1
+
+
+def test_a_first_sight_is_told_before_anything_else(world: World, fake: FakeKube):
+    fake.refuse("list", "Pod", UnavailableError("list", "pods", "not now"))
+    fake.refuse("create", "Deployment", UnavailableError("create", CHILD, "not now"))
+    world.apply()
+    with pytest.raises(UnavailableError):
+        world.look()
+    for name in ("Ready", "QueueReachable", "QueueDurable", "AutoscalerReady", "Degraded"):
+        assert world.condition(name)[:2] == ("Unknown", "Pending")
+    fake.allow_all()
+    world.look()
+    world.keda_says(Ready="True")
+    world.look()
+    assert world.ready() == ("True", "Idle")
+
+
+def test_an_error_that_lasts_is_told_and_one_that_passes_is_not(settled: World, fake: FakeKube):
+    failure = ServerError("apply", CHILD, "failed calling webhook policy.example")
+    fake.refuse("apply", "Deployment", failure)
+    settled.apply(model={"image": "example/worker:0.2.0"})
+    with pytest.raises(ServerError):
+        settled.look()
+    assert settled.ready() == ("True", "Idle")
+    for _ in range(2):
+        with pytest.raises(ServerError):
+            settled.look()
+    status, reason, message = settled.condition("Ready")
+    assert (status, reason) == ("False", "APIServerError")
+    assert "webhook policy.example" in message
+    assert settled.events().count("APIServerError") == 1
+    fake.allow_all()
+    settled.look()
+    assert settled.ready() == ("True", "Idle")
+    fake.refuse("apply", "Deployment", failure)
+    settled.apply(model={"image": "example/worker:0.3.0"})
+    with pytest.raises(ServerError):
+        settled.look()
+    assert settled.ready() == ("True", "Idle")
+
+
+def test_a_service_that_went_unseen_is_forgotten(
+    settled: World, fake: FakeKube, queue: redis.Redis
+):
+    settled.deaf = True
+    fake.remove(SERVICE, NAMESPACE, "calls")
+    queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    with pytest.raises(NotFoundError):
+        settled.look()
+    assert settled.look() is None
 
 
 def test_a_name_that_is_taken_stops_everything(world: World, fake: FakeKube):
@@ -270,6 +347,42 @@ def test_a_keda_that_is_too_old_is_named(world: World, fake: FakeKube):
     assert "2.17" in world.condition("AutoscalerReady")[2]
 
 
+def test_a_keda_that_does_nothing_is_noticed(settled: World, fake: FakeKube, queue: redis.Redis):
+    job = queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    settled.look()
+    settled.look(20)
+    assert settled.ready() == ("True", "ScalingUp")
+    settled.look(20)
+    status, reason, message = settled.condition("AutoscalerReady")
+    assert (status, reason) == ("False", "AutoscalerSilent")
+    assert "keda-operator" in message
+    assert settled.ready() == ("False", "AutoscalerSilent")
+    assert settled.events().count("AutoscalerSilent") == 1
+    # An operator that begins anew takes nothing back.
+    settled.restart()
+    settled.look()
+    assert settled.ready() == ("False", "AutoscalerSilent")
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=1))
+    settled.look()
+    assert settled.condition("AutoscalerReady")[0] == "True"
+    queue.xdel(settled.keys.stream("normal"), job)
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=0))
+    settled.look(600)
+    assert settled.ready() == ("True", "Idle")
+    assert settled.events().count("AutoscalerSilent") == 1
+
+
+def test_a_fleet_that_is_told_to_sleep_is_not_overdue(settled: World, queue: redis.Redis):
+    queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    settled.apply(suspend=True)
+    settled.look()
+    settled.look(600)
+    assert settled.ready()[1] == "Suspended"
+    settled.apply(suspend=False)
+    settled.look(600)
+    assert settled.condition("AutoscalerReady")[0] == "True"
+
+
 def test_a_keda_that_goes_leaves_the_last_good_state(settled: World, fake: FakeKube):
     fake.documents = {"/openapi/v3": {"paths": {}}}
     settled.look()
@@ -319,6 +432,37 @@ def test_new_credentials_roll_the_workers(guarded: World):
     after = guarded.child()["spec"]["template"]["metadata"]["annotations"]
     assert after != before
     assert "two" not in str(guarded.child())
+
+
+def test_a_write_to_a_secret_that_changes_nothing_of_use_rolls_nothing(guarded: World):
+    guarded.look()
+    before = guarded.child()["spec"]["template"]
+    guarded.make_secret("r", labels={"team": "a"}, password="one")
+    guarded.look()
+    guarded.make_secret("r", labels={"team": "a"}, password="one", another="key")
+    guarded.look()
+    assert guarded.child()["spec"]["template"] == before
+    # Nor does an operator that begins anew, which remembers nothing.
+    guarded.restart()
+    guarded.look()
+    assert guarded.child()["spec"]["template"] == before
+    guarded.writes()
+    guarded.look()
+    assert guarded.writes() == []
+    _let_in(guarded, "two")
+    guarded.make_secret("r", password="two")
+    guarded.look()
+    assert guarded.child()["spec"]["template"] != before
+
+
+def test_credentials_that_changed_while_no_operator_ran_roll_the_workers(guarded: World):
+    guarded.look()
+    before = guarded.child()["spec"]["template"]
+    _let_in(guarded, "two")
+    guarded.make_secret("r", password="two")
+    guarded.restart()
+    guarded.look()
+    assert guarded.child()["spec"]["template"] != before
 
 
 def test_credentials_that_redis_refuses_roll_nothing(guarded: World):
