@@ -12,6 +12,7 @@ import pytest
 from cluster.fleet import own_namespace
 from cluster.kube import Kube
 from services import changed, full, minimal, read
+from whisperfleet_operator.drift import differs, stamped
 from whisperfleet_operator.plan import Observed, make_plan
 from whisperfleet_operator.resource.names import CREATION_MANAGER, FIELD_MANAGER
 
@@ -22,6 +23,42 @@ Kubectl = Callable[..., str]
 
 CPU = changed(minimal(), "spec.pools.0.gpu", None)
 AWS = changed(minimal(), "spec.pools.0.gpu.preset", "eks-a10g")
+# What the API server forgets, fills in or writes in another way.
+ODD = changed(
+    CPU,
+    "spec.pools.0.template",
+    {
+        "env": [
+            {"name": "NOTHING", "value": ""},
+            {
+                "name": "SHARE",
+                "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1000m"}},
+            },
+            {
+                "name": "KEY",
+                "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": False}},
+            },
+        ],
+        "volumes": [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "c", "readOnly": False}},
+            {"name": "scratch", "emptyDir": {"medium": "", "sizeLimit": "1024Mi"}},
+            {"name": "map", "configMap": {"name": "m", "optional": False, "defaultMode": 0}},
+            {
+                "name": "own",
+                "ephemeral": {
+                    "volumeClaimTemplate": {
+                        "spec": {
+                            "accessModes": ["ReadWriteOnce"],
+                            "storageClassName": "",
+                            "resources": {"requests": {"storage": "1024Mi"}},
+                        }
+                    }
+                },
+            },
+        ],
+        "volumeMounts": [{"name": "claim", "mountPath": "/data", "readOnly": False, "subPath": ""}],
+    },
+)
 
 
 @pytest.fixture
@@ -62,6 +99,24 @@ def test_every_child_is_let_in(kubectl: Kubectl, namespace: str, resource: Json)
         )
         taken = json.loads(said)
         assert taken["kind"] == manifest["kind"]
+
+
+@pytest.mark.parametrize(
+    "resource", [minimal(), full(), CPU, AWS, ODD], ids=["minimal", "full", "cpu", "aws", "odd"]
+)
+def test_what_was_applied_is_not_applied_again(
+    kubectl: Kubectl, namespace: str, resource: Json
+) -> None:
+    # Without its owner the garbage collector would take the children away.
+    owner = json.loads(kubectl("create", resource, "-n", namespace, "-o=json"))["metadata"]["uid"]
+    plan = make_plan(read(resource, namespace, owner), Observed(credentials="v1"))
+    (birth,) = plan.create
+    kubectl("create", birth, f"--field-manager={CREATION_MANAGER}")
+    for manifest in (*plan.apply, *plan.autoscale):
+        wanted = stamped(manifest)
+        options = ("--server-side", "--force-conflicts", f"--field-manager={FIELD_MANAGER}")
+        live = json.loads(kubectl("apply", wanted, *options, "-o=json"))
+        assert not differs(live, wanted), manifest["kind"]
 
 
 def test_pods_pass_the_restricted_standard(kubectl: Kubectl, namespace: str) -> None:
