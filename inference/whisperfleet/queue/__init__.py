@@ -6,13 +6,14 @@ Every change is one script in `scripts`.
 """
 
 from whisperfleet.queue.connection import RedisSettings, describe_url
-from whisperfleet.queue.leases import Beat, Claim, Finished, Lease, Released
+from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
 from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.queue import WorkQueue
 
 __all__ = [
     "Beat",
     "Claim",
+    "Ending",
     "Finished",
     "Lease",
     "QueuePolicy",

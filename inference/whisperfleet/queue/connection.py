@@ -1,5 +1,6 @@
 """How the project talks to Redis: one place for addresses, credentials and safe client settings."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,18 @@ class RedisSettings:
         """Return the address without credentials."""
         return describe_url(self.url)
 
-    def connect(self) -> redis.Redis:
+    def connect(self, most_seconds: float = math.inf) -> redis.Redis:
         """Return a client; it connects at its first command and may be shared by threads.
+
+        One that never blocks may be told to wait less, for a reply as for a connection:
+        `most_seconds`.
 
         Nothing is repeated behind the caller's back: redis-py's ten retries turn one lost reply
         into two XADD entries. Who sends an idempotent script repeats it for itself.
         """
         options: dict[str, Any] = {
-            "socket_timeout": self.timeout_seconds,
-            "socket_connect_timeout": self.connect_timeout_seconds,
+            "socket_timeout": min(self.timeout_seconds, most_seconds),
+            "socket_connect_timeout": min(self.connect_timeout_seconds, most_seconds),
             "socket_keepalive": True,
             "health_check_interval": 30,
             "retry": Retry(NoBackoff(), 0),

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Beat", "Claim", "Finished", "Lease", "Released"]
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.states import State
+
+__all__ = ["Beat", "Claim", "Ending", "Finished", "Lease", "Released"]
 
 
 class Beat(StrEnum):
@@ -38,6 +41,15 @@ class Released(StrEnum):
     EXHAUSTED = "exhausted"
     LOST = "lost"
     FENCED = "fenced"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A job that ended without being begun."""
+
+    job_id: str
+    state: State
+    code: Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +92,5 @@ class Claim(Lease):
     @property
     def tenant(self) -> str | None:
         """Whose job it is: the owner of its stream, or who its entry names."""
-        return self.fields.get(b"tenant", b"").decode("utf-8", "replace") or None
+        # Cut to what a tenant's name may have: it goes into the result and the event of any entry.
+        return self.fields.get(b"tenant", b"")[:63].decode("utf-8", "replace") or None

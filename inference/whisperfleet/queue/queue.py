@@ -8,7 +8,7 @@ What ends a claim repeats itself until Redis answers.
 import logging
 import random
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -19,7 +19,7 @@ from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
 from whisperfleet.errors import JobError
 from whisperfleet.queue.finishing import Finisher, failure, milliseconds
-from whisperfleet.queue.leases import Beat, Claim, Finished, Lease, Released
+from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
 from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.registration import inspect_server, register, seconds_up
 from whisperfleet.queue.scripts import Script
@@ -92,11 +92,11 @@ class WorkQueue:
         register(self._client, self._keys, owner)
         return inspect_server(self._client)
 
-    def claim(self) -> Claim | None:
+    def claim(self, note_ending: Callable[[Ending], object] | None = None) -> Claim | None:
         """Return a job that is now this worker's to do, or None where there is nothing to do.
 
         Does not block. What needs no work (cancelled, over its delivery budget, vanished, an id
-        that is taken) is settled here and never returned.
+        that is taken) is settled here and never returned: `note_ending` is told of each.
         """
         for _ in range(_MAX_LOOKS):
             reply = self._take()
@@ -111,7 +111,9 @@ class WorkQueue:
                 self._next_reclaim = 0.0
             if verdict == "run":
                 return claim
-            self._settle(claim, verdict, note)
+            ending = self._settle(claim, verdict, note)
+            if ending and note_ending:
+                note_ending(ending)
         return None
 
     def wait(self, timeout_seconds: float) -> None:
@@ -284,35 +286,37 @@ class WorkQueue:
         )
         return claim, reply[9].decode()
 
-    def _settle(self, claim: Claim, verdict: str, note: str) -> None:
-        """End a claim that needs no work."""
+    def _settle(self, claim: Claim, verdict: str, note: str) -> Ending | None:
+        """End a claim that needs no work; return how, or None where it was another's by then."""
         match verdict:
             case "cancelled":
+                state, code = State.CANCELLED, Code.CANCELLED
                 message = "cancelled before it was begun"
-                self._refuser.finish(
-                    claim, failure(claim, State.CANCELLED, Code.CANCELLED, message)
-                )
+                outcome = self._refuser.finish(claim, failure(claim, state, code, message))
             case "conflict":
                 message = (
                     f"the id {note} belongs to a job with another payload or tenant, or is of the "
                     "queue's own form; choose another id"
                 )
-                self._refuser.finish(
-                    claim, failure(claim, State.FAILED, Code.CONFLICTING_ID, message), note
-                )
+                state, code = State.FAILED, Code.CONFLICTING_ID
+                outcome = self._refuser.finish(claim, failure(claim, state, code, message), note)
             case "exhausted":
-                self._refuser.bury(
+                state, code = State.DEAD, Code.DELIVERIES_EXHAUSTED
+                outcome = self._refuser.bury(
                     claim,
-                    Code.DELIVERIES_EXHAUSTED,
+                    code,
                     f"begun {claim.deliveries - 1} times and never ended: it may bring down its "
                     "worker; look at the history before a redrive",
                 )
             case "malformed":
-                self._refuser.bury(claim, Code.MALFORMED_ENTRY, note)
+                state, code = State.DEAD, Code.MALFORMED_ENTRY
+                outcome = self._refuser.bury(claim, code, note)
             case "lost":
-                self._refuser.bury_lost(claim)
+                state, code = State.DEAD, Code.ENTRY_LOST
+                outcome = self._refuser.bury_lost(claim)
             case _:
                 raise ValueError(f"the claim script gave the verdict {verdict!r}")
+        return None if outcome is Finished.FENCED else Ending(claim.job_id, state, code)
 
     def _suffix(self, stream: str) -> str:
         return stream.removeprefix(f"{self._keys.prefix}in:")

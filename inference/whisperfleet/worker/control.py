@@ -1,5 +1,6 @@
 """How a job on its thread learns that it should stop, and how long its stages took."""
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -36,16 +37,24 @@ class Interrupted(BaseException):
 class JobControl:
     """The line between the worker's loop and one job's thread. The first stop wins.
 
-    `ends` is the moment of `time.monotonic()` at which the job's time is up. Each check is a
-    `step` of the worker's progress.
+    `ends` is the moment of `time.monotonic()` at which the job's time is up; its clock starts at
+    once. Each check is a `step` of the worker's progress.
     """
 
     def __init__(self, timeout_seconds: float, step: Callable[[], None]) -> None:
         self._step = step
         self.timeout_seconds = timeout_seconds
-        self.ends = time.monotonic() + timeout_seconds
         self._lock = threading.Lock()
         self._stop: Stop | None = None
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Give the job all of its time, from now on."""
+        self.ends = time.monotonic() + self.timeout_seconds
+
+    def stop_clock(self) -> None:
+        """Take no time from the job: it waits for its turn."""
+        self.ends = math.inf
 
     @property
     def stopping(self) -> bool:

@@ -11,6 +11,7 @@ import os
 import selectors
 import sys
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,10 @@ from whisperfleet.worker.lease_table import LeaseTable
 __all__ = ["Greeting"]
 
 _STOPS = {Beat.FENCED: Stop.FENCED, Beat.CANCELLED: Stop.CANCELLED}
+# To connect may take half a beat, and to get an answer too.
+_TIMEOUT_SHARE = 0.5
+# So long a busy server or machine may take, however brief the beats of a test.
+_LEAST_TIMEOUT_SECONDS = 1.0
 # proc(5), /proc/<pid>/stat: stopped by a signal, stopped by a tracer, zombie, dead.
 _NOT_RUNNING = frozenset("TtZX")
 
@@ -68,7 +73,10 @@ class Beater:
     def __init__(self, greeting: Greeting) -> None:
         self._greeting = greeting
         self._queue = WorkQueue(
-            greeting.redis.connect(),
+            # A server that does not answer shall cost one beat and not the lease.
+            greeting.redis.connect(
+                max(_LEAST_TIMEOUT_SECONDS, greeting.policy.beat_seconds * _TIMEOUT_SHARE)
+            ),
             Keys(greeting.queue_id),
             greeting.consumer,
             greeting.priorities,
@@ -76,12 +84,13 @@ class Beater:
             greeting.tenants,
         )
         self._table = LeaseTable(greeting.table, greeting.slots)
-        self._seen: tuple[int, list[Lease]] = (-1, [])
+        self._seen: tuple[int, dict[Lease, float]] = (-1, {})
         self._changed = time.monotonic()
         self._silent = ""
+        self._given_up: set[Lease] = set()
 
     def beat(self) -> None:
-        """Renew every lease, unless the worker does not deserve it."""
+        """Renew every lease whose job has time left, unless the worker does not deserve it."""
         held = self._table.held()
         if (seen := (self._table.steps, held)) != self._seen:
             self._seen = seen
@@ -92,17 +101,35 @@ class Beater:
             self._silent = reason
             return
         self._silent = ""
+        deserving = self._in_time(held)
         try:
-            verdicts = self._queue.beat(held)
-            self._queue.audit(held)
+            verdicts = self._queue.beat(deserving)
+            self._table.note_renewal()
+            # Read anew: a job that was claimed since the beat is held too.
+            self._queue.audit(self._table.held())
         except redis.RedisError as error:
-            _tell({"log": f"cannot renew {len(held)} leases ({error}); trying again"})
+            _tell({"log": f"cannot renew {len(deserving)} leases ({error}); trying again"})
             return
         for lease, verdict in verdicts.items():
             if stop := _STOPS.get(verdict):
                 _tell({"lease": asdict(lease), "stop": stop.value})
 
-    def _reason_for_silence(self, held: list[Lease]) -> str:
+    def _in_time(self, held: Mapping[Lease, float]) -> list[Lease]:
+        """Return the leases but those of jobs that are stuck: their time was up long ago."""
+        grace = self._greeting.stall_seconds
+        now = time.monotonic()
+        stuck = {lease for lease, ends in held.items() if now > ends + grace}
+        for lease in stuck - self._given_up:
+            _tell(
+                {
+                    "log": f"the lease of {lease.job_id} is renewed no more: its time was up "
+                    f"{grace:g} s ago and it has not noticed"
+                }
+            )
+        self._given_up = stuck
+        return [lease for lease in held if lease not in stuck]
+
+    def _reason_for_silence(self, held: Collection[Lease]) -> str:
         if os.getppid() != self._greeting.parent:
             return "the worker is gone"
         if _state_of(self._greeting.parent) in _NOT_RUNNING:

@@ -4,10 +4,13 @@ Writing to it takes no system call, so that a claim costs nothing more, and no l
 interpreter is needed to read it. The layout, in bytes of native order::
 
     0   8     steps: grows whenever any job comes further
-    8   1024  a slot for each job in flight:
+    8   8     when leases were last renewed; all that the reader writes
+    16  1024  a slot for each job in flight:
               0  8  sequence: odd while the slot is being written
               8  2  length of what follows; 0 for a free slot
-             10     stream, entry id, job id and epoch, joined by NUL
+             10     stream, entry id, job id, epoch and the end of the job's time, joined by NUL
+
+Moments are of `time.monotonic()`, which is the same clock in every process of a machine.
 """
 
 import mmap
@@ -15,6 +18,7 @@ import os
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
@@ -23,13 +27,16 @@ from whisperfleet.queue import Lease
 __all__ = ["LeaseTable"]
 
 _STEPS = struct.Struct("=Q")
+# Native, so that it is written at once: no half of it can be read.
+_RENEWED = struct.Struct("@d")
+_SLOTS_AT = _STEPS.size + _RENEWED.size
 _SLOT = struct.Struct("=QH")
 _SLOT_BYTES = 1024
 _READ_ATTEMPTS = 8
 
 
 class LeaseTable:
-    """The leases of at most `slots` jobs. One process writes, another reads.
+    """The leases of at most `slots` jobs. One process writes, another reads and renews.
 
     `descriptor` is the open file behind the memory; pass it to the reader. Safe to share between
     the threads of the writer.
@@ -38,7 +45,7 @@ class LeaseTable:
     def __init__(self, descriptor: int, slots: int) -> None:
         self.descriptor = descriptor
         self.slots = slots
-        self._memory = mmap.mmap(descriptor, _STEPS.size + slots * _SLOT_BYTES)
+        self._memory = mmap.mmap(descriptor, _SLOTS_AT + slots * _SLOT_BYTES)
         self._lock = threading.Lock()
         self._free = list(range(slots))
         self._taken: dict[Lease, int] = {}
@@ -48,7 +55,7 @@ class LeaseTable:
     def create(cls, slots: int) -> Self:
         """Return an empty table in memory of its own."""
         with tempfile.TemporaryFile() as file:
-            file.truncate(_STEPS.size + slots * _SLOT_BYTES)
+            file.truncate(_SLOTS_AT + slots * _SLOT_BYTES)
             return cls(os.dup(file.fileno()), slots)
 
     def close(self) -> None:
@@ -68,14 +75,29 @@ class LeaseTable:
         steps: int = _STEPS.unpack_from(self._memory, 0)[0]
         return steps
 
-    def hold(self, lease: Lease) -> None:
-        """Put a lease into a free slot. Raises IndexError when there is none."""
-        text = "\0".join((lease.stream, lease.entry_id, lease.job_id, str(lease.epoch))).encode()
+    @property
+    def renewed_at(self) -> float:
+        """When leases were last renewed; 0 where they never were."""
+        moment: float = _RENEWED.unpack_from(self._memory, _STEPS.size)[0]
+        return moment
+
+    def note_renewal(self) -> None:
+        """Say, as the reader, that every lease was renewed that should be."""
+        _RENEWED.pack_into(self._memory, _STEPS.size, time.monotonic())
+
+    def hold(self, lease: Lease, ends: float) -> None:
+        """Put a lease into a free slot, or anew into its own; `ends` is when the job's time is up.
+
+        Raises IndexError when no slot is free.
+        """
+        parts = (lease.stream, lease.entry_id, lease.job_id, str(lease.epoch), str(ends))
+        text = "\0".join(parts).encode()
         if len(text) > _SLOT_BYTES - _SLOT.size:
             raise ValueError(f"the names of the job {lease.job_id} take {len(text)} bytes")
         with self._lock:
-            slot = self._taken[lease] = self._free.pop()
-            self._write(slot, text)
+            if lease not in self._taken:
+                self._taken[lease] = self._free.pop()
+            self._write(self._taken[lease], text)
 
     def drop(self, lease: Lease) -> None:
         """Free the slot of a lease; nothing happens to one that is not held."""
@@ -85,27 +107,27 @@ class LeaseTable:
                 self._write(slot, b"")
                 self._free.append(slot)
 
-    def held(self) -> list[Lease]:
-        """Return every lease, as the reader sees them.
+    def held(self) -> dict[Lease, float]:
+        """Return every lease and when its job's time is up, as the reader sees them.
 
         A slot that changes all the while is passed over: what is in it is young.
         """
-        return [lease for slot in range(self.slots) for lease in self._read(slot)]
+        return dict(held for slot in range(self.slots) for held in self._read(slot))
 
     def _write(self, slot: int, text: bytes) -> None:
-        at = _STEPS.size + slot * _SLOT_BYTES
+        at = _SLOTS_AT + slot * _SLOT_BYTES
         sequence: int = _SLOT.unpack_from(self._memory, at)[0]
         _SLOT.pack_into(self._memory, at, sequence + 1, 0)
         self._memory[at + _SLOT.size : at + _SLOT.size + len(text)] = text
         _SLOT.pack_into(self._memory, at, sequence + 2, len(text))
 
-    def _read(self, slot: int) -> Iterator[Lease]:
-        at = _STEPS.size + slot * _SLOT_BYTES
+    def _read(self, slot: int) -> Iterator[tuple[Lease, float]]:
+        at = _SLOTS_AT + slot * _SLOT_BYTES
         for _ in range(_READ_ATTEMPTS):
             before, length = _SLOT.unpack_from(self._memory, at)
             text = self._memory[at + _SLOT.size : at + _SLOT.size + length]
             if before % 2 == 0 and _SLOT.unpack_from(self._memory, at)[0] == before:
                 if text:
-                    stream, entry_id, job_id, epoch = text.decode().split("\0")
-                    yield Lease(stream, entry_id, job_id, int(epoch))
+                    stream, entry_id, job_id, epoch, ends = text.decode().split("\0")
+                    yield Lease(stream, entry_id, job_id, int(epoch)), float(ends)
                 return

@@ -10,15 +10,17 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from whisperfleet.errors import StartupError
 from whisperfleet.queue import Claim, Lease
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
+from whisperfleet.worker.settling import backoff
 
 __all__ = ["LeaseKeeper"]
 
@@ -26,8 +28,10 @@ log = logging.getLogger(__name__)
 
 # The child imports little; on a machine that is short of time even that takes seconds.
 _START_SECONDS = 60.0
-_RESTART_SECONDS = 1.0
+_RESTART_SECONDS = (1.0, 10.0)
 _END_SECONDS = 5.0
+# What is quoted of a line that cannot be read.
+_QUOTED_CHARACTERS = 200
 
 
 class LeaseKeeper:
@@ -43,27 +47,21 @@ class LeaseKeeper:
         self._held: dict[Lease, JobControl] = {}
         self._ready = threading.Event()
         self._closing = threading.Event()
+        # Starting a child and ending the keeper exclude each other.
+        self._starting = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._listener = threading.Thread(target=self._listen, name="leases", daemon=True)
 
     def __enter__(self) -> Self:
-        self._start_child()
         self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        child = self._child
-        if child is None:
-            return
-        if child.stdin:
-            with suppress(BrokenPipeError):
-                child.stdin.close()
-        try:
-            child.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        with self._starting:
+            self._closing.set()
+            child = self._child
+        if child:
+            _end(child)
         self._listener.join(_END_SECONDS)
         self._table.close()
 
@@ -78,15 +76,23 @@ class LeaseKeeper:
                 "above, and give the worker more processor time or memory"
             )
 
+    @property
+    def seconds_since_renewal(self) -> float:
+        """For how long leases have not been renewed: over a lease, others have taken the jobs."""
+        return time.monotonic() - self._table.renewed_at
+
     def step(self) -> None:
         """Say that some job has come further."""
         self._table.step()
 
     def hold(self, claim: Claim, control: JobControl) -> None:
-        """Renew a lease from now on. Call it before the job begins."""
+        """Renew a lease from now on, until the job's time is up and it had time to notice.
+
+        Call it before the job begins, and again where `control` gave it other time.
+        """
         lease = _lease_of(claim)
         self._held[lease] = control
-        self._table.hold(lease)
+        self._table.hold(lease, control.ends)
 
     def drop(self, claim: Claim) -> None:
         """Renew a lease no more."""
@@ -94,38 +100,68 @@ class LeaseKeeper:
         self._table.drop(lease)
         self._held.pop(lease, None)
 
-    def _start_child(self) -> None:
-        self._child = subprocess.Popen(
+    def _listen(self) -> None:
+        """Start the child and read its verdicts; start another one when it is gone.
+
+        Nothing else would notice the end of this thread, so it outlives whatever goes wrong.
+        """
+        failures = 0
+        while not self._closing.is_set():
+            self._ready.clear()
+            try:
+                what = f"ended with status {self._attend()}"
+            except OSError as error:
+                what = f"could not be started ({error})"
+            if self._ready.is_set():
+                failures = 0
+            pause = backoff(failures, *_RESTART_SECONDS)
+            failures += 1
+            if self._closing.wait(pause):
+                return
+            log.error("the lease process %s; starting another", what)
+
+    def _attend(self) -> int:
+        """Start a child, obey it until it ends, and return its exit status."""
+        with self._starting:
+            if self._closing.is_set():
+                return 0
+            child = self._child = self._start_child()
+        try:
+            for line in _pipe(child.stdout):
+                self._read(line)
+        finally:
+            _end(child)
+            _pipe(child.stdout).close()
+        return child.returncode
+
+    def _start_child(self) -> "subprocess.Popen[str]":
+        child = subprocess.Popen(
             [sys.executable, "-m", "whisperfleet.worker.lease_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             bufsize=1,
             pass_fds=[self._table.descriptor],
             # Ctrl-C in a terminal is for the worker; this child lives until its input ends.
             process_group=0,
         )
-        if self._child.stdin:
-            # One that died at once is replaced by `_listen`.
-            with suppress(BrokenPipeError):
-                self._child.stdin.write(self._greeting + "\n")
+        # One that died at once is replaced by `_listen`.
+        with suppress(BrokenPipeError):
+            _pipe(child.stdin).write(self._greeting + "\n")
+        return child
 
-    def _listen(self) -> None:
-        """Read the child's verdicts; start another one when it is gone."""
-        while True:
-            child = self._child
-            if child is None or child.stdout is None:
-                return
-            for line in child.stdout:
-                self._obey(json.loads(line))
-            child.stdout.close()
-            status = child.wait()
-            if self._closing.wait(_RESTART_SECONDS):
-                return
-            log.error("the lease process ended with status %d; starting another", status)
-            self._start_child()
+    def _read(self, line: str) -> None:
+        try:
+            self._obey(json.loads(line))
+        except (ValueError, TypeError, KeyError):
+            log.warning(
+                "the lease process wrote what is no message; it is passed over: %r",
+                line[:_QUOTED_CHARACTERS],
+            )
 
     def _obey(self, message: dict[str, Any]) -> None:
+        """Do what a message asks. Raises ValueError, TypeError or KeyError for what is none."""
         if "ready" in message:
             self._ready.set()
             return
@@ -138,6 +174,22 @@ class LeaseKeeper:
         if control and not control.stopping:
             log.warning("the job must stop", extra={"job_id": lease.job_id, "reason": stop.value})
             control.stop(stop)
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    with suppress(BrokenPipeError):
+        _pipe(child.stdin).close()
+    try:
+        child.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    if pipe is None:
+        raise ValueError("the child was started without pipes")
+    return pipe
 
 
 def _lease_of(claim: Claim) -> Lease:

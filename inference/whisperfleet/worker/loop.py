@@ -58,6 +58,8 @@ class WorkLoop:
         self._in_flight: dict[Claim, JobControl] = {}
         self._outages = 0
         self._next_tidy = 0.0
+        # Whether jobs are taken: not while leases are not renewed.
+        self.claiming = True
         metrics.in_flight.set_function(lambda: len(self._in_flight))
 
     @property
@@ -65,6 +67,13 @@ class WorkLoop:
         """How long the current call to the queue has taken; 0 between calls."""
         began = self._claim_began
         return 0.0 if began is None else time.monotonic() - began
+
+    @property
+    def overdue_seconds(self) -> float:
+        """For how long the longest job in flight has gone on though its time is up."""
+        now = time.monotonic()
+        with self._changed:
+            return max((0.0, *(now - control.ends for control in self._in_flight.values())))
 
     def run(self, stopped: threading.Event) -> None:
         """Work until `stopped` is set, then drain."""
@@ -76,6 +85,13 @@ class WorkLoop:
         stopped.wait()
         self._drain()
 
+    def hand_back(self) -> None:
+        """Have every job in flight stop at its next check, and be handed back."""
+        with self._changed:
+            controls = list(self._in_flight.values())
+        for control in controls:
+            control.stop(Stop.DRAINING)
+
     def _work(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
             with self._turn:
@@ -85,7 +101,7 @@ class WorkLoop:
                 if claim and claim.suspect:
                     # What brought down its former workers shall not take others' jobs with it: all
                     # others wait for their turn while it runs.
-                    self._wait_until_alone(stopped)
+                    self._wait_until_alone(claim, control, stopped)
                     self._carry_out(claim, control)
                     continue
             if claim:
@@ -94,13 +110,16 @@ class WorkLoop:
     def _claim(self, stopped: threading.Event) -> tuple[Claim | None, JobControl]:
         """Return a claim that is held and in flight, or None after a wait for work."""
         control = JobControl(self._limits.job_timeout_seconds, self._leases.step)
+        if not self._leases_are_renewed():
+            stopped.wait(_WAIT_SECONDS)
+            return None, control
         self._claim_began = time.monotonic()
         try:
-            claim = self._queue.claim()
+            self._tidy_if_due()
+            claim = self._queue.claim(self._settler.note_ending)
             if claim:
                 self._take_in(claim, control)
             else:
-                self._tidy_if_due()
                 self._queue.wait(_WAIT_SECONDS)
         except redis.RedisError as error:
             self._pause(stopped, str(error))
@@ -116,6 +135,8 @@ class WorkLoop:
 
     def _take_in(self, claim: Claim, control: JobControl) -> None:
         metrics.claims.labels(claim.priority).inc()
+        if claim.suspect:
+            control.stop_clock()
         self._leases.hold(claim, control)
         with self._changed:
             self._in_flight[claim] = control
@@ -127,15 +148,39 @@ class WorkLoop:
         log.warning("cannot claim from Redis (%s); trying again in %.1f s", reason, pause)
         stopped.wait(pause)
 
+    def _leases_are_renewed(self) -> bool:
+        """Return whether a job that is claimed now would be kept."""
+        silent = self._leases.seconds_since_renewal
+        renewed = silent <= self._queue.policy.lease_seconds
+        if renewed != self.claiming:
+            self.claiming = renewed
+            if renewed:
+                log.info("leases are renewed again; claiming")
+            else:
+                log.error(
+                    "leases have not been renewed for %.0f s, so others take this worker's jobs; "
+                    "it claims no more until they are",
+                    silent,
+                )
+        return renewed
+
     def _tidy_if_due(self) -> None:
         if time.monotonic() >= self._next_tidy:
             self._next_tidy = time.monotonic() + _TIDY_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311
             self._queue.tidy()
 
-    def _wait_until_alone(self, stopped: threading.Event) -> None:
+    def _wait_until_alone(
+        self, claim: Claim, control: JobControl, stopped: threading.Event
+    ) -> None:
+        """Return when the job may begin, or was told to stop: at the latest by a drain."""
         with self._changed:
-            while len(self._in_flight) > 1 and not stopped.is_set():
+            while len(self._in_flight) > 1 and not control.stopping:
+                if stopped.is_set():
+                    control.stop(Stop.DRAINING)
+                    return
                 self._changed.wait(_WAIT_SECONDS)
+        control.start_clock()
+        self._leases.hold(claim, control)
 
     def _carry_out(self, claim: Claim, control: JobControl) -> None:
         try:
@@ -151,8 +196,7 @@ class WorkLoop:
         log.info("draining", extra={"in_flight": len(self._in_flight)})
         notice = self._limits.drain_seconds
         self._wait_until_empty(max(0.0, notice - _HAND_BACK_SECONDS))
-        for control in self._controls():
-            control.stop(Stop.DRAINING)
+        self.hand_back()
         self._wait_until_empty(min(_HAND_BACK_SECONDS, notice) / 2)
         # A thread may still be inside its last call to the queue, and come back with a claim.
         if self._turn.acquire(timeout=2 * _WAIT_SECONDS):
@@ -164,10 +208,6 @@ class WorkLoop:
                 self._queue.release(claim)
             except redis.RedisError as error:
                 log.error("cannot hand back %s (%s); its lease will lapse", claim.job_id, error)
-
-    def _controls(self) -> list[JobControl]:
-        with self._changed:
-            return list(self._in_flight.values())
 
     def _wait_until_empty(self, seconds: float) -> None:
         with self._changed:

@@ -10,7 +10,7 @@ import redis
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.errors import MalformedEntryError, TransientError
-from whisperfleet.queue import Claim, Released, WorkQueue
+from whisperfleet.queue import Claim, Ending, Released, WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job import Steps
@@ -44,6 +44,14 @@ class Settler:
             log.exception("settling the job failed; another worker will repeat it")
         finally:
             logs.job_id.set(None)
+
+    def note_ending(self, ending: Ending) -> None:
+        """Log and count a job that the queue ended before it was begun."""
+        metrics.jobs.labels(ending.state.value, ending.code.value).inc()
+        log.warning(
+            "the job ended before it was begun",
+            extra={"job_id": ending.job_id, "state": ending.state.value, "code": ending.code.value},
+        )
 
     def _attempt(self, claim: Claim, control: JobControl) -> Callable[[], object]:
         """Carry a claim out and return the call that settles it."""
