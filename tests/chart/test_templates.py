@@ -55,6 +55,10 @@ def test_there_is_no_snapshot_of_nothing() -> None:
         ("watchNamespaces={Team_A}", "at '/watchNamespaces/0': 'Team_A' does not match pattern"),
         ("image.digest=sha256:12", "at '/image/digest': 'sha256:12' does not match pattern"),
         ("logLevel=loud", "at '/logLevel': value must be one of 'debug', 'info'"),
+        (
+            "prometheusRule.thresholds.errorPercent=100",
+            "at '/prometheusRule/thresholds/errorPercent': maximum: got 100, want 99",
+        ),
         ("redis.image.pullPolicy=Sometimes", "at '/redis/image/pullPolicy': value must be one of"),
     ],
 )
@@ -156,23 +160,6 @@ def test_every_object_says_whose_it_is(renderer: Helm) -> None:
         if not each["metadata"]["name"].endswith("-extra"):
             assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "mine"
         assert "Namespace" not in each["kind"]
-
-
-def test_the_alerts_are_those_of_the_file(renderer: Helm) -> None:
-    rule = _one(renderer.template("--set", "prometheusRule.enabled=true"), "PrometheusRule")
-    assert rule["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text("utf-8"))
-
-
-def test_the_links_to_the_runbooks_lead_where_they_are_told(renderer: Helm) -> None:
-    settings = "prometheusRule.enabled=true,prometheusRule.runbookBase=https://example.org/main"
-    rule = _one(renderer.template("--set", settings), "PrometheusRule")
-    links = [
-        each["annotations"]["runbook_url"]
-        for group in rule["spec"]["groups"]
-        for each in group["rules"]
-    ]
-    assert links
-    assert all(link.startswith("https://example.org/main/docs/operate.md#") for link in links)
 
 
 def test_the_dashboard_is_that_of_the_file(renderer: Helm) -> None:
