@@ -8,7 +8,7 @@ them, leave the operator's threads to the others.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 0.25
 # One that has taken longer than this over an answer may have died.
 _SUSPECT_SECONDS = 0.5
 _KNOCKING_THREADS = 32
+# Who has not been asked for by then belongs to services that are gone.
+_FORGOTTEN_SECONDS = 300.0
 
 
 class NotNowError(Exception):
@@ -44,6 +46,7 @@ class _Server:
     knock: Future[None] | None = None
     # When each contact that is under way began.
     begun: list[float] = field(default_factory=list)
+    asked_for: float = 0.0
 
 
 class Gate:
@@ -61,12 +64,12 @@ class Gate:
         self._failures = failures
         self._clock = clock
         self._patience = patience_seconds
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[Hashable, _Server] = {}
         self._lock = threading.Lock()
         self._knocking = ThreadPoolExecutor(_KNOCKING_THREADS, "knock")
 
     @contextmanager
-    def contact(self, name: str, knock: Callable[[], object]) -> Iterator[None]:
+    def contact(self, name: Hashable, knock: Callable[[], object]) -> Iterator[None]:
         """Enter to contact a server that lives; `knock` is a short call that shows whether it does.
 
         Raises NotNowError instead where it is not known to.
@@ -84,10 +87,12 @@ class Gate:
             with self._lock:
                 server.begun.remove(began)
 
-    def _enter(self, name: str, knock: Callable[[], object]) -> _Server:
+    def _enter(self, name: Hashable, knock: Callable[[], object]) -> _Server:
         with self._lock:
-            server = self._servers.setdefault(name, _Server())
             now = self._clock()
+            self._forget_idle(now)
+            server = self._servers.setdefault(name, _Server())
+            server.asked_for = now
             if server.healthy:
                 if server.begun and now - min(server.begun) > _SUSPECT_SECONDS:
                     raise NotNowError(None)
@@ -101,6 +106,12 @@ class Gate:
             if not server.healthy:
                 raise NotNowError(server.failure)
         return server
+
+    def _forget_idle(self, now: float) -> None:
+        for name, server in list(self._servers.items()):
+            in_use = server.begun or server.knock is not None
+            if not in_use and now - server.asked_for > _FORGOTTEN_SECONDS:
+                del self._servers[name]
 
     def _knock(self, server: _Server, knock: Callable[[], object]) -> None:
         failure: Exception | None = None

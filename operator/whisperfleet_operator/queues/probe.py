@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -75,7 +75,11 @@ class Sample:
     warnings: tuple[str, ...]
 
 
-_Access = tuple[str, str | None, str | None, str | None]
+class _Access(NamedTuple):
+    url: str
+    username: str | None
+    password: str | None
+    ca: str | None
 
 
 @dataclass(slots=True)
@@ -121,7 +125,9 @@ class QueueProbe:
         try:
             client = self._client(address)
             with (
-                self._gate.contact(where, lambda: _knock(client)),
+                # To the TLS library a wrong authority is a broken connection, and others have
+                # the right one.
+                self._gate.contact((where, address.ca), lambda: _knock(client)),
                 _refused_credentials(where),
             ):
                 return self._measure(client, address, owner)
@@ -190,7 +196,7 @@ class QueueProbe:
         return warnings
 
     def _client(self, address: QueueAddress) -> redis.Redis:
-        access = (address.url, address.username, address.password, address.ca)
+        access = _Access(address.url, address.username, address.password, address.ca)
         with self._lock:
             now = self._clock()
             self._close_idle(now)
@@ -214,11 +220,16 @@ class QueueProbe:
             if now - client.used > _IDLE_SECONDS:
                 del self._clients[access]
                 client.redis.close()
+                if access.ca and all(other.ca != access.ca for other in self._clients):
+                    self._authority_file(access.ca).unlink(missing_ok=True)
 
     def _authority(self, pem: str) -> Path:
-        file = self._folder / f"{hashlib.sha256(pem.encode()).hexdigest()[:32]}.pem"
+        file = self._authority_file(pem)
         file.write_text(pem)
         return file
+
+    def _authority_file(self, pem: str) -> Path:
+        return self._folder / f"{hashlib.sha256(pem.encode()).hexdigest()[:32]}.pem"
 
 
 # Of a command in a script Redis 7.0 and Valkey say it without the code NOPERM.

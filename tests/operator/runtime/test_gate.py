@@ -138,6 +138,28 @@ def test_a_server_that_hesitates_gets_no_second_thread(gate: Gate, clock: Clock)
         pass
 
 
+def test_a_server_that_nobody_asks_for_is_forgotten(gate: Gate, clock: Clock):
+    knocks: list[float] = []
+
+    def knock() -> None:
+        knocks.append(clock.now)
+        is_dead()
+
+    def knock_for(seconds: float) -> list[float]:
+        knocks.clear()
+        end = clock.now + seconds
+        while clock.now < end:
+            turned_away(gate, knock)
+            clock.now += 1
+        return [late - early for early, late in pairwise(knocks)]
+
+    assert knock_for(60)[:4] == [2, 4, 8, 16]
+    assert knock_for(60) == [30]
+    clock.now += 301
+    # Nothing of what it did is remembered.
+    assert knock_for(20)[:3] == [2, 4, 8]
+
+
 def test_what_many_found_together_is_one_failure(gate: Gate, clock: Clock):
     visits = [ExitStack() for _ in range(3)]
     for visit in visits:

@@ -1,17 +1,21 @@
 """A queue is made ours and measured, on real servers, alive and dead."""
 
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import redis
 
-from servers import wait_for
+from servers import free_port, server_binary, wait_for
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue.access import service_rules, worker_rules
 from whisperfleet_operator.queues import (
     NotNowError,
@@ -250,3 +254,63 @@ def test_a_server_that_is_gone_and_comes_back(tmp_path: Path, keys: Keys):
         assert problem(probe, address).reason is Reason.QUEUE_UNREACHABLE
         clock[0] += 60
         assert probe.sample(address, OWNER).queued == 0
+
+
+def authority(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return a certificate for 127.0.0.1 that is its own authority, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on this machine to make a certificate with")
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", key, "-out", certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[str, str, str]]:
+    """A server with TLS: its URL, its authority, and another one."""
+    certificate, key = authority(tmp_path, "right")
+    other, _ = authority(tmp_path, "wrong")
+    port = free_port()
+    options = [
+        ("tls-port", str(port)),
+        ("tls-cert-file", str(certificate)),
+        ("tls-key-file", str(key)),
+        ("tls-auth-clients", "no"),
+    ]
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(EmbeddedServer(server_binary("redis"), options=options))
+        except QueueUnavailableError as error:
+            pytest.skip(f"the server was built without TLS: {error}")
+        yield f"rediss://127.0.0.1:{port}/0", certificate.read_text(), other.read_text()
+
+
+def test_a_wrong_authority_holds_up_nobody_else(
+    tmp_path: Path, guarded: tuple[str, str, str], keys: Keys
+):
+    url, right, wrong = guarded
+    clock = [0.0]
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    probe = QueueProbe(folder, lambda: clock[0], patience_seconds=30)
+    for _ in range(3):
+        error = problem(probe, address_of(url, keys, ca=wrong), "cluster/team-b/calls")
+        assert error.reason is Reason.QUEUE_UNREACHABLE
+        assert "certificate" in str(error)
+        assert probe.sample(address_of(url, keys, ca=right), OWNER).queued == 0
+    assert len(list(folder.iterdir())) == 2
+    clock[0] += 200
+    assert probe.sample(address_of(url, keys, ca=right), OWNER).queued == 0
+    clock[0] += 200
+    assert probe.sample(address_of(url, keys, ca=right), OWNER).queued == 0
+    assert [file.read_text() for file in folder.iterdir()] == [right]
