@@ -43,7 +43,14 @@ def keda_schema(**fallback: Any) -> dict[str, Object]:
         "properties": {"spec": spec},
         "x-kubernetes-group-version-kind": [{"group": "keda.sh", "kind": "ScaledObject"}],
     }
-    document = {"components": {"schemas": {"sh.keda.v1alpha1.ScaledObject": schema}}}
+    login = {
+        "x-kubernetes-group-version-kind": [{"group": "keda.sh", "kind": "TriggerAuthentication"}]
+    }
+    schemas = {
+        "sh.keda.v1alpha1.ScaledObject": schema,
+        "sh.keda.v1alpha1.TriggerAuthentication": login,
+    }
+    document = {"components": {"schemas": schemas}}
     return {f"/openapi/v3/{_GROUP}?hash=1": document}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from whisperfleet_operator.kube import Kube, NotFoundError
+from whisperfleet_operator.kube import Kube, KubeError, NotFoundError
 
 __all__ = ["OLDEST_KEDA", "Keda", "KedaWatch"]
 
@@ -21,6 +21,8 @@ _INDEX = "/openapi/v3"
 _GROUP = "apis/keda.sh/v1alpha1"
 _MISSING_SECONDS = 5.0
 _PRESENT_SECONDS = 10.0
+# Both of which a service may need; the CRDs come one after the other.
+_KINDS = frozenset({"ScaledObject", "TriggerAuthentication"})
 
 
 class Keda(Enum):
@@ -40,21 +42,34 @@ class KedaWatch:
         self._lock = threading.Lock()
         self._state = Keda.MISSING
         self._address: str | None = None
+        self._failure: KubeError | None = None
         self._look_again = float("-inf")
 
     def state(self) -> Keda:
-        """Return what there is. Raises KubeError where the API server does not say."""
+        """Return what there is. Raises KubeError where the API server does not say.
+
+        A failure is remembered too: those who wait while one asks a server that hangs need not ask
+        it one after the other.
+        """
         with self._lock:
             if self._clock() >= self._look_again:
-                self._state = self._look()
-                found = self._state is Keda.READY
-                self._look_again = self._clock() + (_PRESENT_SECONDS if found else _MISSING_SECONDS)
+                self._ask()
+            if self._failure is not None:
+                raise self._failure.with_traceback(None)
             return self._state
 
     def doubt(self) -> None:
         """Look again at the next question: what was there seems to be gone."""
         with self._lock:
             self._look_again = float("-inf")
+
+    def _ask(self) -> None:
+        try:
+            self._state, self._failure = self._look(), None
+        except KubeError as error:
+            self._failure = error
+        is_well = self._failure is None and self._state is Keda.READY
+        self._look_again = self._clock() + (_PRESENT_SECONDS if is_well else _MISSING_SECONDS)
 
     def _look(self) -> Keda:
         entry = self._kube.read(_INDEX)["paths"].get(_GROUP)
@@ -74,12 +89,15 @@ class KedaWatch:
 
 
 def _judge(document: dict[str, Any]) -> Keda:
-    for schema in document.get("components", {}).get("schemas", {}).values():
-        names = {each["kind"] for each in schema.get("x-kubernetes-group-version-kind", ())}
-        if "ScaledObject" in names:
-            fallback = _property(_property(schema, "spec"), "fallback")
-            return Keda.READY if _property(fallback, "behavior") else Keda.TOO_OLD
-    return Keda.MISSING
+    by_kind = {
+        each["kind"]: schema
+        for schema in document.get("components", {}).get("schemas", {}).values()
+        for each in schema.get("x-kubernetes-group-version-kind", ())
+    }
+    if not by_kind.keys() >= _KINDS:
+        return Keda.MISSING
+    fallback = _property(_property(by_kind["ScaledObject"], "spec"), "fallback")
+    return Keda.READY if _property(fallback, "behavior") else Keda.TOO_OLD
 
 
 def _property(schema: dict[str, Any], name: str) -> dict[str, Any]:

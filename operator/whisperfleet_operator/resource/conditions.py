@@ -25,7 +25,10 @@ class ConditionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition is what it is, in one CamelCase word."""
+    """Why a condition is what it is, in one CamelCase word.
+
+    A word that another version of the operator wrote is read as it is, though no member.
+    """
 
     # Nothing is known yet, or nothing is wrong.
     PENDING = "Pending"
@@ -69,3 +72,11 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
     API_SERVER_ERROR = "APIServerError"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason | None":
+        if not isinstance(value, str):
+            return None
+        word = str.__new__(cls, value)
+        word._name_ = word._value_ = value
+        return word

@@ -289,8 +289,16 @@ def _replicas(pools: Iterable[PoolStatus]) -> str:
 
 
 def parse_status(resource: Mapping[str, Any]) -> TranscriptionServiceStatus:
-    """Return the status that an object carries; an empty one where it carries none we can read."""
+    """Return the status that an object carries; an empty one where it carries none we can read.
+
+    Conditions that only another version of the operator knows are left out.
+    """
+    status = dict(resource.get("status") or {})
+    types = frozenset(ConditionType)
+    status["conditions"] = [
+        each for each in status.get("conditions", ()) if each.get("type") in types
+    ]
     try:
-        return TranscriptionServiceStatus.model_validate(resource.get("status") or {})
+        return TranscriptionServiceStatus.model_validate(status)
     except ValueError:
         return TranscriptionServiceStatus()

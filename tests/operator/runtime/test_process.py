@@ -179,6 +179,38 @@ def test_keda_is_known_by_what_it_publishes(fake: FakeKube):
     assert keda.state() is Keda.MISSING
 
 
+def test_half_of_keda_is_none(fake: FakeKube):
+    """Its CRDs come one after the other, and a kind that comes later is not watched."""
+    ((address, document),) = KEDA_SCHEMA.items()
+    schemas = document["components"]["schemas"]
+    half = {name: schema for name, schema in schemas.items() if name.endswith("ScaledObject")}
+    fake.documents = {**KEDA_INDEX, address: {"components": {"schemas": half}}}
+    assert KedaWatch(fake).state() is Keda.MISSING
+    fake.documents = {**KEDA_INDEX, **KEDA_SCHEMA}
+    assert KedaWatch(fake).state() is Keda.READY
+
+
+def test_an_api_server_that_hangs_is_asked_about_keda_once_for_all():
+    clock = [0.0]
+    calls = []
+
+    class Hanging(FakeKube):
+        def read(self, path: str) -> Any:
+            calls.append(path)
+            clock[0] += 20
+            raise UnavailableError("read", path, "no answer")
+
+    keda = KedaWatch(Hanging(), lambda: clock[0])
+    for _ in range(8):
+        with pytest.raises(UnavailableError):
+            keda.state()
+    assert len(calls) == 1
+    clock[0] += 5
+    with pytest.raises(UnavailableError):
+        keda.state()
+    assert len(calls) == 2
+
+
 def test_without_a_cluster_the_command_line_says_what_to_set(monkeypatch):
     from whisperfleet_operator import __main__ as command  # noqa: PLC0415
     from whisperfleet_operator.kube import client  # noqa: PLC0415

@@ -521,6 +521,30 @@ def test_another_clusters_queue_is_left_alone(world: World, queue: redis.Redis):
     assert "ScaledObject" not in world.children()
 
 
+def test_words_of_another_version_are_read_and_nothing_is_told_again(
+    settled: World, fake: FakeKube
+):
+    before = {each["type"]: each for each in settled.service()["status"]["conditions"]}
+    told = settled.events()
+
+    def upgrade_and_back(live):
+        conditions = live["status"]["conditions"]
+        for each in conditions:
+            each["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+        conditions[0]["reason"] = "WordOfTheFuture"
+        conditions.append({**conditions[0], "type": "TypeOfTheFuture"})
+        live["status"]["pools"][0]["reason"] = "AnotherWord"
+
+    fake.edit(SERVICE, NAMESPACE, "calls", upgrade_and_back)
+    settled.look()
+    after = {each["type"]: each for each in settled.service()["status"]["conditions"]}
+    assert after.keys() == before.keys()
+    for name, condition in after.items():
+        assert condition["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+        assert condition["reason"] == before[name]["reason"]
+    assert settled.events() == told
+
+
 def test_hands_off(settled: World, fake: FakeKube):
     def annotate(value):
         fake.edit(
