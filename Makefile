@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-queue schema manifests model lock clean
+.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-page bench-queue schema manifests model lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -65,8 +65,17 @@ SEED ?= 1
 chaos: $(STAMP) ## Random faults over workers and the server: JOBS=2000 SEED=1; nothing may be lost or seen twice
 	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED)
 
-bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long
+bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long: BENCH="--only gpu"
+	@# Where there is no network either, the bench takes the system's cuBLAS or names what is missing.
+	@if nvidia-smi >/dev/null 2>&1; then \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/cuda.txt \
+	    || echo "cuBLAS could not be installed from requirements/cuda.txt"; \
+	fi
 	$(BIN)/python -m hack.bench.recognition $(BENCH)
+
+FIGURES ?= docs/recognition.json
+bench-page: $(STAMP) ## Figures of make bench into docs/benchmarks.md: FIGURES="docs/recognition.json ..."
+	$(BIN)/python -m hack.bench.page docs/benchmarks.md $(FIGURES)
 
 bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
 	$(BIN)/python -m hack.bench

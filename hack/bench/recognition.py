@@ -2,123 +2,106 @@
 
 A model of tiny's real shape with random weights, that says as many tokens of every window, makes
 the figures those of real work on a machine without a GPU. On one with an NVIDIA GPU the shape of
-large-v3-turbo follows.
+large-v3-turbo comes first. Figures are written down after each stage; one that fails is named, the
+others go on, and the exit code is 1 at the end.
 """
 
 import argparse
-import json
 import os
-import platform
-import statistics
+import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
-from hack.bench.audio import write_clip
-from hack.bench.contenders import (
-    TOKENS,
-    BareLoops,
-    Contender,
-    EndToEnd,
-    Library,
-    OneByOne,
-    Pipeline,
-    Setup,
-)
-from hack.bench.fleet import Fleet, running_fleet
-from hack.bench.gpu import Gpu, find_gpu, least_seconds
-from hack.bench.report import picture, table
-from hack.bench.scenarios import (
-    Fairness,
-    Jobs,
-    Overhead,
-    Race,
-    measure_fairness,
-    measure_jobs,
-    measure_memory,
-    measure_overhead,
-    race,
-)
-from whisperfleet.demo.server import EmbeddedServer
+from hack.bench.contenders import Setup
+from hack.bench.contest import Contest, Ground, build_model
+from hack.bench.cublas import require_cuda
+from hack.bench.facts import facts_of_run
+from hack.bench.figures import BEAM, FLEET, ONE_BY_ONE, TOKENS, GpuReport, Race, Report
+from hack.bench.gpu import ATTAINABLE, DATA_SHEET, Gpu, find_gpu, seconds_per_window
+from hack.bench.manners import measure_fairness, measure_overhead
+from hack.bench.memory import measure_memory
+from hack.bench.picture import picture
+from hack.bench.races import race, race_counts, write_clips
+from hack.bench.report import tables
 from whisperfleet.engine.capacity import CPU_BATCH, MAX_BATCH
-from whisperfleet.engine.random_model import SHAPES, build_random_model
-from whisperfleet.engine.vocabulary import Vocabulary
+from whisperfleet.engine.options import DecodingOptions
 
-_MEMORY_SIZES: Final = (1, 8, 16)
-_GPU_CLIPS: Final = 128
+__all__ = ["FULL", "TRIAL", "Plan", "main", "run_stages"]
+
+Say = Callable[[str], None]
+Stage = Callable[[Report], Report]
+
+_STAGES: Final = (
+    *("gpu", "alike", "mixed", "long", "long-and-short", "fallback", "sequential"),
+    *("overhead", "fairness", "memory"),
+)
+_TRIES: Final = 3
+_FILE_WIDTH: Final = 160
+_LEFT_OUT: Final = "not run: left out by --only"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Seconds of the files of each race, and how often all is repeated."""
+    """Seconds of the files of each race, how often all is repeated, and sizes of batches."""
 
+    shape: str
+    gpu_shape: str
     rounds: int
     alike: tuple[float, ...]
+    counts: tuple[int, ...]
     mixed: tuple[float, ...]
     long: tuple[float, ...]
     long_and_short: tuple[float, ...]
-    jobs: tuple[int, ...]
+    fallback: tuple[float, ...]
+    sequential: tuple[float, ...]
     one_at_a_time: int
     beside: int
+    batches: tuple[int, ...]
+    gpu_batches: tuple[int, ...]
 
 
-# A quarter of an hour on two cores (16 minutes when its figures were taken).
+# Some 25 minutes on two cores.
 FULL: Final = Plan(
+    shape="tiny",
+    gpu_shape="large-v3-turbo",
     rounds=5,
     alike=(30.0,) * 32,
+    counts=(1, 8, 32, 128),
     mixed=(2.0, 30.0, 6.0, 18.0, 10.0, 25.0, 4.0, 14.0),
-    long=(120.0,),
-    long_and_short=(120.0, 3.0, 5.0, 8.0, 4.0, 6.0, 2.0),
-    jobs=(1, 8, 32, 128),
+    long=(600.0,),
+    long_and_short=(180.0, 3.0, 5.0, 8.0, 4.0, 6.0, 2.0),
+    fallback=(30.0,) * 2,  # each costs a window at six temperatures
+    sequential=(30.0,) * 8,
     one_at_a_time=15,
-    beside=5,
+    beside=10,
+    batches=(1, 8, 16),
+    gpu_batches=(1, 8, 16, 32),
 )
-# A minute, to see that it works; its figures say nothing.
+# Half a minute, to see that it works; its figures say nothing.
 TRIAL: Final = Plan(
+    shape="micro",
+    gpu_shape="micro",
     rounds=1,
-    alike=(30.0,) * 4,
-    mixed=(2.0, 30.0),
+    alike=(30.0,) * 2,
+    counts=(1, 4),
+    mixed=(2.0, 6.0),
     long=(60.0,),
     long_and_short=(60.0, 3.0),
-    jobs=(1, 4),
-    one_at_a_time=3,
-    beside=2,
+    fallback=(4.0,),
+    sequential=(4.0,),
+    one_at_a_time=1,
+    beside=1,
+    batches=(1, 2),
+    gpu_batches=(1, 2),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """All figures of a run."""
-
-    facts: dict[str, object]
-    races: list[Race]
-    jobs: list[Jobs]
-    overhead: Overhead
-    fairness: Fairness
-    memory_bytes: dict[int, int]
-    startup_seconds: float
-    gpu: "GpuReport | str"
-
-    @property
-    def bytes_per_window(self) -> float:
-        """Memory that one more window of a batch takes."""
-        least, most = min(self.memory_bytes), max(self.memory_bytes)
-        return (self.memory_bytes[most] - self.memory_bytes[least]) / (most - least)
-
-
-@dataclass(frozen=True, slots=True)
-class GpuReport:
-    """The shape of large-v3-turbo on a GPU, and the share of what it could do at best."""
-
-    gpu: Gpu
-    race: Race
-    share_of_limit: float
 
 
 def main() -> None:
@@ -127,102 +110,181 @@ def main() -> None:
     # As the worker does it; the library would lose by the threads of small products.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     console = Console()
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     plan = TRIAL if arguments.trial else FULL
+
+    def keep(report: Report) -> None:
+        if arguments.json:
+            figures = TypeAdapter(Report).dump_json(report, indent=2)
+            arguments.json.write_bytes(figures + b"\n")
+
     with tempfile.TemporaryDirectory(prefix="whisperfleet-bench-") as folder:
-        report = _measure(plan, Path(folder), lambda line: console.print(line, style="dim"))
-    console.print(table(report))
-    if arguments.json:
-        figures = json.dumps(asdict(report), indent=2)
-        arguments.json.write_text(figures + "\n")
-    if arguments.picture:
+        say = partial(console.print, style="dim", highlight=False, markup=False)
+        bench = _Bench(plan, Path(folder), say)
+        stages = {name: stage for name, stage in bench.stages().items() if name in arguments.only}
+        report = run_stages(stages, bench.begin(), keep, say)
+    for table in tables(report):
+        console.print(table.to_terminal())
+    if arguments.picture and report.races:
         arguments.picture.write_text(picture(report.races))
+    if report.failed:
+        sys.exit(f"failed: {', '.join(report.failed)}; the other figures stand")
 
 
-def _measure(plan: Plan, folder: Path, say: Callable[[str], None]) -> Report:
-    cores = len(os.sched_getaffinity(0))
-    facts: dict[str, object] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "cores": cores,
-        "load_before": os.getloadavg()[0],
-        "shape": "tiny",
-        "tokens_per_window": TOKENS,
-        "rounds": plan.rounds,
-    }
-    setup = Setup(_model("tiny", "int8", folder), "cpu", "int8", cores, CPU_BATCH)
-    with _contest(setup, folder) as (contenders, fleet):
-        facts["threads"] = {
-            one.name: one.threads for one in contenders if isinstance(one, OneByOne | Pipeline)
-        }
-        say(f"ready after {fleet.startup_seconds:.1f} s; threads: {facts['threads']}")
-        for contender in contenders:
-            race("warm-up", (30.0,), [contender], 1, folder, say)
-        races = [
-            race(name, lengths, contenders, plan.rounds, folder, say)
-            for name, lengths in (
-                ("30 s clips", plan.alike),
-                ("clips of 2 to 30 s", plan.mixed),
-                ("one long file", plan.long),
-                ("a long file and short clips", plan.long_and_short),
+def run_stages(
+    stages: dict[str, Stage], report: Report, keep: Callable[[Report], None], say: Say
+) -> Report:
+    """Let each stage add its figures, and keep them; note one that fails, and go on."""
+    began = time.monotonic()
+    for name, stage in stages.items():
+        try:
+            report = stage(report)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other figures stand
+            why = f"{type(error).__name__}: {error}"
+            say(f"{name} failed: {why}")
+            report = replace(report, failed={**report.failed, name: why})
+            if name == "gpu":
+                report = replace(report, gpu=f"failed: {why}")
+        minutes = round((time.monotonic() - began) / 60, 1)
+        load = round(os.getloadavg()[0], 2)
+        report = replace(report, facts={**report.facts, "minutes": minutes, "load_after": load})
+        keep(report)
+    return report
+
+
+class _Bench:
+    """The stages of a plan, with what they share."""
+
+    def __init__(self, plan: Plan, folder: Path, say: Say) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._say = say
+        cores = len(os.sched_getaffinity(0))
+        setup = Setup(build_model(plan.shape, "int8", folder), "cpu", "int8", cores)
+        self._ground = Ground(setup, CPU_BATCH, folder, tries=min(plan.rounds, _TRIES))
+
+    def begin(self) -> Report:
+        """Return a report without figures."""
+        facts = facts_of_run(
+            {
+                "shape": self._plan.shape,
+                "compute_type": self._ground.setup.compute_type,
+                "batch_size": self._ground.batch_size,
+                "tokens_per_window": TOKENS,
+                "beam": BEAM,
+                "rounds": self._plan.rounds,
+            }
+        )
+        return Report(facts, gpu=_LEFT_OUT)
+
+    def stages(self) -> dict[str, Stage]:
+        """Return the stages in order."""
+        plan = self._plan
+        stages = (
+            *(self._gpu, self._alike),
+            partial(self._race, "clips of 2 to 30 s", plan.mixed),
+            partial(self._race, "one long file", plan.long),
+            partial(self._race, "a long file and clips", plan.long_and_short),
+            *(self._fallback, self._sequential, self._overhead, self._fairness, self._memory),
+        )
+        return dict(zip(_STAGES, stages, strict=True))
+
+    def _alike(self, report: Report) -> Report:
+        clips = write_clips("alike", self._plan.alike, self._folder)
+        with self._ground.contest() as contest:
+            found = race_counts(
+                self._plan.counts, clips, contest.contenders, self._plan.rounds, self._say
             )
-        ]
-        jobs = measure_jobs(plan.jobs, plan.rounds, contenders[-1], races[0], folder)
-        overhead = measure_overhead(fleet, plan.one_at_a_time, folder)
-        fairness = measure_fairness(fleet, plan.beside, folder)
-        startup = fleet.startup_seconds
-    memory = measure_memory(setup.model, TOKENS, _MEMORY_SIZES)
-    gpu = find_gpu()
-    gpu_report = gpu if isinstance(gpu, str) else _measure_gpu(gpu, plan, folder, say)
-    facts["load_after"] = os.getloadavg()[0]
-    return Report(facts, races, jobs, overhead, fairness, memory, startup, gpu_report)
+            return self._with_races(report, contest, *found)
 
+    def _race(self, name: str, lengths: Sequence[float], report: Report) -> Report:
+        clips = write_clips(name, lengths, self._folder)
+        with self._ground.contest() as contest:
+            found = race(name, clips, contest.contenders, self._plan.rounds, self._say)
+            return self._with_races(report, contest, found)
 
-def _measure_gpu(gpu: Gpu, plan: Plan, folder: Path, say: Callable[[str], None]) -> GpuReport:
-    model = _model("large-v3-turbo", "float16", folder)
-    setup = Setup(model, "cuda", "float16", 0, MAX_BATCH)
-    with _contest(setup, folder) as (contenders, _):
-        lengths = (30.0,) * _GPU_CLIPS
-        result = race("30 s clips, GPU", lengths, contenders, plan.rounds, folder, say)
-    per_window = statistics.median(result.seconds[EndToEnd.name]) / result.files
-    return GpuReport(gpu, result, least_seconds(gpu, TOKENS, setup.batch_size) / per_window)
+    def _fallback(self, report: Report) -> Report:
+        """Let those that have the rules use them: the pipeline and the loops have none.
 
+        Texts of random weights repeat themselves, so that every window goes through all of them.
+        """
+        clips = write_clips("fallback", self._plan.fallback, self._folder)
+        with self._ground.contest(temperatures=DecodingOptions().temperatures) as contest:
+            own = [one for one in contest.contenders if one.name in {ONE_BY_ONE, FLEET}]
+            name = "at all fallback temperatures"
+            found = race(name, clips, own, self._plan.rounds, self._say)
+            return self._with_races(report, contest, found)
 
-@contextmanager
-def _contest(setup: Setup, folder: Path) -> Iterator[tuple[Sequence[Contender], Fleet]]:
-    options = (
-        *("--device", setup.device, "--compute-type", setup.compute_type),
-        *("--cpu-threads", str(setup.cpu_threads), "--file-roots", str(folder)),
-    )
-    with (
-        EmbeddedServer() as server,
-        running_fleet(server, f"bench.{setup.device}", setup.model, TOKENS, *options) as fleet,
-    ):
-        library = _suited(OneByOne, setup, write_clip(folder / "suit-one.ogg", 30.0, seed=0))
-        # It batches within a file.
-        batched = _suited(Pipeline, setup, write_clip(folder / "suit-many.ogg", 90.0, seed=0))
-        yield (library, batched, BareLoops(setup), EndToEnd(fleet)), fleet
+    def _sequential(self, report: Report) -> Report:
+        clips = write_clips("sequential", self._plan.sequential, self._folder)
+        with self._ground.contest("--segmentation", "sequential") as contest:
+            own = [one for one in contest.contenders if one.name in {ONE_BY_ONE, FLEET}]
+            found = race("read sequentially", clips, own, self._plan.rounds, self._say)
+            return self._with_races(report, contest, found)
 
+    def _overhead(self, report: Report) -> Report:
+        with self._ground.contest() as contest:
+            jobs = self._plan.one_at_a_time
+            found = measure_overhead(contest.fleet, contest.library, jobs, self._folder)
+            return replace(self._with_races(report, contest), overhead=found)
 
-def _suited(make: Callable[[Setup], Library], setup: Setup, file: Path) -> Library:
-    """Return one of the library's ways with the number of threads with which it is fastest."""
-    numbers = sorted({1, setup.cpu_threads}) if setup.device == "cpu" else [setup.cpu_threads]
-    ways = [make(replace(setup, cpu_threads=number)) for number in numbers]
-    return min(ways, key=lambda way: min(way.run([file]) for _ in range(3)))
+    def _fairness(self, report: Report) -> Report:
+        with self._ground.contest() as contest:
+            found = measure_fairness(contest.fleet, self._plan.beside, self._folder)
+            return replace(self._with_races(report, contest), fairness=found)
 
+    def _memory(self, report: Report) -> Report:
+        found = measure_memory(self._ground.setup.model, "cpu", self._plan.batches)
+        return replace(report, memory=found)
 
-def _model(shape: str, compute_type: str, folder: Path) -> Path:
-    sizes = SHAPES[shape]
-    vocabulary = Vocabulary(sizes.languages)
-    unsaid = range(vocabulary.end_of_text, len(vocabulary.tokens))
-    return build_random_model(sizes, folder / shape, compute_type, unsaid=unsaid)
+    def _with_races(self, report: Report, contest: Contest, *races: Race) -> Report:
+        return replace(
+            report,
+            facts={**report.facts, "threads": self._ground.threads},
+            races=(*report.races, *races),
+            startup_seconds=(*report.startup_seconds, contest.fleet.startup_seconds),
+        )
+
+    def _gpu(self, report: Report) -> Report:
+        gpu = find_gpu()
+        if isinstance(gpu, str):
+            return replace(report, gpu=gpu)
+        require_cuda()
+        return replace(report, gpu=self._measure_gpu(gpu))
+
+    def _measure_gpu(self, gpu: Gpu) -> GpuReport:
+        plan = self._plan
+        model = build_model(plan.gpu_shape, "float16", self._folder / "gpu")
+        ground = Ground(Setup(model, "cuda", "float16", 0), MAX_BATCH, self._folder, tries=1)
+        clips = write_clips("gpu", plan.alike, self._folder)
+        with ground.contest() as contest:
+            races = race_counts(plan.counts, clips, contest.contenders, plan.rounds, self._say)
+            batch = int(contest.fleet.counted("whisperfleet_batch_limit"))
+        memory = measure_memory(model, "cuda", [size for size in plan.gpu_batches if size <= batch])
+        limits = (
+            seconds_per_window(gpu, shares, batch, BEAM, TOKENS)
+            for shares in (DATA_SHEET, ATTAINABLE)
+        )
+        return GpuReport(gpu.name, batch, races, memory, *limits)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m hack.bench.recognition", description=__doc__)
-    parser.add_argument("--trial", action="store_true", help="a minute, to see that it works")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--trial", action="store_true", help="half a minute, to see that it works")
+    parser.add_argument("--json", type=Path, help="file for the figures, written after each stage")
     parser.add_argument("--picture", type=Path, help="file for the picture (SVG)")
-    return parser.parse_args()
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=("cpu", *_STAGES),
+        default=_STAGES,
+        help="some stages alone; `cpu` is all but `gpu`",
+    )
+    arguments = parser.parse_args()
+    if "cpu" in arguments.only:
+        arguments.only = {*arguments.only, *_STAGES[1:]}
+    return arguments
 
 
 if __name__ == "__main__":

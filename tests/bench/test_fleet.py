@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hack.bench import recognition
+import pytest
+
+from hack.bench.fleet import FleetError, running_fleet
 from servers import wait_for
+from whisperfleet.demo.server import EmbeddedServer
 from workers import process_tree
 
 ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "inference" / "whisperfleet" / "demo" / "data" / "model"
 
 # Says that the worker is ready, and waits to be killed.
 PROGRAM = """
@@ -26,9 +30,8 @@ with EmbeddedServer() as server:
 
 
 def test_a_bench_that_is_killed_leaves_no_worker_behind():
-    model = ROOT / "inference" / "whisperfleet" / "demo" / "data" / "model"
     bench = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(model)],
+        [sys.executable, "-c", PROGRAM, str(MODEL)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -50,12 +53,32 @@ def running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_full_run_is_bounded():
-    """Windows that all contenders decode, at some 0.7 s each on two quiet cores."""
-    plan = recognition.FULL
-    lengths = [*plan.alike, *plan.mixed, *plan.long, *plan.long_and_short]
-    windows = sum(-(-seconds // 30) for seconds in lengths)
-    assert 4 * plan.rounds * windows * 0.7 < 15 * 60
-    assert plan.rounds == 5
-    assert plan.jobs == (1, 8, 32, 128)
-    assert len(plan.alike) >= 32
+def test_a_worker_that_ends_is_noticed_and_its_log_told(tmp_path: Path):
+    with (
+        EmbeddedServer() as server,
+        running_fleet(server, "bench.test", MODEL, 20, "--file-roots", str(tmp_path)) as fleet,
+    ):
+        fleet.worker.send_signal(signal.SIGKILL)
+        fleet.worker.wait()
+        with pytest.raises(FleetError, match=r"1 of 1 jobs have no result.*exit code is -9"):
+            fleet.recognise([tmp_path / "any.ogg"])
+
+
+def test_a_job_that_fails_is_an_error(tmp_path: Path):
+    noise = tmp_path / "noise.ogg"
+    noise.write_bytes(b"no audio at all")
+    with (
+        EmbeddedServer() as server,
+        running_fleet(server, "bench.test", MODEL, 20, "--file-roots", str(tmp_path)) as fleet,
+        pytest.raises(FleetError, match=r"the job of noise\.ogg is failed"),
+    ):
+        fleet.recognise([noise])
+
+
+def test_a_worker_that_cannot_start_tells_why(tmp_path: Path):
+    with (
+        EmbeddedServer() as server,
+        pytest.raises(FleetError, match="the worker did not say 'ready'"),
+        running_fleet(server, "bench.test", tmp_path / "no-model", 20),
+    ):
+        pytest.fail("it cannot be ready")

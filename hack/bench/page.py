@@ -1,0 +1,57 @@
+"""``python -m hack.bench.page PAGE FIGURES…``: the figures of `--json` into a page of the docs.
+
+What is between the two markers is replaced; each file of figures becomes a paragraph on how they
+were taken, and tables.
+"""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from hack.bench.figures import BATCHED, ONE_BY_ONE, Report
+from hack.bench.report import tables
+
+__all__ = ["BEGIN", "END", "filled"]
+
+BEGIN: Final = "<!-- figures: python -m hack.bench.page -->"
+END: Final = "<!-- end of figures -->"
+
+
+def filled(page: str, reports: list[Report]) -> str:
+    """Return the page with the figures between its markers. Raises ValueError without them."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has no lines {BEGIN} and {END} for figures to go between")
+    parts = (part for report in reports for part in (_facts(report), *_tables(report)))
+    return f"{before}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{after}"
+
+
+def _tables(report: Report) -> list[str]:
+    return [table.to_markdown() for table in tables(report)]
+
+
+def _facts(report: Report) -> str:
+    facts = report.facts
+    versions = {"Python": facts["python"], **facts["packages"]}
+    packages = ", ".join(f"{name} {number}" for name, number in versions.items())
+    load = f"load {facts['load_before']} before, {facts['load_after']} after"
+    lines = [
+        f"{facts['at'][:10]}, {facts['cores']} cores of {facts['cpu']}, {load};",
+        f"{facts['minutes']} minutes at commit {facts['commit']}; {packages}.",
+    ]
+    if "threads" in facts:
+        threads = facts["threads"]
+        lines.append(
+            f"The library was fastest with these numbers of threads: one by one "
+            f"{threads[ONE_BY_ONE]} (a clip of 30 s), batched {threads[BATCHED]} (a file of 90 s)."
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1])
+    found = [TypeAdapter(Report).validate_json(Path(name).read_bytes()) for name in sys.argv[2:]]
+    where.write_text(filled(where.read_text(), found))
