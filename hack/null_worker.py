@@ -52,7 +52,8 @@ class NullSteps:
         state, error = State.DONE, None
         try:
             job = Job.from_fields(claim.fields)
-            if job.deadline is not None and job.deadline.timestamp() <= claim.claimed_at:
+            overdue = job.deadline is not None and job.deadline.timestamp() <= claim.claimed_at
+            if overdue and claim.epoch == 1:
                 state = State.EXPIRED
                 error = Failure(code=Code.DEADLINE_PASSED, message="its deadline had passed")
             else:
@@ -128,6 +129,7 @@ def main() -> None:
         )
         # The loop asks of its steps no more than `run`.
         loop = WorkLoop(queue, NullSteps(), leases, limits)  # type: ignore[arg-type]
+        leases.wait_until_ready()
         if arguments.gate:
             print("ready", flush=True)
             sys.stdin.readline()

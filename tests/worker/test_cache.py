@@ -7,6 +7,8 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
+from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.whisper import WhisperEngine
 from workers import running_worker
 
 
@@ -59,6 +61,29 @@ def test_other_decoding_options_of_the_worker_miss(any_server, queue_id, audio):
     with running_worker(any_server, queue_id, "--beam-size", "1") as worker:
         run(client, audio=audio)
         assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 0
+
+
+def test_another_version_of_the_worker_misses(any_server, queue_id, audio):
+    newer = (
+        "import whisperfleet; whisperfleet.__version__ = '99.0.0'; "
+        "from whisperfleet.cli import main; main()"
+    )
+    client = Client(any_server.settings, queue_id)
+    with running_worker(any_server, queue_id):
+        run(client, audio=audio)
+    with running_worker(any_server, queue_id, program=("-c", newer)) as worker:
+        assert run(client, audio=audio).worker_version == "99.0.0"
+        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 0
+
+
+def test_the_compute_type_is_what_default_came_to(any_server, queue_id, audio):
+    model = WhisperEngine.load(resolve_model("demo"), device="cpu")
+    client = Client(any_server.settings, queue_id)
+    with running_worker(any_server, queue_id):
+        run(client, audio=audio)
+    with running_worker(any_server, queue_id, "--compute-type", model.compute_type) as worker:
+        run(client, audio=audio)
+        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 1
 
 
 def test_what_is_kept_fades_and_can_be_broken(any_server, queue_id, audio):

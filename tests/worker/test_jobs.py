@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from audio_files import clips, noise, wav
+from consumers import take
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
@@ -13,6 +14,8 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.queue import WorkQueue
+from workers import running_worker
 
 
 def ending(client: Client, job: Job) -> Result:
@@ -106,6 +109,16 @@ def test_an_expired_job_is_not_downloaded(client, origin):
     assert result.state is State.EXPIRED
     assert result.error.code is Code.DEADLINE_PASSED
     assert "/never-asked.ogg" not in origin.asked
+
+
+def test_a_job_that_was_begun_in_time_is_done_though_its_deadline_passed(any_server, queue_id):
+    with Client(any_server.settings, queue_id) as client, any_server.settings.connect() as raw:
+        job_id = client.submit(Job(audio=wav(noise(1)), deadline="2020-01-01T00:00:00Z"))
+        former = WorkQueue(raw, Keys(queue_id), "former-worker")
+        former.release(take(former))
+        with running_worker(any_server, queue_id):
+            ((_, result),) = client.wait([job_id], timeout_seconds=60)
+    assert (result.state, result.epoch) == (State.DONE, 2)
 
 
 @pytest.mark.parametrize(

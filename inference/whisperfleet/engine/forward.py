@@ -33,6 +33,10 @@ class Forward(Protocol):
         """Where it runs: `cpu` or `cuda`."""
 
     @property
+    def compute_type(self) -> str:
+        """The type that it computes in, such as `int8_float32`."""
+
+    @property
     def n_mels(self) -> int:
         """The number of mel bands that `encode` takes."""
 

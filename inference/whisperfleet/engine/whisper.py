@@ -125,6 +125,11 @@ class WhisperEngine:
         return self._forward.device
 
     @property
+    def compute_type(self) -> str:
+        """The type that the model computes in: what `default` came to on this device."""
+        return self._forward.compute_type
+
+    @property
     def batch_size(self) -> int:
         """How many windows are decoded together, as far as is known."""
         return self._decoder.batch_size

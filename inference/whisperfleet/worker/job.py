@@ -178,8 +178,11 @@ def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
 
 
 def _overdue(job: Job, claim: Claim) -> Failure | None:
+    # A later attempt is of a job that was begun in time: the first was judged like this.
+    if job.deadline is None or claim.epoch > 1:
+        return None
     # Both moments are of the server's clock or the producer's word: workers' clocks decide nothing.
-    if job.deadline is None or job.deadline.timestamp() > claim.claimed_at:
+    if job.deadline.timestamp() > claim.claimed_at:
         return None
     late = timedelta(seconds=round(claim.claimed_at - job.deadline.timestamp()))
     return Failure(

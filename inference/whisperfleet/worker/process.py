@@ -127,7 +127,7 @@ class _Worker:
             engine=self._line,
             cutting=settings.cutting,
             cache=TranscriptCache(
-                self._client, keys, settings.cache_seconds, _recipe(settings, model)
+                self._client, keys, settings.cache_seconds, _recipe(settings, engine, model)
             ),
             model=model,
             scratch=Path(scratch),
@@ -162,6 +162,8 @@ class _Worker:
         began = self._line.run_started
         if began is not None and (busy := time.monotonic() - began) > stall:
             return f"the engine has been in one call for {busy:.0f} s"
+        if (late := self._loop.overdue_seconds) > stall:
+            return f"a job goes on though its time was up {late:.0f} s ago"
         return None
 
     def _ready(self) -> str | None:
@@ -171,6 +173,8 @@ class _Worker:
             self._client.ping()
         except redis.RedisError as error:
             return f"Redis at {self._settings.redis.describe()} does not answer: {error}"
+        if not self._loop.claiming:
+            return "leases are not renewed, so nothing is claimed; see the log"
         return self._live()
 
 
@@ -192,12 +196,13 @@ def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
     return engine, model
 
 
-def _recipe(settings: WorkerSettings, model: ModelInfo) -> str:
+def _recipe(settings: WorkerSettings, engine: WhisperEngine, model: ModelInfo) -> str:
     """Return what words depend on beside the audio and the job, always in the same form."""
     return json.dumps(
         {
+            "version": __version__,
             "model": model.digest,
-            "compute_type": settings.compute_type,
+            "compute_type": engine.compute_type,
             "decoding": asdict(settings.decoding),
             "cutting": asdict(settings.cutting),
         },

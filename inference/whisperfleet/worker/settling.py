@@ -61,23 +61,22 @@ class Settler:
             log.info("the job stops", extra={"reason": interrupted.stop.value})
             if interrupted.stop is Stop.FENCED:
                 return lambda: "fenced"
-            metrics.releases.labels(interrupted.stop.value).inc()
-            return partial(_hand_back, partial(self._queue.release, claim), Code.RELEASES_EXHAUSTED)
+            return partial(self._release, claim, interrupted.stop)
         except MalformedEntryError as error:
             log.warning("the entry is no job: %s", error)
             metrics.jobs.labels(State.DEAD.value, error.code.value).inc()
             return partial(self._queue.bury, claim, error.code, error.message)
         except TransientError as error:
-            return self._retry(claim, error)
+            return partial(self._retry, claim, error)
         except Exception as error:
             log.exception("the job failed in a way that is not the producer's fault")
-            return self._retry(
-                claim,
-                TransientError(
-                    Code.INTERNAL,
-                    f"the worker failed ({type(error).__name__}); its log has the traceback",
-                ),
+            internal = TransientError(
+                Code.INTERNAL,
+                f"the worker failed ({type(error).__name__}); its log has the traceback",
             )
+            # A dead letter tells where it was raised.
+            internal.__cause__ = error
+            return partial(self._retry, claim, internal)
         code = result.error.code.value if result.error else ""
         metrics.jobs.labels(result.state.value, code).inc()
         log.info(
@@ -86,22 +85,32 @@ class Settler:
         )
         return partial(self._queue.finish, claim, result)
 
-    def _retry(self, claim: Claim, error: TransientError) -> Callable[[], object]:
-        delay = backoff(claim.retries, *_RETRY_SECONDS)
-        log.warning("the job is tried again in %.1f s: %s", delay, error)
-        metrics.releases.labels(error.code.value).inc()
-        return partial(
-            _hand_back, partial(self._queue.retry, claim, error, delay), Code.RETRIES_EXHAUSTED
-        )
+    def _release(self, claim: Claim, stop: Stop) -> Released:
+        outcome = self._queue.release(claim)
+        _count(outcome, stop.value, Code.RELEASES_EXHAUSTED)
+        return outcome
+
+    def _retry(self, claim: Claim, error: TransientError) -> Released:
+        # Redis holds an entry back for at most a lease.
+        delay = min(backoff(claim.retries, *_RETRY_SECONDS), self._queue.policy.lease_seconds)
+        outcome = self._queue.retry(claim, error, delay)
+        if outcome is Released.RELEASED:
+            log.warning("the job is tried again in %.1f s: %s", delay, error)
+        else:
+            log.error("the job is not tried again (%s): %s", outcome.value, error)
+        _count(outcome, error.code.value, Code.RETRIES_EXHAUSTED)
+        return outcome
 
 
-def _hand_back(hand_back: Callable[[], Released], once_too_often: Code) -> Released:
-    """Hand a job back, and count it among the dead where that is what it now is."""
-    outcome = hand_back()
-    codes = {Released.EXHAUSTED: once_too_often, Released.LOST: Code.ENTRY_LOST}
-    if outcome in codes:
-        metrics.jobs.labels(State.DEAD.value, codes[outcome].value).inc()
-    return outcome
+def _count(outcome: Released, reason: str, once_too_often: Code) -> None:
+    """Count a job as handed back, or among the dead where that is what it now is."""
+    match outcome:
+        case Released.RELEASED:
+            metrics.releases.labels(reason).inc()
+        case Released.EXHAUSTED:
+            metrics.jobs.labels(State.DEAD.value, once_too_often.value).inc()
+        case Released.LOST:
+            metrics.jobs.labels(State.DEAD.value, Code.ENTRY_LOST.value).inc()
 
 
 def backoff(attempt: int, first_seconds: float, most_seconds: float) -> float:
