@@ -35,7 +35,7 @@ test: $(STAMP) ## Run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster" $(TESTS)
 
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
-	$(BIN)/python -m pytest -m cluster --durations=25 $(TESTS)
+	$(BIN)/python -m pytest -m cluster --durations=25 -o timeout_func_only=true $(TESTS)
 
 cluster-up: ## A Kubernetes cluster with KEDA on this machine; the first time builds both (root)
 	$(PYTHON) -m hack.testbed up

@@ -122,6 +122,13 @@ class Fleet:
         change = {"metadata": {"annotations": {name: value}}}
         self.kube.patch("ScaledObject", "worker", self.namespace, change)
 
+    def lease_seconds(self) -> float:
+        """Return for how long a worker has a job without a sign of life."""
+        deployment = self.kube.get("Deployment", "worker", self.namespace)
+        (worker,) = deployment["spec"]["template"]["spec"]["containers"]
+        settings = {each["name"]: each.get("value") for each in worker["env"]}
+        return float(settings["WHISPERFLEET_LEASE_SECONDS"])
+
     def replicas(self) -> int:
         deployment = self.kube.get("Deployment", "worker", self.namespace)
         return int(deployment["spec"].get("replicas", 1))
@@ -151,8 +158,7 @@ class Fleet:
     def submit_gated(self, *job_ids: str) -> None:
         """Send jobs that take until their gates are open."""
         for job_id in job_ids:
-            job = Job(id=job_id, audio=clips()[0][0], metadata={"gate": f"gate:{job_id}"})
-            self.client.submit(job)
+            self.client.submit(Job(id=job_id, audio=clips()[0][0], metadata=behind(job_id)))
 
     def open_gates(self, *job_ids: str) -> None:
         for job_id in job_ids:
@@ -185,6 +191,11 @@ class Fleet:
 
     def assert_invariants(self, accepted: int) -> Books:
         return assert_invariants(self.raw, self.keys, accepted)
+
+
+def behind(gate: str) -> dict[str, str]:
+    """Return the metadata of a job that waits for a gate; see `Fleet.open_gates`."""
+    return {"gate": f"gate:{gate}"}
 
 
 def activity(scaler: Json) -> tuple[str, str]:

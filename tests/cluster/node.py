@@ -56,6 +56,16 @@ def audited(testbed: Testbed, namespace: str, resource: str, verb: str) -> list[
     ]
 
 
+def scalings(testbed: Testbed, namespace: str) -> list[dict[str, Any]]:
+    """Return by which events the number of a fleet's pods was set, oldest first."""
+    found = [
+        event
+        for verb in ("update", "patch")
+        for event in audited(testbed, namespace, "deployments/scale", verb)
+    ]
+    return sorted(found, key=asked)
+
+
 def asked(event: dict[str, Any]) -> datetime:
     """Return when the API server was asked, to the microsecond: nobody knew of it before."""
     return datetime.fromisoformat(event["requestReceivedTimestamp"])
