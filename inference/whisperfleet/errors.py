@@ -8,6 +8,7 @@
     │   ├── DeviceUnavailableError     the asked-for device cannot run the model (3)
     │   ├── ModelUnavailableError      the model cannot be found or loaded (4)
     │   └── QueueUnavailableError      Redis cannot be reached or refuses us (5)
+    ├── EngineLostError           the device failed at work; the process ends with exit code 3
     └── JobError                  one job cannot go on; carries a `Code` and a sentence
         ├── InputError            the input is at fault: the job is `failed`, never retried
         ├── TransientError        the world is at fault: the job may be tried again
@@ -22,6 +23,7 @@ from whisperfleet.contract.codes import Code
 __all__ = [
     "ConfigurationError",
     "DeviceUnavailableError",
+    "EngineLostError",
     "InputError",
     "JobError",
     "MalformedEntryError",
@@ -63,6 +65,12 @@ class QueueUnavailableError(StartupError):
     """Redis cannot be reached, or refuses the credentials or the protocol version."""
 
     exit_code = 5
+
+
+class EngineLostError(WhisperfleetError):
+    """The engine failed in a way that stays: no job of this process can go on."""
+
+    exit_code = DeviceUnavailableError.exit_code
 
 
 class JobError(WhisperfleetError):

@@ -107,9 +107,9 @@ def open_transcriber(model: str, cutting: CuttingOptions | None = None) -> Itera
     with DecoderPool(1) as decoders, EngineQueue(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line:
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:
-            with line.lane() as lane, decoders.decode(path) as blocks:
+            with line.join() as job, decoders.decode(path) as blocks:
                 cutter = make_cutter(blocks, WindowRequest(), options, line.mels)
-                return transcribe(cutter, lane, unhurried, stopwatch)
+                return transcribe(cutter, job, unhurried, stopwatch)
 
         yield run
 

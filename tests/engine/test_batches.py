@@ -1,5 +1,6 @@
 """A call that fails is repeated with less, until one item fails alone or all fit."""
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory, one_by_one
+from whisperfleet.engine.lanes import Lanes
 
 OUT_OF_MEMORY = "CUDA failed with error out of memory"
 
@@ -67,6 +69,74 @@ def test_memory_that_ran_out_is_remembered(caplog: pytest.LogCaptureFixture):
     call.asked.clear()
     in_batches(call, range(16), size)
     assert call.asked == [4, 4, 4, 4]
+
+
+def test_only_items_of_a_kind_share_a_call():
+    calls = []
+
+    def call(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        return [-item for item in items]
+
+    size = BatchSize("the test", 2)
+    answers = in_batches(call, range(7), size, kind=lambda item: item % 2)
+    assert answers == [-item for item in range(7)]
+    assert calls == [[0, 2], [4, 6], [1, 3], [5]]
+
+
+def test_calls_of_different_kinds_run_side_by_side():
+    together = threading.Barrier(2, timeout=30)
+
+    def call(items: Sequence[int]) -> Sequence[int]:
+        together.wait()
+        return items
+
+    assert in_batches(call, range(2), BatchSize("the test", 8), Lanes(2), lambda i: i) == [0, 1]
+
+
+def test_what_is_said_names_how_many_did_not_fit(caplog: pytest.LogCaptureFixture):
+    call, size = Call(fits=2), BatchSize("the test", 16)
+    in_batches(call, range(6), size)
+    assert [message.partition(" at once")[0] for message in caplog.messages] == [
+        "the device has no memory for 6 windows",
+        "the device has no memory for 3 windows",
+    ]
+    assert "from now on the test takes 3; more are tried again later" in caplog.messages[0]
+
+
+def calls_until_more(size: BatchSize, call: Call) -> int:
+    """Return how many calls it takes until more items are tried than now."""
+    known, calls = size.now, 0
+    while size.now == known:
+        in_batches(call, range(known), size)
+        calls += 1
+    return calls
+
+
+def test_a_batch_grows_back_when_the_neighbour_is_gone():
+    call, size = Call(fits=2), BatchSize("the test", 16)
+    in_batches(call, range(16), size)
+    assert size.now == 2
+    call.fits = 1000
+    grown = []
+    while size.now < 16:
+        calls_until_more(size, call)
+        grown.append(size.now)
+    assert grown == [4, 8, 16]
+    in_batches(call, range(16), size)
+    assert call.asked[-1] == 16
+
+
+def test_what_never_fits_is_tried_ever_more_rarely():
+    call, size = Call(fits=8), BatchSize("the test", 16)
+    in_batches(call, range(16), size)
+    between = []
+    for _ in range(3):
+        between.append(calls_until_more(size, call))
+        in_batches(call, range(16), size)
+        assert size.now == 8
+    assert between[0] > 64
+    assert between[1:] == pytest.approx([2 * between[0], 4 * between[0]], rel=0.1)
 
 
 def test_poison_does_not_make_batches_smaller():

@@ -1,5 +1,8 @@
 """The rules of the library's `generate_with_fallback`, applied to many passages at once."""
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from faster_whisper.tokenizer import Tokenizer
@@ -7,9 +10,10 @@ from faster_whisper.transcribe import TranscriptionOptions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.fake_forward import START, WIDTH, FakeForward, Row
+from engine.fake_forward import OUT_OF_MEMORY, START, WIDTH, FakeForward, Row
 from whisperfleet.engine.decoding import Decoder, Passage
 from whisperfleet.engine.forward import to_model
+from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.loading import load_model
 from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
@@ -143,5 +147,57 @@ def test_a_rehearsal_takes_the_end_of_the_text_away(tokenizer: Tokenizer):
     forward = FakeForward(fits={"generate": 3})
     decoder = Decoder(forward, OPTIONS, (1, 2), 448, batch_size=8)
     decoder.rehearse([passage(number, tokenizer) for number in range(8)])
-    assert forward.options[-1]["suppress_tokens"] == [1, 2, tokenizer.eot]
+    assert {tuple(one["suppress_tokens"]) for one in forward.options} == {(1, 2, tokenizer.eot)}
     assert decoder.batch_size == 2
+
+
+def test_sampling_is_rehearsed_too(tokenizer: Tokenizer):
+    forward = FakeForward(fits={"generate": 3})
+    decoder = Decoder(forward, replace(OPTIONS, best_of=1), (), 448, batch_size=8)
+    passages = [passage(number, tokenizer) for number in range(8)]
+    decoder.rehearse(passages)
+    forward.say = lambda _, at: Row(LOOP if at == 0 else VARIED)
+    forward.calls.clear()
+    decoder.decode(passages)
+    assert [len(rows) for rows in forward.rows_of("generate")] == [2] * 8
+
+
+def test_passages_that_share_no_call_run_side_by_side(tokenizer: Tokenizer):
+    """As those of sequential jobs, whose prompts are all of different lengths."""
+    together = threading.Barrier(3, timeout=30)
+
+    def say(number: int, _temperature: float) -> Row:
+        together.wait()
+        return Row((number,))
+
+    passages = [passage(n, tokenizer, (50361, *[7] * n, *PROMPT)) for n in range(1, 4)]
+    decoder = Decoder(FakeForward(say=say), OPTIONS, (), 448, 8, Lanes(3))
+    assert [answer.tokens for answer in decoder.decode(passages)] == [(1,), (2,), (3,)]
+
+
+class Failing(FakeForward):
+    """Fails on the first window when that is sampled at 0.8."""
+
+    def generate(self, features, prompts, **options):
+        if options.get("sampling_temperature") == 0.8 and 0 in np.asarray(features)[:, 0, 0]:
+            raise self.error
+        return super().generate(features, prompts, **options)
+
+
+def test_memory_that_runs_out_at_a_later_try_leaves_the_earlier_texts(tokenizer: Tokenizer):
+    scores = {0.0: -1.5, 0.4: -1.2, 0.8: -0.1}
+    forward = Failing(say=lambda _, at: Row(VARIED, scores[at]), error=RuntimeError(OUT_OF_MEMORY))
+    answers = Decoder(forward, OPTIONS, (), 448, 8).decode(
+        [passage(number, tokenizer) for number in range(2)]
+    )
+    best, other = answers
+    assert best.avg_logprob == pytest.approx(-1.2 * len(VARIED) / (len(VARIED) + 1))
+    assert best.temperature == 0.4
+    assert other.temperature == 0.8
+
+
+def test_another_failure_at_a_later_try_is_the_answer(tokenizer: Tokenizer):
+    error = RuntimeError("CUDA failed with error an illegal memory access")
+    forward = Failing(say=lambda *_: Row(VARIED, -1.5), error=error)
+    (answer,) = Decoder(forward, OPTIONS, (), 448, 8).decode([passage(0, tokenizer)])
+    assert answer is error

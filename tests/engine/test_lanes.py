@@ -1,13 +1,12 @@
 """Calls that run side by side, in the order of their items."""
 
-import os
 import threading
 
 import numpy as np
 import pytest
 
 from engine.fixtures import AS_THE_LIBRARY
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import Window, WindowRequest, lanes
 from whisperfleet.engine.lanes import Lanes, share_processors
 from whisperfleet.engine.whisper import WhisperEngine
 
@@ -43,13 +42,26 @@ def test_a_call_that_raises_leaves_the_others_alone():
 
 
 @pytest.mark.parametrize(
-    ("lanes", "items", "lengths"),
-    [(1, 5, [5]), (2, 5, [3, 2]), (4, 2, [1, 1]), (3, 7, [3, 3, 1]), (2, 0, [])],
+    ("lanes", "groups", "lengths"),
+    [
+        (1, [5], [5]),
+        (2, [5], [3, 2]),
+        (4, [2], [1, 1]),
+        (3, [7], [3, 3, 1]),
+        (2, [], []),
+        (2, [1, 1, 1], [1, 1, 1]),
+        (4, [5, 1, 1, 1], [2, 2, 1, 1, 1, 1]),
+        (1, [5, 3], [5, 3]),
+    ],
 )
-def test_items_are_shared_evenly(lanes: int, items: int, lengths: list[int]):
-    shares = Lanes(lanes).shares(range(items))
+def test_items_are_shared_evenly_and_groups_are_not_mixed(
+    lanes: int, groups: list[int], lengths: list[int]
+):
+    items = [[(group, item) for item in range(count)] for group, count in enumerate(groups)]
+    shares = Lanes(lanes).shares(items)
     assert [len(share) for share in shares] == lengths
-    assert [item for share in shares for item in share] == list(range(items))
+    assert [one for share in shares for one in share] == [one for group in items for one in group]
+    assert all(len({group for group, _ in share}) == 1 for share in shares)
 
 
 @pytest.mark.parametrize(("threads", "shared"), [(1, (1, 1)), (2, (2, 1)), (9, (4, 2))])
@@ -58,9 +70,9 @@ def test_threads_make_lanes_before_they_share_one(threads: int, shared: tuple[in
 
 
 def test_a_process_takes_only_processors_that_it_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 6, 7})
+    monkeypatch.setattr(lanes, "usable_processors", lambda: 3)
     assert share_processors(0) == (3, 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(lanes, "usable_processors", lambda: 64)
     assert share_processors(0) == (4, 1)
 
 

@@ -1,12 +1,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from engine.fake_forward import OUT_OF_MEMORY, FakeForward, numbered
+from engine.fake_forward import OUT_OF_MEMORY, FakeForward, Row, numbered
 from engine.fixtures import AS_THE_LIBRARY
 from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
@@ -18,7 +19,12 @@ from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import DeviceUnavailableError, InputError, TransientError
+from whisperfleet.errors import (
+    DeviceUnavailableError,
+    EngineLostError,
+    InputError,
+    TransientError,
+)
 
 
 def window(seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request) -> Window:
@@ -131,7 +137,6 @@ def test_a_language_that_the_model_lacks_is_the_jobs_fault(quick: WhisperEngine)
 
 def test_an_english_model_refuses_other_languages(micro_model: ResolvedModel, tmp_path: Path):
     english = english_only(micro_model, tmp_path)
-    assert english.languages == {"en"}
     (answer,) = english.run([window(language="de")])
     assert isinstance(answer, InputError)
     assert "only English" in answer.message
@@ -155,7 +160,6 @@ def test_128_mels_and_the_hundredth_language(tmp_path: Path):
     model = resolve_model(str(build_random_model(shape, tmp_path)))
     large = WhisperEngine.load(model, "cpu", cpu_threads=1)
     assert large.mels == 128
-    assert "yue" in large.languages
     features = compute_features(babble(2.0), 128)
     answer = recognise(large, Window(features, WindowRequest("yue"), "yue"))
     assert answer.language == "yue"
@@ -252,6 +256,41 @@ def test_a_poison_window_fails_alone_whatever_it_breaks(
     assert all(isinstance(answer, WindowResult) for answer in answers)
 
 
+class Broken(FakeForward):
+    """Fails on one window, and from then on always, as CUDA does after an illegal access."""
+
+    dead = False
+
+    def _take(self, name: str, numbers) -> list[int]:
+        self.dead |= self.poison.get(name) in [int(number) for number in numbers]
+        if self.dead:
+            self.calls.append((name, []))
+            raise RuntimeError("CUDA failed with error an illegal memory access was encountered")
+        return super()._take(name, numbers)
+
+
+@pytest.mark.parametrize("call", ["encode", "detect_language", "generate", "align"])
+@pytest.mark.parametrize("poison", [0, 2, 7])
+def test_a_device_on_which_nothing_runs_any_more_is_no_windows_fault(
+    micro_model: ResolvedModel, call: str, poison: int
+):
+    engine = engine_on(Broken(device="cuda", poison={call: poison + 1}), micro_model)
+    windows = [numbered(number + 1, None, word_timestamps=True) for number in range(8)]
+    with pytest.raises(EngineLostError, match=r"no longer runs on cuda.*illegal memory access"):
+        engine.run(windows)
+    with pytest.raises(EngineLostError):
+        engine.run(windows[:1])
+
+
+def test_a_device_without_memory_for_a_moment_is_not_lost(micro_model: ResolvedModel):
+    forward = FakeForward(fits={"generate": 0})
+    engine = engine_on(forward, micro_model)
+    answers = engine.run([numbered(number) for number in range(3)])
+    assert {answer.code for answer in answers} == {Code.OUT_OF_MEMORY}
+    forward.fits = {}
+    assert all(isinstance(one, WindowResult) for one in engine.run([numbered(0), numbered(1)]))
+
+
 @pytest.mark.parametrize(("device", "rows"), [("cpu", [1] * 12), ("cuda", [4, 4, 4])])
 def test_the_encoder_takes_less_at_a_time_than_the_decoder(
     micro_model: ResolvedModel, device: str, rows: list[int]
@@ -287,6 +326,55 @@ def test_a_warm_up_on_a_gpu_finds_what_fits(micro_model: ResolvedModel):
     engine = engine_on(forward, micro_model, batch_size=8)
     engine.warm_up()
     assert engine.batch_size == 4
+
+
+def test_a_warm_up_on_a_gpu_takes_all_positions_of_the_decoder(micro_model: ResolvedModel):
+    class Positions(FakeForward):
+        prompts: ClassVar[set[int]] = set()
+
+        def generate(self, features, prompts, **options):
+            if len(prompts) > 1:
+                self.prompts.update(map(len, prompts))
+            return super().generate(features, prompts, **options)
+
+    forward = Positions(device="cuda")
+    engine_on(forward, micro_model, batch_size=8).warm_up()
+    # 223 tokens before the text, with their mark, and what asks for a language and a task.
+    assert forward.prompts == {227}
+
+
+CONTROL = "<|startoftranscript|><|de|> <|translate|><|notimestamps|> <|endoftext|><|12.00|>"
+
+
+@pytest.mark.parametrize(
+    "text", [CONTROL, f"Hello {CONTROL}", f"{CONTROL} Hello", "<|startofprev|>Hello<|en|>"]
+)
+@pytest.mark.parametrize("model", ["demo", "micro"])
+def test_what_looks_like_a_control_token_in_a_prompt_is_none(
+    micro_model: ResolvedModel, model: str, text: str
+):
+    class Prompts(FakeForward):
+        def generate(self, _features, prompts, **_):
+            self.prompts = prompts
+            return [Row(()) for _ in prompts]
+
+    chosen = micro_model if model == "micro" else resolve_model("demo")
+    loaded = load_model(chosen, "cpu", "default", 1)
+    forward = Prompts(n_mels=loaded.model.n_mels, is_multilingual=loaded.model.is_multilingual)
+    end = loaded.hf_tokenizer.token_to_id("<|endoftext|>")
+    loaded.model = forward
+    engine = WhisperEngine(loaded, DecodingOptions())
+
+    def prompt_of(text: str) -> tuple[str, list[int]]:
+        """Return what the model is told of the text before, and what it is told to do."""
+        recognise(engine, numbered(0, prompt=text))
+        (prompt,) = forward.prompts
+        plain = loaded.hf_tokenizer.decode([token for token in prompt if token < end])
+        return plain.strip(), [token for token in prompt if token >= end]
+
+    told, asked = prompt_of(text)
+    assert told == ("Hello" if "Hello" in text else "")
+    assert asked == prompt_of("Hello")[1]
 
 
 def test_a_gpu_that_holds_not_even_one_long_text_is_a_device_error(micro_model: ResolvedModel):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,7 +54,81 @@ def test_a_clip_does_not_share_a_batch_that_is_full_of_a_file():
     assert names(waiting.take(4)) == "clip"
     # Clips without end do not keep the file from its share of the batches.
     waiting.put("other", Owner())
-    assert names(waiting.take(4)) == "file5 file6 other file7"
+    assert names(waiting.take(4)) == "other file5 file6 file7"
+
+
+class Files:
+    """Long files that keep a line full, and the batches that are taken from it."""
+
+    batch = 8
+
+    def __init__(self, count: int, weight: int = 1) -> None:
+        self.line = line()
+        self.owners = {f"file{number}": Owner(weight) for number in range(count)}
+
+    def take(self) -> list[str]:
+        for name, owner in self.owners.items():
+            while owner.items < 2 * self.batch:
+                self.line.put(name, owner)
+        return [item for item, _ in self.line.take(self.batch)]
+
+
+@pytest.mark.parametrize("before", range(9))
+@pytest.mark.parametrize("count", [1, 7, 8, 10, 15, 40])
+def test_a_clip_waits_for_one_batch_however_many_files_there_are(count: int, before: int):
+    files = Files(count)
+    for _ in range(before):
+        files.take()
+    files.take()
+    files.line.put("clip", Owner())
+    assert files.take() == ["clip"]
+
+
+@pytest.mark.parametrize("before", range(9))
+@pytest.mark.parametrize("weight", [1, 3])
+@pytest.mark.parametrize("count", [10, 15])
+def test_a_late_clip_of_a_high_priority_passes_files_and_clips(
+    count: int, weight: int, before: int
+):
+    files = Files(count, weight)
+    for _ in range(before):
+        files.take()
+    for number in range(20):
+        files.line.put(f"other{number}", Owner(weight))
+    files.line.put("clip", Owner(8))
+    assert "clip" in files.take()
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_clips_without_end_leave_files_their_turns(batch: int):
+    """More than can be served: clips wait in a line that grows, and a file goes on all the same."""
+    files = Files(3)
+    files.batch = batch
+    clips = waiting = 0
+    last_served = dict.fromkeys(files.owners, 0)
+    for number in range(400):
+        for _ in range(batch):
+            files.line.put("clip", Owner())
+        taken = files.take()
+        clips += taken.count("clip")
+        waiting = (number + 1) * batch - clips
+        for name in files.owners:
+            if name in taken:
+                last_served[name] = number
+        # A turn is over once all that wait have been served.
+        turn = 2 * (waiting + len(files.owners)) / batch + 2
+        assert number - min(last_served.values()) <= turn
+    assert waiting < 0.2 * 400 * batch
+
+
+def test_what_nobody_wants_is_dropped():
+    waiting, owner, other = line(), Owner(), Owner()
+    for item in "abc":
+        waiting.put(item, owner)
+    waiting.put("d", other)
+    assert waiting.drop(lambda item: item in "bd") == ["b", "d"]
+    assert (owner.items, other.items) == (2, 0)
+    assert names(waiting.take(9)) == "a c"
 
 
 def test_many_clips_fill_a_batch_with_what_is_left_of_a_file():
@@ -63,7 +138,7 @@ def test_many_clips_fill_a_batch_with_what_is_left_of_a_file():
     waiting.take(2)
     for name in "ab":
         waiting.put(name, Owner())
-    assert names(waiting.take(4)) == "file2 a b file3"
+    assert names(waiting.take(4)) == "a b file2 file3"
 
 
 def test_a_clip_of_less_weight_does_not_interrupt_a_file():

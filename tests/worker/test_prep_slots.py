@@ -4,6 +4,7 @@ import threading
 from contextlib import ExitStack
 
 from servers import wait_for
+from whisperfleet.worker import prep_slots
 from whisperfleet.worker.prep_slots import PrepSlots
 
 
@@ -48,7 +49,7 @@ def test_who_waits_in_vain_goes_on_without_and_gives_nothing_back():
 
 
 def test_there_are_more_slots_than_processors(monkeypatch):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(prep_slots, "usable_processors", lambda: 3)
     slots = PrepSlots(patience_seconds=0.0)
     with ExitStack() as stack:
         for _ in range(5):

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import socket
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,39 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except FileNotFoundError:
         return False
+
+
+BREAKING = (str(Path(__file__).with_name("breaking_worker.py")),)
+# Leases that cannot lapse within a test: what comes back was handed back.
+PATIENT = ("--lease-seconds", "120", "--cache-seconds", "0")
+
+
+def test_a_worker_whose_device_breaks_hands_its_jobs_back_and_ends(any_server, queue_id, tmp_path):
+    client = Client(any_server.settings, queue_id)
+    said = dict(zip(ids := [f"call-{n}" for n in range(12)], cycle(clips()), strict=False))
+    for number, job_id in enumerate(ids):
+        prompt = f"break {tmp_path / 'broken'}" if number == 5 else None
+        client.submit(Job(id=job_id, audio=said[job_id][0], prompt=prompt))
+    worker = start_worker(any_server, queue_id, *PATIENT, program=BREAKING)
+    try:
+        assert worker.wait() == 3, worker.raw_log
+    finally:
+        worker.kill()
+    assert worker.said("the engine is gone, so this worker ends")
+    assert worker.said("an illegal memory access was encountered")
+    assert not worker.said("in a way that is not the producer's fault")
+    assert not worker.said("the job is tried again")
+    assert client.status(ids[5]).state is State.QUEUED
+    with running_worker(any_server, queue_id, *PATIENT, program=BREAKING):
+        results = dict(client.wait(ids, timeout_seconds=60))
+    assert {result.state for result in results.values()} == {State.DONE}
+    for job_id in ids:
+        status = client.status(job_id)
+        assert (status.retries, status.deliveries) == (0, 1)
+        assert status.releases <= 1
+        if job_id != ids[5]:
+            assert results[job_id].transcript.text == said[job_id][1]
+    assert client.status(ids[5]).releases == 1
 
 
 def test_sigterm_finishes_what_fits_and_hands_back_the_rest(any_server, queue_id):

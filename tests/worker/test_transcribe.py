@@ -22,7 +22,6 @@ class HeldEngine:
     """Recognises when it is let."""
 
     mels = 80
-    languages = frozenset({"en"})
     batch_size = 2
 
     def __init__(self) -> None:
@@ -46,8 +45,8 @@ def begin(line: EngineQueue, control: JobControl, stopwatch: Stopwatch | None = 
     """Transcribe five windows of half a minute."""
     seconds = (np.zeros(16_000, np.int16) for _ in range(SECONDS))
     cutter = make_cutter(seconds, WindowRequest("en"), CuttingOptions(vad=False), 80)
-    with line.lane() as lane:
-        return transcribe(cutter, lane, control, stopwatch or Stopwatch())
+    with line.join() as job:
+        return transcribe(cutter, job, control, stopwatch or Stopwatch())
 
 
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):
@@ -92,3 +91,64 @@ def test_waiting_is_no_progress_and_ends_with_the_jobs_time(engine: HeldEngine):
         engine.let.set()
     assert raised.value.stop is Stop.TIMEOUT
     assert len(steps) == 4
+
+
+def test_a_job_hands_itself_back_when_the_worker_ends_before_its_windows_are_answered(
+    engine: HeldEngine,
+):
+    stopped = []
+
+    def work(line: EngineQueue) -> None:
+        try:
+            begin(line, JobControl(60, lambda: None))
+        except Interrupted as interrupted:
+            stopped.append(interrupted.stop)
+
+    with EngineQueue(engine, 1000) as line:
+        job = threading.Thread(target=work, args=(line,))
+        job.start()
+        wait_for(lambda: engine.windows, "the engine has begun")
+        threading.Timer(0.1, engine.let.set).start()
+    job.join(10)
+    assert stopped == [Stop.DRAINING]
+
+
+def test_a_job_hands_itself_back_when_the_engine_is_gone():
+    class Gone(HeldEngine):
+        def run(self, windows):  # noqa: ARG002 - the seam's signature
+            raise RuntimeError("an illegal memory access")
+
+    with EngineQueue(Gone(), 1000) as line, pytest.raises(Interrupted) as raised:
+        begin(line, JobControl(60, lambda: None))
+    assert raised.value.stop is Stop.DRAINING
+
+
+class WatchedControl(JobControl):
+    looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
+        super().look()
+
+
+@pytest.mark.parametrize("stop", [Stop.CANCELLED, Stop.DRAINING])
+def test_a_job_stops_while_the_line_has_no_room(engine: HeldEngine, stop: Stop):
+    steps = []
+    control = WatchedControl(60, lambda: steps.append(1))
+    stopped = []
+
+    def work(line: EngineQueue) -> None:
+        try:
+            begin(line, control)
+        except Interrupted as interrupted:
+            stopped.append(interrupted.stop)
+
+    with EngineQueue(engine, 30) as line:
+        job = threading.Thread(target=work, args=(line,))
+        job.start()
+        # One window runs, one always fits, and the third waits for room.
+        wait_for(lambda: control.looks > len(steps) == 3, "the job waits for room")
+        control.stop(stop)
+        job.join(10)
+        assert stopped == [stop]
+        engine.let.set()

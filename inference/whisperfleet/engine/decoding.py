@@ -5,14 +5,15 @@ own batched path leaves them out (SYSTRAN/faster-whisper#1427).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio
 
-from whisperfleet.engine.batches import BatchSize, in_batches
+from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory
 from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
 from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.options import DecodingOptions
@@ -84,7 +85,9 @@ class Decoder:
         for temperature in self._options.temperatures:
             texts = self._generate([passages[index] for index in left], temperature)
             for index, text in zip(left, texts, strict=True):
-                if isinstance(text, Exception) or self._suffices(text):
+                if isinstance(text, Exception):
+                    answers[index] = self._instead(text, tried[index])
+                elif self._suffices(text):
                     answers[index] = text
                 else:
                     tried[index].append(text)
@@ -94,13 +97,19 @@ class Decoder:
         return [answers.get(index) or self._best(tried[index]) for index in range(len(passages))]
 
     def rehearse(self, passages: Sequence[Passage]) -> list[Decoded | Exception]:
-        """Decode to the last token that a text may have, for the memory that this takes."""
+        """Decode to the last token that a text may have, for the memory that this takes.
+
+        By search as many passages as a call holds at most, and by sampling where that may follow.
+        """
         if not passages:
             return []
         endless = [*self._suppressed, passages[0].tokenizer.eot]
-        return in_batches(
-            lambda some: self._attempt(some, 0.0, endless), passages, self._searching, self._lanes
-        )
+        answers: list[Decoded | Exception] = []
+        for temperature in sorted({0.0, self._options.temperatures[-1]}):
+            attempt = partial(self._attempt, temperature=temperature, suppressed=endless)
+            size = self._size(temperature)
+            answers += in_batches(attempt, passages[: size.now], size, self._lanes)
+        return answers
 
     def _suffices(self, text: Decoded) -> bool:
         options = self._options
@@ -108,6 +117,10 @@ class Decoder:
         if unlikely and text.no_speech_prob > options.no_speech_threshold:
             return True  # silence
         return not unlikely and text.compression_ratio <= options.compression_ratio_threshold
+
+    def _instead(self, error: Exception, texts: Sequence[Decoded]) -> Decoded | Exception:
+        """Return what a passage is answered with when a try fails: an earlier text for memory."""
+        return self._best(texts) if texts and is_out_of_memory(error) else error
 
     def _best(self, texts: Sequence[Decoded]) -> Decoded:
         """Return the likeliest text where none suffices; it counts as sampled at the last try."""
@@ -126,18 +139,16 @@ class Decoder:
         self, passages: Sequence[Passage], temperature: float
     ) -> list[Decoded | Exception]:
         """Return one attempt at each passage; what cannot share a call goes into several."""
-        size = self._sampling if temperature > 0 else self._searching
-        answers: dict[int, Decoded | Exception] = {}
-        for indices in _alike(passages):
+        return in_batches(
+            lambda some: self._attempt(some, temperature, self._suppressed),
+            passages,
+            self._size(temperature),
+            self._lanes,
+            _kind,
+        )
 
-            def attempt(some: Sequence[int]) -> list[Decoded]:
-                return self._attempt(
-                    [passages[index] for index in some], temperature, self._suppressed
-                )
-
-            texts = in_batches(attempt, indices, size, self._lanes)
-            answers |= zip(indices, texts, strict=True)
-        return [answers[index] for index in range(len(passages))]
+    def _size(self, temperature: float) -> BatchSize:
+        return self._sampling if temperature > 0 else self._searching
 
     def _attempt(
         self, passages: Sequence[Passage], temperature: float, suppressed: list[int]
@@ -186,16 +197,13 @@ class Decoder:
         )
 
 
-def _alike(passages: Sequence[Passage]) -> Iterable[list[int]]:
-    """Return the indices of the passages that can share a call, by groups.
+def _kind(passage: Passage) -> tuple[int, int]:
+    """Return what passages have in common that can share a call.
 
     CTranslate2 wants the start token at one position in all prompts and has one bound for all rows.
     Prompts are never padded to one length: nothing would mask the padding, so it would be heard.
     """
-    groups: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, passage in enumerate(passages):
-        groups[len(passage.prompt), passage.max_new_tokens].append(index)
-    return groups.values()
+    return len(passage.prompt), passage.max_new_tokens
 
 
 def _max_length(max_new_tokens: int, prompt_length: int, model_length: int) -> int:

@@ -1,12 +1,13 @@
 """Calls side by side."""
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final, TypeVar
+
+from whisperfleet.processors import usable_processors
 
 __all__ = ["Lanes", "share_processors"]
 
@@ -22,7 +23,7 @@ def share_processors(threads: int) -> tuple[int, int]:
 
     `threads` is their product at most; 0 takes what this process may use, 4 at most.
     """
-    wanted = threads or min(_MOST_LANES, len(os.sched_getaffinity(0)))
+    wanted = threads or min(_MOST_LANES, usable_processors())
     lanes = min(wanted, _MOST_LANES)
     return lanes, wanted // lanes
 
@@ -33,10 +34,14 @@ class Lanes:
     def __init__(self, count: int = 1) -> None:
         self.count = count
 
-    def shares(self, items: Sequence[Item]) -> list[Sequence[Item]]:
-        """Return the items in runs of about one length, one for each lane at most."""
-        share = -(-len(items) // self.count)
-        return [items[start : start + share] for start in range(0, len(items), share or 1)]
+    def shares(self, groups: Sequence[Sequence[Item]]) -> list[Sequence[Item]]:
+        """Return runs of items of one group each, none longer than what is due to a lane."""
+        share = max(1, -(-sum(map(len, groups)) // self.count))
+        return [
+            group[start : start + share]
+            for group in groups
+            for start in range(0, len(group), share)
+        ]
 
     def map(self, call: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
         """Return the answer to each item; the first one's exception where some raise."""

@@ -118,10 +118,6 @@ class Engine(Protocol):
         """The number of mel bands that the model's encoder takes (80 or 128)."""
 
     @property
-    def languages(self) -> frozenset[str]:
-        """The language codes that the model knows."""
-
-    @property
     def batch_size(self) -> int:
         """How many windows a call should bring; more are recognised some after the others."""
 
@@ -129,5 +125,5 @@ class Engine(Protocol):
         """Recognise each window: the answer at position i belongs to window i.
 
         An error that concerns one window takes its place in the list; an exception means that the
-        engine itself is gone.
+        engine itself is gone, and with it whatever this process could do.
         """

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 from faster_whisper.audio import pad_or_trim
@@ -29,7 +29,7 @@ from whisperfleet.engine.seam import (
 )
 from whisperfleet.engine.segments import split
 from whisperfleet.engine.words import WordKeepingModel
-from whisperfleet.errors import InputError, JobError, TransientError
+from whisperfleet.errors import EngineLostError, InputError, JobError, TransientError
 
 __all__ = ["WhisperEngine"]
 
@@ -115,11 +115,6 @@ class WhisperEngine:
         return self._forward.n_mels
 
     @property
-    def languages(self) -> frozenset[str]:
-        """The language codes that the model knows."""
-        return self._languages
-
-    @property
     def device(self) -> str:
         """Where the model runs: `cpu` or `cuda`."""
         return self._forward.device
@@ -141,18 +136,23 @@ class WhisperEngine:
         Raises DeviceUnavailableError where the device loads a model and cannot run it, as with a
         missing cuBLAS or too little memory.
         """
-        silence = np.zeros((self.mels, FRAMES_PER_WINDOW), np.float32)
-        window = Window(silence, WindowRequest(word_timestamps=True))
-        (answer,) = self.run([window])
+        window = self._quiet_window()
+        (answer,) = self._recognise([window])
         if isinstance(answer, JobError):
             raise start_failure(self.device, answer.__cause__ or answer) from answer
         if self.device == "cuda":
             self._rehearse([window] * self.batch_size)
 
+    def _quiet_window(self) -> Window:
+        """Return a window that no model and no device can have anything against."""
+        silence = np.zeros((self.mels, FRAMES_PER_WINDOW), np.float32)
+        return Window(silence, WindowRequest(word_timestamps=True))
+
     def _rehearse(self, windows: Sequence[Window]) -> None:
         """Take as much memory as any windows can, so that too large a batch is found out now."""
         tokenizer = self._tokenizer("en", Task.TRANSCRIBE)
-        prompt = tuple(tokenizer.sot_sequence)
+        # The longest prompt that can be: all positions of the decoder are taken.
+        prompt = tuple(self._model.get_prompt(tokenizer, [0] * self._model.max_length))
         limit = self._model.max_length // 2
         encoded = in_batches(self._encode, windows, self._encoding, self._lanes)
         passages = [
@@ -168,8 +168,28 @@ class WhisperEngine:
         """Recognise each window: the answer at position i belongs to window i.
 
         Windows of all languages and tasks are encoded together, and decoded with those whose
-        prompt is as long as theirs.
+        prompt is as long as theirs. Raises EngineLostError once not even silence can be recognised.
         """
+        answers = self._recognise(windows)
+        if any(map(_may_be_the_devices_fault, answers)):
+            self._probe()
+        return answers
+
+    def _probe(self) -> None:
+        """Recognise silence.
+
+        An illegal memory access stays with the process: every call that follows fails, whatever is
+        asked. Raises EngineLostError then.
+        """
+        (answer,) = self._recognise([self._quiet_window()])
+        if _may_be_the_devices_fault(answer):
+            raise EngineLostError(
+                f"the model no longer runs on {self.device}: {answer.__cause__}; the worker has to "
+                "be started again, and where that does not help, look at the driver and the "
+                "device's health (nvidia-smi)"
+            ) from answer
+
+    def _recognise(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
         answers: dict[int, WindowResult | JobError] = {}
 
         def stage(step: Callable[[list[int]], list[T | Exception]]) -> dict[int, T]:
@@ -292,7 +312,8 @@ class WhisperEngine:
 def _previous_tokens(window: Window, tokenizer: Tokenizer) -> list[int]:
     prompt = window.request.prompt
     initial = tokenizer.encode(" " + prompt.strip()) if prompt and prompt.strip() else []
-    return [*initial, *window.previous_tokens]
+    # What looks like a control token in a caller's text is none: "<|translate|>" is left out.
+    return [*(token for token in initial if token < tokenizer.eot), *window.previous_tokens]
 
 
 def _silence(window: Window) -> WindowResult:
@@ -306,6 +327,11 @@ def _silence(window: Window) -> WindowResult:
         no_speech_prob=1.0,
         compression_ratio=0.0,
     )
+
+
+def _may_be_the_devices_fault(answer: WindowResult | JobError) -> TypeGuard[JobError]:
+    """Say whether a window failed in a way that may be every window's."""
+    return isinstance(answer, JobError) and answer.code is Code.ENGINE_FAILED
 
 
 def _as_job_error(error: Exception) -> JobError:

@@ -5,22 +5,24 @@ The line is bounded by the seconds of audio that it holds, so memory does not fo
 windows.
 """
 
+import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Engine, Window, WindowResult
-from whisperfleet.errors import JobError, TransientError
+from whisperfleet.errors import JobError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_line import FairLine, Owner
 
-__all__ = ["EngineQueue", "Lane"]
+__all__ = ["EngineQueue", "JobLine"]
+
+log = logging.getLogger(__name__)
 
 _JOIN_SECONDS: Final = 5.0
 
@@ -32,6 +34,9 @@ _LINGER_SHARE: Final = 0.1
 # Nobody should wait longer than this for the batch that runs, and a call must end long before it
 # counts as hung: a large model on a CPU is given few windows at a time.
 _LONGEST_RUN_SECONDS: Final = 30.0
+
+# Who waits for room in the line notices so soon that it should stop.
+_LOOK_SECONDS: Final = 0.1
 
 # Batches that one job may have before the engine: one that runs and one that is ready for it.
 _BATCHES_PER_JOB: Final = 2
@@ -50,13 +55,20 @@ class EngineQueue:
     each job, which always fits: nobody is kept out of the line by a long file. The weights of
     `priorities` are their shares of the engine, as they are of the claims. `run_started` is the
     monotonic time at which the engine's current call began, None while it is idle: a call that
-    never returns shows there.
+    never returns shows there. `lost` is why the engine is gone, once it is: then the line is
+    closed, `on_lost` was called on the engine's thread, and no window is answered any more.
     """
 
     def __init__(
-        self, engine: Engine, max_audio_seconds: float, priorities: Sequence[Priority] = ()
+        self,
+        engine: Engine,
+        max_audio_seconds: float,
+        priorities: Sequence[Priority] = (),
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.run_started: float | None = None
+        self.lost: BaseException | None = None
+        self._on_lost = on_lost
         self._engine = engine
         self._max_audio_seconds = max_audio_seconds
         self._weights = {priority.name: priority.weight for priority in priorities}
@@ -65,7 +77,7 @@ class EngineQueue:
         # One, until it is known how long that takes.
         self._affordable_windows = 1
         self._line: FairLine[_Waiting] = FairLine()
-        self._lanes: set[Lane] = set()
+        self._jobs: set[JobLine] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -75,12 +87,7 @@ class EngineQueue:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._closed = True
-            abandoned = self._line.clear()
-            self._changed.notify_all()
-        for waiting in abandoned:
-            waiting.future.cancel()
+        self._close()
         # A call that never returns must not keep the process from ending.
         self._thread.join(_JOIN_SECONDS)
 
@@ -90,16 +97,16 @@ class EngineQueue:
         return self._engine.mels
 
     @contextmanager
-    def lane(self, priority: str | None = None) -> Iterator["Lane"]:
+    def join(self, priority: str | None = None) -> Iterator["JobLine"]:
         """Return what one job puts its windows in line with, until the context is left."""
-        lane = Lane(self, self._weights.get(priority or "", 1))
+        job = JobLine(self, self._weights.get(priority or "", 1))
         with self._changed:
-            self._lanes.add(lane)
+            self._jobs.add(job)
         try:
-            yield lane
+            yield job
         finally:
             with self._changed:
-                self._lanes.discard(lane)
+                self._jobs.discard(job)
                 self._changed.notify_all()
 
     @property
@@ -111,44 +118,79 @@ class EngineQueue:
     def _batch_size(self) -> int:
         return min(self._engine.batch_size, self._affordable_windows)
 
-    def put(self, window: Window, lane: "Lane") -> Future[WindowResult]:
-        """See `Lane.submit`."""
+    def put(self, window: Window, job: "JobLine", look: Callable[[], None]) -> Future[WindowResult]:
+        """See `JobLine.submit`."""
         waiting = _Waiting(window)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._fits(window, lane))
+            while not (self._closed or self._fits(window, job)):
+                look()
+                self._changed.wait(_LOOK_SECONDS)
             if self._closed:
                 raise CancelledError("the engine queue is closed")
             self._audio_seconds += window.seconds
-            self._line.put(waiting, lane.owner)
+            self._line.put(waiting, job.owner)
             metrics.windows_waiting.set(len(self._line))
             self._changed.notify_all()
         return waiting.future
 
-    def _fits(self, window: Window, lane: "Lane") -> bool:
+    def _fits(self, window: Window, job: "JobLine") -> bool:
         return (
-            not lane.owner.items or self._audio_seconds + window.seconds <= self._max_audio_seconds
+            not job.owner.items or self._audio_seconds + window.seconds <= self._max_audio_seconds
         )
 
+    def _close(self) -> None:
+        with self._changed:
+            self._closed = True
+            abandoned = self._line.clear()
+            self._changed.notify_all()
+        for waiting in abandoned:
+            waiting.future.cancel()
+
     def _serve(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or len(self._line) > 0)
-                self._linger()
-                if self._closed:
-                    return
-                taken = self._line.take(self._batch_size)
-                metrics.windows_waiting.set(len(self._line))
-            batch = []
-            for waiting, seconds in taken:
-                if waiting.future.set_running_or_notify_cancel():
-                    metrics.window_wait_seconds.observe(seconds)
-                    batch.append(waiting)
-            if batch:
-                self._run(batch)
-            with self._changed:
-                gone = sum(waiting.window.seconds for waiting, _ in taken)
-                self._audio_seconds = max(0.0, self._audio_seconds - gone)
-                self._changed.notify_all()
+        batch: list[_Waiting] = []
+        try:
+            while not self._closed:
+                batch = self._next_batch()
+                if batch:
+                    self._run(batch)
+                self._leave(batch)
+        # Whatever it is, who waits must learn of it; a panic in Rust is no Exception.
+        except BaseException as error:  # noqa: BLE001
+            self._lose(error, batch)
+
+    def _next_batch(self) -> list[_Waiting]:
+        """Wait for the windows that are to be recognised next; there are none once it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._line) > 0)
+            self._linger()
+            self._leave(self._line.drop(lambda waiting: waiting.future.cancelled()))
+            taken = self._line.take(self._batch_size)
+            metrics.windows_waiting.set(len(self._line))
+        batch = []
+        for waiting, seconds in taken:
+            if waiting.future.set_running_or_notify_cancel():
+                metrics.window_wait_seconds.observe(seconds)
+                batch.append(waiting)
+            else:
+                self._leave([waiting])
+        return batch
+
+    def _leave(self, gone: Sequence[_Waiting]) -> None:
+        """Make room for others."""
+        with self._changed:
+            seconds = sum(waiting.window.seconds for waiting in gone)
+            self._audio_seconds = max(0.0, self._audio_seconds - seconds)
+            self._changed.notify_all()
+
+    def _lose(self, error: BaseException, batch: Sequence[_Waiting]) -> None:
+        """Close the line because the engine is gone, with the windows that it had."""
+        log.error("the engine is gone, and its worker ends: %s", error, exc_info=error)
+        self.lost = error
+        self._on_lost()
+        self._close()
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(CancelledError("the engine is gone"))
 
     def _linger(self) -> None:
         """Wait a little for windows that are being made; not where none can be coming."""
@@ -156,24 +198,21 @@ class EngineQueue:
             lambda: (
                 self._closed
                 or len(self._line) >= self._batch_size
-                or all(lane.owner.items for lane in self._lanes)
+                or all(job.owner.items for job in self._jobs)
             ),
             min(_LINGER_SECONDS, _LINGER_SHARE * self._last_run_seconds),
         )
 
     def _run(self, batch: Sequence[_Waiting]) -> None:
         started = self.run_started = time.monotonic()
-        answers: Sequence[WindowResult | JobError]
         metrics.batch_limit.set(self._batch_size)
         try:
             answers = self._engine.run([waiting.window for waiting in batch])
-            if len(answers) != len(batch):
-                raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")  # noqa: TRY301
-        except Exception as error:  # noqa: BLE001 - whatever it is, the jobs must learn of it
-            answers = [_failure(error) for _ in batch]
         finally:
             self.run_started = None
             self._last_run_seconds = time.monotonic() - started
+        if len(answers) != len(batch):
+            raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")
         each = self._last_run_seconds / len(batch)
         self._affordable_windows = max(1, int(_LONGEST_RUN_SECONDS / max(each, 1e-6)))
         metrics.engine_seconds.inc(self._last_run_seconds)
@@ -187,14 +226,8 @@ class EngineQueue:
                 waiting.future.set_result(answer)
 
 
-def _failure(error: Exception) -> TransientError:
-    failure = TransientError(Code.ENGINE_FAILED, f"the engine failed: {error}")
-    failure.__cause__ = error
-    return failure
-
-
-class Lane:
-    """Where one job puts its windows in line; see `EngineQueue.lane`. Use it from one thread."""
+class JobLine:
+    """Where one job puts its windows in line; see `EngineQueue.join`. Use it from one thread."""
 
     def __init__(self, queue: EngineQueue, weight: int) -> None:
         self._queue = queue
@@ -205,10 +238,13 @@ class Lane:
         """How many windows the job may have unanswered at a time."""
         return self._queue.windows_per_job
 
-    def submit(self, window: Window) -> Future[WindowResult]:
+    def submit(
+        self, window: Window, look: Callable[[], None] = lambda: None
+    ) -> Future[WindowResult]:
         """Put a window in line and return the promise of its words.
 
-        Blocks while the line holds its fill of audio. The future raises the JobError of this window
-        alone, or TransientError when the engine itself failed.
+        Blocks while the line holds its fill of audio; meanwhile `look` is called now and then, and
+        what it raises is raised. The future raises the JobError of this window alone. Both raise
+        CancelledError when the line is closed, because the worker ends.
         """
-        return self._queue.put(window, self)
+        return self._queue.put(window, self, look)

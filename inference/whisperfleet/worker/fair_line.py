@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -10,8 +10,8 @@ __all__ = ["FairLine", "Owner"]
 
 Item = TypeVar("Item")
 
-# First items that are fewer than this share of a batch go alone.
-_FEW_FIRST_ITEMS = 0.5
+# Items that came alone and are fewer than this share of a batch have one to themselves.
+_FEW_ALONE = 0.5
 
 
 @dataclass(slots=True, eq=False)
@@ -33,24 +33,35 @@ class _Entry(Generic[Item]):
     arrived: float
     is_first: bool
 
+    @property
+    def came_alone(self) -> bool:
+        """Whether it is all that its owner has ever brought, as a short job does."""
+        return self.is_first and self.owner.items == 1
+
 
 class FairLine(Generic[Item]):
     """Items in the order in which they are to be served.
 
     Owners take turns, however many items each has in line, and one of weight 8 has eight turns to
-    another's one: who comes late with a great weight goes first, and nobody waits for ever.
+    another's one: who comes late with a great weight goes first, and nobody waits for ever. A turn
+    is the finish tag of self-clocked fair queueing (Golestani, INFOCOM 1994).
 
-    Where a few owners that came with one item would share a batch with many that others have, they
-    get a batch to themselves: a short job then waits for the batch that runs, and not for a second
-    one full of a long job. It costs a small batch for each full one at most. Not thread-safe.
+    Who comes with one item goes before all of no greater weight that have more, however many those
+    are: a short job waits for the batch that runs, and not until each long one has had its turn.
+    Where few such items would share a batch with many others, they get a batch to themselves. That
+    costs a small batch for each full one at most, and where they come without end, every other
+    batch is by turns alone. Not thread-safe.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._entries: list[_Entry[Item]] = []
-        # The turn of the last item that was served (start-time fair queueing).
+        # The turn of the last item that was served.
         self._turn = 0.0
-        self._took_first_items = False
+        # Whether the last batch was nothing but items that came alone while others waited, and
+        # whether it was full of them.
+        self._was_alone = False
+        self._was_full = False
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
@@ -58,40 +69,59 @@ class FairLine(Generic[Item]):
 
     def put(self, item: Item, owner: Owner) -> None:
         """Add an item behind its owner's others."""
-        owner.last_turn = max(self._turn, owner.last_turn) + 1 / owner.weight
+        owner.last_turn = turn = max(self._turn, owner.last_turn) + 1 / owner.weight
+        if owner.is_new:
+            passed = (
+                entry.turn
+                for entry in self._entries
+                if entry.owner.weight < owner.weight
+                or (entry.owner.weight == owner.weight and not entry.came_alone)
+            )
+            turn = min([turn, *passed])
         owner.items += 1
         self._entries.append(
-            _Entry(owner, item, owner.last_turn, next(self._numbers), self._clock(), owner.is_new)
+            _Entry(owner, item, turn, next(self._numbers), self._clock(), owner.is_new)
         )
         owner.is_new = False
 
     def take(self, count: int) -> list[tuple[Item, float]]:
         """Remove the next items, at most `count`, and return them with the seconds they waited."""
-        self._entries.sort(key=lambda entry: (entry.turn, entry.number))
+        by_turns = self._was_alone and self._was_full
+        self._entries.sort(
+            key=lambda entry: (
+                entry.turn,
+                -entry.owner.weight if entry.came_alone and not by_turns else 0,
+                entry.number,
+            )
+        )
         taken = self._choose(self._entries[:count])
-        self._entries = [entry for entry in self._entries if entry not in taken]
+        others_wait = len(taken) < len(self._entries)
+        self._was_alone = others_wait and all(entry.came_alone for entry in taken)
+        self._was_full = len(taken) == count
+        self._remove(taken)
         now = self._clock()
         for entry in taken:
-            entry.owner.items -= 1
             self._turn = max(self._turn, entry.turn)
         return [(entry.item, now - entry.arrived) for entry in taken]
 
     def _choose(self, batch: list[_Entry[Item]]) -> list[_Entry[Item]]:
         """Return the part of a batch that is to go now."""
         greatest = max((entry.owner.weight for entry in batch), default=0)
-        first = [
-            entry
-            for entry in batch
-            if entry.is_first and entry.owner.items == 1 and entry.owner.weight == greatest
-        ]
-        self._took_first_items = (
-            not self._took_first_items and 0 < len(first) < len(batch) * _FEW_FIRST_ITEMS
-        )
-        return first if self._took_first_items else batch
+        alone = [entry for entry in batch if entry.came_alone and entry.owner.weight == greatest]
+        few = 0 < len(alone) < len(batch) * _FEW_ALONE
+        return alone if few and not self._was_alone else batch
+
+    def _remove(self, gone: Collection[_Entry[Item]]) -> None:
+        self._entries = [entry for entry in self._entries if entry not in gone]
+        for entry in gone:
+            entry.owner.items -= 1
+
+    def drop(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Remove and return the items that nobody wants any more."""
+        gone = [entry for entry in self._entries if unwanted(entry.item)]
+        self._remove(gone)
+        return [entry.item for entry in gone]
 
     def clear(self) -> list[Item]:
         """Remove and return all items."""
-        items = []
-        while self._entries:
-            items += [item for item, _ in self.take(len(self))]
-        return items
+        return self.drop(lambda _: True)

@@ -26,7 +26,7 @@ from whisperfleet.queue import Claim
 from whisperfleet.worker import metrics
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue, Lane
+from whisperfleet.worker.engine_queue import EngineQueue, JobLine
 from whisperfleet.worker.prep_slots import PrepSlots
 from whisperfleet.worker.transcribe import transcribe
 
@@ -85,8 +85,8 @@ class Steps:
             key = self.cache.key(path, request, job.tenant)
             if kept := self.cache.get(key):
                 return kept
-            with self.engine.lane(priority) as lane:
-                transcript = self._recognise(path, request, lane, control, stopwatch)
+            with self.engine.join(priority) as line:
+                transcript = self._recognise(path, request, line, control, stopwatch)
             self.cache.put(key, transcript)
             return transcript
 
@@ -94,14 +94,14 @@ class Steps:
         self,
         path: Path,
         request: WindowRequest,
-        lane: Lane,
+        line: JobLine,
         control: JobControl,
         stopwatch: Stopwatch,
     ) -> Transcript:
         with closing(self._decoded(path)) as blocks:
             checked = _checked(stopwatch.pulling("decode", blocks), control)
             cutter = make_cutter(checked, request, self.cutting, self.engine.mels)
-            return transcribe(cutter, lane, control, stopwatch, self.slots.taken)
+            return transcribe(cutter, line, control, stopwatch, self.slots.taken)
 
     def _decoded(self, path: Path) -> Generator[NDArray[np.int16]]:
         """Yield the samples of a file; a decoder is taken when the first of them is wanted."""

@@ -1,10 +1,11 @@
 """How many jobs make windows at a time."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from whisperfleet.processors import usable_processors
 
 __all__ = ["PrepSlots"]
 
@@ -25,8 +26,7 @@ class PrepSlots:
     def __init__(
         self, slots: int | None = None, patience_seconds: float = _PATIENCE_SECONDS
     ) -> None:
-        # A process may be confined to some of the machine's processors.
-        count = slots or len(os.sched_getaffinity(0)) + _MORE_THAN_PROCESSORS
+        count = slots or usable_processors() + _MORE_THAN_PROCESSORS
         self._free = threading.BoundedSemaphore(count)
         self._patience_seconds = patience_seconds
 

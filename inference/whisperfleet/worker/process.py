@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import redis
@@ -21,7 +22,7 @@ from whisperfleet.contract.result import ModelInfo
 from whisperfleet.engine.host_memory import keep_host_memory
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import ConfigurationError, StartupError
+from whisperfleet.errors import ConfigurationError, EngineLostError, StartupError
 from whisperfleet.queue import WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.cache import TranscriptCache
@@ -50,6 +51,9 @@ _MAX_IN_FLIGHT = 64
 def run_worker(settings: WorkerSettings) -> int:
     """Work until SIGTERM or SIGINT and return the exit code; 0 after a drain.
 
+    A worker whose engine is gone hands its jobs back and ends with the code of a device that
+    cannot run the model.
+
     Call it on the main thread: it handles signals.
     """
     logs.configure(settings.log_level)
@@ -62,7 +66,7 @@ def run_worker(settings: WorkerSettings) -> int:
     except ConfigurationError as error:
         log.error("%s", error)
         return CONFIGURATION_EXIT_CODE
-    except StartupError as error:
+    except (StartupError, EngineLostError) as error:
         log.error("%s", error)
         return error.exit_code
     return 0
@@ -85,14 +89,16 @@ class _Worker:
                 )
             )
             log.info("starting", extra={"version": __version__, "http_port": health.port})
-            self._loop = self._assemble(parts)
+            self._loop = self._assemble(parts, stopped)
             seconds = _seconds_since_start()
             metrics.startup_seconds.set(seconds)
             log.info("ready", extra={"model": self._settings.model, "seconds": seconds})
             self._loop.run(stopped)
             log.info("drained")
+            if gone := self._engine_gone():
+                raise EngineLostError(gone)
 
-    def _assemble(self, parts: ExitStack) -> WorkLoop:
+    def _assemble(self, parts: ExitStack, stopped: threading.Event) -> WorkLoop:
         """Start every part; `parts` ends them in reverse order."""
         settings = self._settings
         keys = Keys(settings.queue_id)
@@ -102,7 +108,12 @@ class _Worker:
         leases = parts.enter_context(LeaseKeeper(slots, self._greet))
         engine, model = _load_engine(settings)
         self._line = parts.enter_context(
-            EngineQueue(engine, settings.max_audio_seconds_in_flight, settings.priorities)
+            EngineQueue(
+                engine,
+                settings.max_audio_seconds_in_flight,
+                settings.priorities,
+                on_lost=partial(self._stop_at_once, stopped),
+            )
         )
         queue = WorkQueue(
             self._client,
@@ -152,10 +163,22 @@ class _Worker:
             slots=table.slots,
         )
 
+    def _stop_at_once(self, stopped: threading.Event) -> None:
+        """Claim no more, and keep nothing that others could do: the engine is gone."""
+        stopped.set()
+        if self._loop:
+            self._loop.hand_back()
+
+    def _engine_gone(self) -> str | None:
+        lost = self._line.lost if self._line else None
+        return f"the engine is gone, so this worker ends: {lost}" if lost else None
+
     def _live(self) -> str | None:
         """Say what does not move. A worker that still starts is alive."""
         if self._loop is None or self._line is None:
             return None
+        if gone := self._engine_gone():
+            return gone
         stall = self._settings.stall_seconds
         if (waited := self._loop.claiming_seconds) > stall:
             return f"the work loop has been in one call to Redis for {waited:.0f} s"

@@ -2,14 +2,14 @@
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 
 from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import Clock, Cutter, assemble
 from whisperfleet.engine import WindowResult
-from whisperfleet.worker.control import JobControl, Stopwatch
-from whisperfleet.worker.engine_queue import Lane
+from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.engine_queue import JobLine
 
 __all__ = ["transcribe"]
 
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.1
 
 def transcribe(
     cutter: Cutter,
-    lane: Lane,
+    line: JobLine,
     control: JobControl,
     stopwatch: Stopwatch,
     preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -28,7 +28,7 @@ def transcribe(
 
     The time spent waiting for the engine goes to the stage `engine`. Each window is made within a
     context of `preparing`. Raises the JobError of the first window that failed, and Interrupted
-    when `control` says so, also while the engine is busy.
+    when `control` says so, also while the engine is busy, or when the line is closed.
     """
     unanswered: deque[tuple[Clock, Future[WindowResult]]] = deque()
     answered: list[tuple[Clock, WindowResult]] = []
@@ -51,12 +51,15 @@ def transcribe(
             if cut is None:
                 break
             control.check()
-            unanswered.append((cut.clock, lane.submit(cut.window)))
+            unanswered.append((cut.clock, line.submit(cut.window, control.look)))
             previous = None
-            while len(unanswered) >= min(cutter.lookahead, lane.capacity):
+            while len(unanswered) >= min(cutter.lookahead, line.capacity):
                 previous = take()
         while unanswered:
             take()
+    except CancelledError as closed:
+        # The worker ends: another one begins the job anew.
+        raise Interrupted(Stop.DRAINING) from closed
     finally:
         for _, future in unanswered:
             future.cancel()

@@ -1,0 +1,50 @@
+"""`whisperfleet worker` with a device that breaks as CUDA does: once one call failed, all do.
+
+A window whose prompt is ``break PATH`` breaks it, unless there is a file at that path by now.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from whisperfleet.cli import main
+from whisperfleet.engine import Window, WindowResult
+from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.words import WordKeepingModel
+from whisperfleet.errors import JobError
+from whisperfleet.worker import process
+
+
+class Device:
+    """A loaded model whose calls fail from the moment that it is broken."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self.model, name)
+        if self.broken and callable(member):
+            raise RuntimeError("CUDA failed with error an illegal memory access was encountered")
+        return member
+
+
+class BreakingEngine(WhisperEngine):
+    """The engine of the worker, on such a device."""
+
+    def __init__(self, model: WordKeepingModel, *arguments: Any) -> None:
+        model.model = self.on = Device(model.model)
+        super().__init__(model, *arguments)
+
+    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+        for window in windows:
+            order, _, path = (window.request.prompt or "").partition(" ")
+            if order == "break" and not Path(path).exists():
+                Path(path).touch()
+                self.on.broken = True
+        return super().run(windows)
+
+
+if __name__ == "__main__":
+    process.WhisperEngine = BreakingEngine
+    main()
