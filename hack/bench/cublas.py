@@ -25,6 +25,8 @@ def require_cuda() -> None:
     The system's cuBLAS of CUDA 12 is taken, else that of requirements/cuda.txt. Raises
     MissingError.
     """
+    # Kernels for a GPU that is newer than the wheel are compiled once, if the cache holds them all.
+    os.environ.setdefault("CUDA_CACHE_MAXSIZE", str(4 * 1024**3))
     if not _load(Path()):
         folder = _installed()
         if folder is None or not _load(folder):

@@ -257,16 +257,22 @@ class _Bench:
         plan = self._plan
         model = build_model(plan.gpu_shape, "float16", self._folder / "gpu")
         ground = Ground(Setup(model, "cuda", "float16", 0), MAX_BATCH, self._folder, tries=1)
-        clips = write_clips("gpu", plan.alike, self._folder)
-        with ground.contest() as contest:
-            races = race_counts(plan.counts, clips, contest.contenders, plan.rounds, self._say)
-            batch = int(contest.fleet.counted("whisperfleet_batch_limit"))
+        races, batch = self._gpu_races(ground)
+        # The rivals' models have left the GPU by now.
         memory = measure_memory(model, "cuda", [size for size in plan.gpu_batches if size <= batch])
         limits = (
             seconds_per_window(gpu, shares, batch, BEAM, TOKENS)
             for shares in (DATA_SHEET, ATTAINABLE)
         )
         return GpuReport(gpu.name, batch, races, memory, *limits)
+
+    def _gpu_races(self, ground: Ground) -> tuple[tuple[Race, ...], int]:
+        """Return the races, and how many windows a batch had in the end."""
+        plan = self._plan
+        clips = write_clips("gpu", plan.alike, self._folder)
+        with ground.contest() as contest:
+            races = race_counts(plan.counts, clips, contest.contenders, plan.rounds, self._say)
+            return races, int(contest.fleet.counted("whisperfleet_batch_limit"))
 
 
 def _parse() -> argparse.Namespace:
