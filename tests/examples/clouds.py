@@ -54,8 +54,8 @@ def eks() -> list[Nodes]:
 
 
 def _of_eks(group: dict[str, Any]) -> Nodes:
-    # Of labels and taints the autoscaler learns by the group's tags. What EKS adds to nodes that are
-    # there, such as eks.amazonaws.com/capacityType, it does not know.
+    # The autoscaler learns labels and taints by the group's tags, and does not know what EKS adds to
+    # nodes that are there, such as eks.amazonaws.com/capacityType.
     known = group if group["propagateASGTags"] else {}
     labels = tuple(
         {"node.kubernetes.io/instance-type": each, **known.get("labels", {})}

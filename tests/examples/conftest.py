@@ -27,10 +27,12 @@ class Producer:
 
     command: list[str]
 
-    def run(self, source: str, server: str, queue_id: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, source: str, server: str, queue_id: str, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*self.command, source],
-            env={**os.environ, "REDIS_URL": server, "QUEUE": queue_id},
+            env={**os.environ, "REDIS_URL": server, "QUEUE": queue_id, **environment},
             capture_output=True,
             text=True,
             check=False,

@@ -1,6 +1,7 @@
 """Each producer of docs/produce.md gets words from a real worker, and says why there are none."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_it_says_why_there_are_no_words(producer: Producer, fleet: str, any_serv
     assert (done.returncode != 0, done.stdout) == (True, ""), done.stderr
     assert "failed" in done.stderr
     assert "scheme_refused" in done.stderr
+
+
+@pytest.mark.parametrize("producer", ["redis-cli"], indirect=True)
+def test_the_shell_gives_up_after_ten_minutes(
+    producer: Producer, any_server: EmbeddedServer, tmp_path: Path
+):
+    clock, looks = tmp_path / "date", tmp_path / "looks"
+    # Each look at it is five minutes after the one before.
+    clock.write_text(f"#!/bin/sh\necho >> {looks}\necho $(($(wc -l < {looks}) * 300))\n")
+    clock.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = producer.run("http://example.org/a.ogg", any_server.url, "test.nobody", PATH=path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has not ended within 600 s; it goes on" in done.stderr
+    assert len(looks.read_text().splitlines()) == 3
 
 
 def test_no_lock_records_the_address_of_a_registry():
