@@ -54,7 +54,7 @@ def eks() -> list[Nodes]:
 
 
 def _of_eks(group: dict[str, Any]) -> Nodes:
-    # The autoscaler learns labels and taints by the group's tags, and does not know what EKS adds to
+    # The autoscaler learns labels and taints by the group's tags. It does not know what EKS adds to
     # nodes that are there, such as eks.amazonaws.com/capacityType.
     known = group if group["propagateASGTags"] else {}
     labels = tuple(
