@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import kopf
@@ -26,7 +26,7 @@ from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL
 from whisperfleet_operator.settings import OperatorSettings
-from whisperfleet_operator.watches import Watches
+from whisperfleet_operator.watches import Watches, obey_signals
 from whisperfleet_operator.work_queue import Key, WorkQueue
 
 __all__ = ["look_at_services", "run_operator"]
@@ -43,6 +43,7 @@ def run_operator(settings: OperatorSettings) -> None:
     Call it on the main thread: kopf handles signals there. Raises ConfigurationError where it
     cannot begin.
     """
+    obey_signals()
     _configure_logging(settings.log_level)
     # One connection more than there are looks, for KEDA's watch.
     kube = ApiKube(load_configuration(settings.workers + 1))
@@ -52,7 +53,7 @@ def run_operator(settings: OperatorSettings) -> None:
     keda = KedaWatch(kube)
     watches = Watches(kube, keda, Intake(cache, queue, (*CHILD_KINDS, POD)), settings.namespaces)
     checks = {"/livez": lambda: queue.stalled(settings.stall_seconds), "/readyz": watches.ready}
-    with ExitStack() as parts:
+    with suppress(KeyboardInterrupt), ExitStack() as parts:
         health = parts.enter_context(HealthServer(settings.http_host, settings.http_port, checks))
         REGISTRY.register(census)
         metrics.work_queue_depth.set_function(lambda: queue.depth)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import threading
 import time
 
@@ -14,13 +15,23 @@ from whisperfleet_operator.kube import Kube, KubeError, NotFoundError
 from whisperfleet_operator.observe import Keda, KedaWatch
 from whisperfleet_operator.resource.names import API_VERSION, KIND
 
-__all__ = ["Watches"]
+__all__ = ["Watches", "obey_signals"]
 
 _log = logging.getLogger(__name__)
 
 _IDENTITY = "whisperfleet-operator"
 _CHECK_SECONDS = 5.0
 _PAUSE_SECONDS = 2.0
+
+
+def obey_signals() -> None:
+    """End this process, by KeyboardInterrupt on the main thread, at SIGTERM and SIGINT.
+
+    To process 1, which an operator is in its container, a signal without a handler is none. kopf
+    has handlers of its own, and leaves none behind.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 class Watches:
@@ -40,8 +51,9 @@ class Watches:
         return None if self._watching.is_set() else "the cluster is not being watched yet"
 
     def run(self) -> None:
-        """Watch until SIGTERM or SIGINT."""
+        """Watch until SIGTERM or SIGINT; KeyboardInterrupt is raised where kopf does not run."""
         while True:
+            obey_signals()
             self._wait_for_crd()
             if self._run_once():
                 return
@@ -52,6 +64,7 @@ class Watches:
             return asyncio.run(self._watch())
         except Exception as error:  # noqa: BLE001 - a kind that vanished ends kopf in many ways
             _log.warning("the watches broke and begin anew: %s", error)
+            obey_signals()
             time.sleep(_PAUSE_SECONDS)
             return False
         finally:

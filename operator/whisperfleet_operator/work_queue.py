@@ -47,7 +47,7 @@ class WorkQueue:
         self._begun: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
         self._stopped = False
-        self._last_taken = clock()
+        self._last_taken: float | None = None
 
     def add(self, key: Key, after_seconds: float = 0.0) -> None:
         """Make `key` due then, unless it is due earlier already."""
@@ -107,12 +107,12 @@ class WorkQueue:
     def stalled(self, limit_seconds: float) -> str | None:
         """Return a sentence when a look takes, or a due key waits, longer than the limit.
 
-        Also when nobody has asked for work for that long: whoever takes work does so again and
-        again, with a timeout.
+        Also when nobody has asked for work for that long: whoever takes work, once it has begun,
+        does so again and again, with a timeout.
         """
         with self._changed:
             now = self._clock()
-            if now - self._last_taken > limit_seconds:
+            if self._last_taken is not None and now - self._last_taken > limit_seconds:
                 return f"nobody has asked for work for {now - self._last_taken:.0f} s"
             for (namespace, name), begun in self._begun.items():
                 if now - begun > limit_seconds:

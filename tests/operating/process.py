@@ -32,6 +32,7 @@ class Operator:
     kubeconfig: Path
     log: Path
     arguments: tuple[str, ...]
+    program: tuple[str, ...] = ("-m", "whisperfleet_operator", "--http-port=0")
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
     _log_began: int = field(default=0, repr=False)
 
@@ -40,7 +41,7 @@ class Operator:
         self._log_began = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "whisperfleet_operator", "--http-port=0", *self.arguments],
+                [sys.executable, *self.program, *self.arguments],
                 env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
                 stdout=log,
                 stderr=log,

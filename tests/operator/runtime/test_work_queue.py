@@ -136,6 +136,11 @@ def test_a_key_that_nobody_takes_is_told(queue: WorkQueue, clock: Clock):
     assert queue.stalled(60) == "nobody has asked for work for 61 s"
 
 
+def test_an_operator_that_waits_for_its_api_server_does_not_hang(queue: WorkQueue, clock: Clock):
+    clock.now += 3600
+    assert queue.stalled(60) is None
+
+
 def test_many_threads_never_look_at_one_service_together():
     queue = WorkQueue()
     keys = [("team", str(n)) for n in range(5)]
