@@ -117,6 +117,11 @@ def _pools() -> Iterator[Refusal]:
             "labels of whisperfleet.io/ and app.kubernetes.io/ are the operator's",
         )
     yield Refusal(
+        "an annotation of ours",
+        _minimal(f"{template}.annotations", {"whisperfleet.io/credentials": "mine"}),
+        "annotations of whisperfleet.io/ are the operator's",
+    )
+    yield Refusal(
         "a variable of ours",
         _minimal(f"{template}.env", [{"name": "WHISPERFLEET_REDIS_PASSWORD", "value": "x"}]),
         "env names a variable that the operator sets from another field",

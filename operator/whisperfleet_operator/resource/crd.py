@@ -58,7 +58,9 @@ _COLUMNS = (
     _Column("Replicas", "string", ".status.replicas", "Pods that work, of those asked for"),
     _Column("Queued", "integer", ".status.queue.queued", "Jobs that wait"),
     _Column("DLQ", "integer", ".status.queue.deadLetters", "Jobs that need a person"),
-    _Column("Oldest", "date", ".status.queue.oldestEnqueueTime", "Age of the oldest job that waits"),
+    _Column(
+        "Oldest", "date", ".status.queue.oldestEnqueueTime", "Age of the oldest job that waits"
+    ),
     _Column("Age", "date", ".metadata.creationTimestamp", "Age of the service"),
     _Column("Image", "string", ".spec.model.image", "The worker's image", priority=1),
 )

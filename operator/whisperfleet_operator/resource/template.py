@@ -211,7 +211,16 @@ class Template(Part):
 
     annotations: Annotated[
         Mapping[LabelKey, Annotated[str, Field(max_length=8192)]],
-        Field(max_length=64, json_schema_extra=rules_schema(KEYS_ARE_QUALIFIED)),
+        Field(
+            max_length=64,
+            json_schema_extra=rules_schema(
+                KEYS_ARE_QUALIFIED,
+                Rule(
+                    "self.all(k, !k.startsWith('whisperfleet.io/'))",
+                    "annotations of whisperfleet.io/ are the operator's: choose another prefix",
+                ),
+            ),
+        ),
     ] = {}
     """Annotations of the pods."""
     labels: Annotated[
