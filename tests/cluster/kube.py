@@ -35,8 +35,10 @@ _API_VERSIONS: Final = {
 _LOOK_SECONDS: Final = 0.1
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float = 30.0) -> T:
     """Return the condition's value once it is true; fail with what it was about.
+
+    What shall tell how things are in the end is a function, which is asked only then.
 
     A server that does not answer at the moment is asked again, and named if it comes to nothing.
     """
@@ -51,7 +53,8 @@ def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
                 raise
             trouble = f"; the last trouble with it: {type(error).__name__}: {error}"
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what}{trouble}")
+            told = what() if callable(what) else what
+            pytest.fail(f"not within {seconds:g} s: {told}{trouble}")
         time.sleep(_LOOK_SECONDS)
 
 

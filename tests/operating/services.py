@@ -22,6 +22,9 @@ CHILDREN: Final = (
     "scaledobject",
 )
 
+# What a service with credentials has beside these.
+AUTHENTICATION: Final = "triggerauthentication"
+
 # As fast as a fleet may be told to be: a model must load faster than a fleet falls asleep.
 FAST: Final = {"pollingSeconds": 1, "startupSeconds": 60, "cooldownSeconds": 61}
 
@@ -73,7 +76,18 @@ class Service:
 
     def children(self) -> dict[str, Json]:
         """Return the children that there are, by resource."""
-        return {resource: found for resource in CHILDREN if (found := self.child(resource))}
+        resources = (*CHILDREN, AUTHENTICATION)
+        return {resource: found for resource in resources if (found := self.child(resource))}
+
+    def everything(self, labels: str = "") -> set[str]:
+        """Return the names of all objects of the namespace, whatever they are, but its Events."""
+        listable = self.kube.run("api-resources", "--namespaced", "--verbs=list", "-o", "name")
+        kinds = (
+            kind
+            for kind in listable.split()
+            if not kind.startswith("events") and not kind.endswith(".metrics.k8s.io")
+        )
+        return set(self._run("get", ",".join(kinds), "-o", "name", "-l", labels).split())
 
     def pods(self) -> list[Json]:
         labels = f"whisperfleet.io/service={self.name}"
@@ -98,7 +112,7 @@ class Service:
             is_it = found.get("reason") == reason and status in (None, found.get("status"))
             return found if is_it else None
 
-        found = until(says, f"{kind} says {reason}; it is {self.condition(kind)}", seconds)
+        found = until(says, lambda: f"{kind} says {reason}; it is {self.condition(kind)}", seconds)
         assert found is not None
         return found
 

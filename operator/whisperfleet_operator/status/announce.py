@@ -93,14 +93,10 @@ def _pools(
 
 
 def _waking(pool: PoolStatus, queue: QueueStatus | None) -> str:
-    """Say that a pool wakes, and why as far as it shows."""
+    """Say that a pool wakes, and why as far as it shows: an empty queue may be some seconds old."""
     waking = f"the pool {pool.name} wakes, pods asked for: {pool.desired}"
-    if queue is None or queue.queued is None or queue.running is None:
-        return waking
-    jobs = queue.queued + queue.running
-    if jobs == 0:
-        return f"{waking}, though the queue is empty: for replicas.min, or by hand"
-    return f"{waking}, jobs in the queue: {jobs}"
+    jobs = ((queue.queued or 0) + (queue.running or 0)) if queue is not None else 0
+    return f"{waking}, jobs in the queue: {jobs}" if jobs else waking
 
 
 def _dead_letters(

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from cluster.fleet import own_namespace
-from cluster.kube import Kube, until
+from cluster.kube import Json, Kube, until
 from hack.testbed import Testbed
+from operating.audit import AuditLog
 from operating.process import let_in_everywhere, running_operator
+from operating.rights import denied, granted, live_an_eventful_life, used
 from operating.services import SERVICE, Service, manifest
 from whisperfleet.demo.server import EmbeddedServer
 
@@ -25,7 +27,7 @@ def redis_server(testbed: Testbed) -> Iterator[EmbeddedServer]:  # noqa: ARG001 
 
 
 def test_a_service_in_any_namespace(
-    kube: Kube, account: Path, redis_server: EmbeddedServer, tmp_path: Path
+    kube: Kube, testbed: Testbed, account: Path, redis_server: EmbeddedServer, tmp_path: Path
 ):
     with ExitStack() as left:
 
@@ -36,12 +38,24 @@ def test_a_service_in_any_namespace(
 
         left.enter_context(let_in_everywhere(kube, tmp_path))
         services = [service_in_a_new_namespace()]
+        audit = AuditLog.begin(testbed.audit_log, None).of(account)
         operator = left.enter_context(running_operator(account, tmp_path))
         services.append(service_in_a_new_namespace())
         for service in services:
             service.wait_for("Ready", "Idle", "True")
+        live_an_eventful_life(services[-1], redis_server.url)
         for service in services:
             service.delete()
         for service in services:
             until(lambda asked=service: not asked.children(), "its children are gone", 60)
         operator.stop()
+        seen = audit.by_operator()
+    assert denied(seen) == []
+    assert used(seen) == granted()
+    # It asks for all namespaces at once, which only rights in all of them allow.
+    assert any(_is_of_all_namespaces(entry) for entry in seen)
+
+
+def _is_of_all_namespaces(entry: Json) -> bool:
+    about = entry.get("objectRef", {})
+    return about.get("resource") == "pods" and "namespace" not in about

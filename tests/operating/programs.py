@@ -1,0 +1,55 @@
+"""Programs of tests in a worker's container: Python runs `sitecustomize` before the worker."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cluster.fleet import GATED_WORKER
+from cluster.kube import Json
+
+_FOLDER: Final = "/program"
+_NAME: Final = "program"
+
+# Its children are other programs.
+_IN_THE_WORKER: Final = """
+import sys
+if any(each.endswith("/whisperfleet") for each in sys.orig_argv):
+"""
+_WITH_GATES: Final = """
+    import gated_worker
+    from whisperfleet.worker import process
+    process.Steps = gated_worker.GatedSteps
+"""
+# A large model takes its time by itself.
+_HELD: Final = """
+    import os, time
+    import redis
+    server = redis.Redis.from_url(os.environ["WHISPERFLEET_REDIS"])
+    while not server.exists(os.environ["HELD_UNTIL"]):
+        time.sleep(0.1)
+"""
+
+HELD_PROGRAM: Final = {"sitecustomize.py": _IN_THE_WORKER + _HELD}
+GATED_PROGRAM: Final = {
+    "sitecustomize.py": _IN_THE_WORKER + _WITH_GATES,
+    GATED_WORKER.name: GATED_WORKER.read_text(),
+}
+
+
+def program(files: Mapping[str, str]) -> Json:
+    """Return the ConfigMap that a pod with `template` needs."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": _NAME},
+        "data": dict(files),
+    }
+
+
+def template(**env: str) -> dict[str, Any]:
+    """Return a pool's template whose workers run the program; each job takes its time anew."""
+    variables = {"PYTHONPATH": _FOLDER, "WHISPERFLEET_CACHE_SECONDS": "0", **env}
+    return {
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+        "volumes": [{"name": _NAME, "configMap": {"name": _NAME}}],
+        "volumeMounts": [{"name": _NAME, "mountPath": _FOLDER}],
+    }

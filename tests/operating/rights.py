@@ -1,0 +1,95 @@
+"""What the operator may do, and what it did, so that the two can be compared."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import yaml
+
+from cluster.kube import until
+from operating.process import MANIFESTS
+from operating.services import Service
+
+# A denied call is one that somebody wrote and nobody allowed.
+_FORBIDDEN = 403
+# This is what a namespace on its way out answers to whoever has every right.
+_ON_ITS_WAY_OUT = "is being terminated"
+
+Entry = dict[str, Any]
+
+
+class Right(NamedTuple):
+    """A verb on a resource. `role` is the namespace of a Role, or empty for the ClusterRole."""
+
+    role: str
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+
+
+def granted() -> set[Right]:
+    documents = yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text())
+    return {
+        Right(document["metadata"].get("namespace", ""), verb, group, resource, name)
+        for document in documents
+        if document["kind"] in ("ClusterRole", "Role")
+        for rule in document["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+        for verb in rule["verbs"]
+    }
+
+
+def denied(entries: Iterable[Entry]) -> list[str]:
+    return [
+        f"{entry['verb']} {entry['requestURI']}"
+        for entry in entries
+        if entry["responseStatus"]["code"] == _FORBIDDEN
+        and _ON_ITS_WAY_OUT not in entry["responseStatus"].get("message", "")
+    ]
+
+
+def used(entries: Iterable[Entry]) -> set[Right]:
+    """Return the rights that were needed for these calls, each under the role that shall give it.
+
+    What needs none, such as a read of the API server's schemas, is left out.
+    """
+    rights = {_right(entry) for entry in entries if entry.get("objectRef", {}).get("resource")}
+    # An apply of what is not there needs the right to create, and is logged as a patch.
+    applied = {
+        right._replace(verb="create")
+        for right in rights
+        if right.verb == "patch" and not right.resource.endswith("/status")
+    }
+    # Only what comes every five minutes, or where a watch is late, reads the service itself.
+    resync = Right("", "get", "whisperfleet.io", "transcriptionservices")
+    return rights | applied | {resync}
+
+
+def live_an_eventful_life(service: Service, redis_url: str) -> None:
+    """Give the operator reason to use each of its rights."""
+    service.wait_for("Ready", "Idle", "True")
+    access = {"url": redis_url, "credentials": {"secretName": "redis-access"}}
+    service.patch({"spec": {"queue": {"redis": access}}})
+    service.wait_for("Ready", "SecretMissing", "False")
+    service.kube.run(
+        *("-n", service.namespace, "create", "secret", "generic", "redis-access"),
+        "--from-literal=password=wrong",
+    )
+    service.wait_for("Ready", "QueueRefused", "False")
+    service.patch({"spec": {"queue": {"redis": {"credentials": None}}}})
+    service.wait_for("Ready", "Idle", "True")
+    service.patch({"spec": {"pools": [{"name": "renamed", "replicas": {"max": 1}}]}})
+    until(lambda: not service.children(), "the children of the old pool are gone")
+    service.wait_for("Ready", "Idle", "True")
+
+
+def _right(entry: Entry) -> Right:
+    about = entry["objectRef"]
+    subresource = f"/{about['subresource']}" if "subresource" in about else ""
+    resource = about["resource"] + subresource
+    # A namespace is an object of itself to the API server.
+    by_name = (about["namespace"], about["name"]) if resource == "namespaces" else ("", "")
+    role, name = by_name
+    return Right(role, entry["verb"], about.get("apiGroup", ""), resource, name)
