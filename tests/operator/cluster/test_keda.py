@@ -10,6 +10,7 @@ import redis
 from audio_files import clips
 from cluster.kube import Kube, until
 from hack.testbed import Testbed
+from operating.services import FAST
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 
@@ -42,6 +43,25 @@ def test_keda_that_is_removed_and_comes_back(
     until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 120)
 
 
+def test_a_keda_whose_operator_is_dead(
+    apply_service, testbed: Testbed, queue: Client, raw: redis.Redis
+):
+    service = apply_service(scaling=FAST)
+    service.wait_for("Ready", "Idle", "True")
+    with _keda_dead(testbed):
+        queue.submit(Job(audio=clips()[0][0]))
+        assert "check that the keda-operator runs" in service.fails_with("AutoscalerSilent")
+        # Its ScaledObject has a finalizer, which only the keda-operator takes away.
+        service.delete()
+        until(lambda: not service.get(), "the service is gone")
+        successor = apply_service(scaling=FAST)
+        message = successor.fails_with("PredecessorLeaving")
+        assert "finalizer.keda.sh" in message
+        assert "check that it runs" in message
+    successor.wait_for("AutoscalerReady", "AsExpected", "True", 120)
+    until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 120)
+
+
 def test_keda_that_is_too_old_and_is_upgraded(apply_service, kube: Kube, testbed: Testbed):
     with _keda_of_216(kube, testbed):
         service = apply_service()
@@ -58,6 +78,16 @@ def _without_keda(kube: Kube, testbed: Testbed) -> Iterator[None]:
         yield
     finally:
         _install_keda(testbed)
+
+
+@contextmanager
+def _keda_dead(testbed: Testbed) -> Iterator[None]:
+    """End the keda-operator and leave all that it made."""
+    try:
+        testbed.kill("keda-operator")
+        yield
+    finally:
+        testbed.restart("keda-operator")
 
 
 @contextmanager
