@@ -20,7 +20,21 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import WorkQueue
 
-__all__ = ["ClaimCost", "Cost", "Report", "measure"]
+__all__ = [
+    "WANTED_PER_SECOND",
+    "WANTED_RATIO",
+    "WANTED_SPREAD",
+    "ClaimCost",
+    "Cost",
+    "Report",
+    "measure",
+]
+
+# Of one worker without an engine: jobs a second, their ratio to a bare loop's, and how much more
+# CPU a job may cost in a long queue than in a short one.
+WANTED_PER_SECOND: Final = 1500.0
+WANTED_RATIO: Final = 0.35
+WANTED_SPREAD: Final = 0.10
 
 _ROOT: Final = Path(__file__).parents[2]
 _JOB: Final = Job(
@@ -80,6 +94,25 @@ class Report:
     def ratio(self) -> float:
         """The median ratio of the worker's rate to the bare loop's of the same round."""
         return statistics.median(self.ratios)
+
+    def shortfalls(self) -> list[str]:
+        """Return a sentence for each figure that is not what is wanted of it."""
+        found = []
+        if self.jobs_per_second < WANTED_PER_SECOND:
+            found.append(
+                f"one worker did {self.jobs_per_second:,.0f} jobs a second, not "
+                f"{WANTED_PER_SECOND:,.0f}"
+            )
+        if self.ratio < WANTED_RATIO:
+            found.append(
+                f"one worker did {self.ratio:.2f} of what a bare loop does, not {WANTED_RATIO}"
+            )
+        if self.cost_spread > WANTED_SPREAD:
+            found.append(
+                f"a job costs {self.cost_spread:.1%} more at one depth of the queue than at "
+                f"another, not at most {WANTED_SPREAD:.0%}"
+            )
+        return found
 
     @property
     def cost_spread(self) -> float:
@@ -239,4 +272,6 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    # A child is listed under the thread that started it.
+    lists = [file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(child) for children in lists for child in children.split()]

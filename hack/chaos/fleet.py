@@ -56,12 +56,12 @@ class Worker:
 
     def children(self) -> list[int]:
         """Return its child processes: the lease process."""
-        pid = self.process.pid
-        try:
-            told = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
-        except (FileNotFoundError, ProcessLookupError):
-            return []
-        return [int(child) for child in told.split()]
+        found: list[int] = []
+        # A child is listed under the thread that started it.
+        for threads in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, threads.read_text("ascii").split())
+        return found
 
     def freeze(self, *, with_children: bool) -> None:
         """Stop it as a suspended machine would, or the main process alone."""
