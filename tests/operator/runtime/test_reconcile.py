@@ -465,6 +465,19 @@ def test_credentials_that_changed_while_no_operator_ran_roll_the_workers(guarded
     assert guarded.child()["spec"]["template"] != before
 
 
+def test_what_lets_keda_in_comes_back_deleted_or_edited(guarded: World, fake: FakeKube):
+    authentication = KINDS["TriggerAuthentication"]
+    wanted = guarded.child(authentication)["spec"]
+    fake.remove(authentication, NAMESPACE, CHILD)
+    guarded.look()
+    assert guarded.child(authentication)["spec"] == wanted
+    fake.edit(
+        authentication, NAMESPACE, CHILD, lambda live: live["spec"].update(secretTargetRef=[])
+    )
+    guarded.look()
+    assert guarded.child(authentication)["spec"] == wanted
+
+
 def test_credentials_that_redis_refuses_roll_nothing(guarded: World):
     before = guarded.child()["spec"]["template"]
     guarded.make_secret("r", password="mistyped")
