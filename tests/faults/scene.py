@@ -23,8 +23,6 @@ from workers import DIRECTED, Addressed, Worker, freeze, running_worker
 # Brief, but longer than a busy machine may keep a process waiting.
 LEASE_SECONDS = 2.0
 BEAT_SECONDS = 0.4
-# How often `directed_worker` looks for expired leases, at the most.
-RECLAIM_SECONDS = 0.32
 # What a busy machine may add to any of them before a test says that it took too long.
 SLACK_SECONDS = 5.0
 
@@ -75,6 +73,10 @@ class Scene:
         status = self.client.status(job_id)
         assert status is not None, f"{job_id} is not known"
         return status
+
+    def last_sign(self, job_id: str) -> float:
+        """Return when a job's lease was last renewed, in Unix seconds of the server's clock."""
+        return int(self.raw.hget(self.keys.job(job_id), "beat")) / 1000
 
     def wait_until_begun(self, job_ids: Sequence[str], epoch: int = 1) -> None:
         """Return once each of the jobs has been begun so often."""

@@ -10,24 +10,16 @@ from contextlib import suppress
 from os import kill
 
 from faults.proxy import Proxy
-from faults.scene import (
-    BEAT_SECONDS,
-    LEASE_SECONDS,
-    PATIENT,
-    RECLAIM_SECONDS,
-    SLACK_SECONDS,
-    Scene,
-    clip,
-    windows,
-)
+from faults.scene import LEASE_SECONDS, PATIENT, Scene, clip, windows
 from servers import wait_for
 from whisperfleet.client import Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
-from workers import Worker, children_running, signal_tree
+from workers import Worker, children_running, freeze, signal_tree
 
 IDS = ("call-1", "call-2", "call-3")
+LEASE_PROCESS = "whisperfleet.worker.lease_process"
 
 
 def fenced(worker: Worker) -> float:
@@ -35,19 +27,23 @@ def fenced(worker: Worker) -> float:
 
 
 def test_row_01_sigkill_mid_job(each_stage: Scene) -> None:
-    with each_stage.worker() as first, each_stage.standby() as second:
+    # Long enough that a busy machine cannot add another lease to it.
+    lease_seconds = 4.0
+    options = ("--lease-seconds", str(lease_seconds))
+    with each_stage.worker(*options) as first, each_stage.standby(*options) as second:
         for job_id in IDS:
             each_stage.gated(job_id)
         each_stage.wait_until_begun(IDS)
         before = {job_id: each_stage.status(job_id) for job_id in IDS}
         second.process.send_signal(signal.SIGCONT)
         first.kill()
+        signs = {job_id: each_stage.last_sign(job_id) for job_id in IDS}
         each_stage.wait_until_begun(IDS, epoch=2)
         for job_id in IDS:
             after = each_stage.status(job_id)
-            idle = (after.claimed_at - before[job_id].claimed_at).total_seconds()
-            # One who is killed right after a beat has the longest rest of a lease to go.
-            assert idle < LEASE_SECONDS + BEAT_SECONDS + RECLAIM_SECONDS + SLACK_SECONDS
+            idle = after.claimed_at.timestamp() - signs[job_id]
+            assert idle >= lease_seconds, "it was taken from one whose lease had not lapsed"
+            assert idle < 2 * lease_seconds, "the first look after the lease did not take it"
             assert after.deliveries == 2
             assert after.worker != before[job_id].worker
         each_stage.open_gate()
@@ -134,6 +130,24 @@ def test_row_04_the_interpreter_lock_held_longer_than_stall_seconds(stage: Scene
         wait_for(lambda: fenced(stuck) == 1, "the stuck worker's result is fenced")
         stage.assert_done(["call-1"])
         assert stuck.said("no progress")
+    stage.assert_invariants(accepted=1)
+
+
+def test_a_worker_whose_leases_are_not_renewed_claims_nothing(stage: Scene) -> None:
+    with stage.worker() as worker:
+        (lease_process,) = children_running(worker.process.pid, LEASE_PROCESS)
+        freeze(lease_process)
+        wait_for(lambda: worker.said("it claims no more"), "the worker stops claiming")
+        assert worker.get("/livez")[0] == 200, "a restart would lose what it has"
+        assert "leases are not renewed" in worker.get("/readyz")[1]
+        stage.open_gate()
+        stage.gated("call-1")
+        stage.outlast_lease(["call-1"])
+        assert stage.client.status("call-1") is None, "it was claimed"
+        kill(lease_process, signal.SIGKILL)
+        stage.assert_done(["call-1"])
+        assert worker.get("/readyz")[0] == 200
+    assert stage.status("call-1").epoch == 1
     stage.assert_invariants(accepted=1)
 
 
