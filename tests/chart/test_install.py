@@ -13,8 +13,9 @@ import pytest
 from chart.archives import renamed
 from chart.conftest import CRD
 from chart.hardening import assert_hardened, policies_of
-from chart.helm import Helm, Json
-from chart.releases import objects_of, still_there
+from chart.helm import CHART, Helm, Json
+from chart.notes import commands_of
+from chart.releases import assert_nothing_left, everything_of
 from cluster.clusters import Cluster
 from cluster.kube import Kube, until
 from hack import images
@@ -36,6 +37,7 @@ RELEASE = "whisperfleet"
 SYSTEM = "whisperfleet-system"
 NAMESPACE = "speech"
 SERVICE = "calls"
+DEFINITION = f"customresourcedefinition.apiextensions.k8s.io/{RESOURCE}"
 
 _BLOCK_SECONDS = 300.0
 
@@ -81,7 +83,7 @@ def reader(
     _clear(kube, helm)
 
 
-def test_the_documents_do_what_they_say(reader: Reader, kube: Kube, helm: Helm) -> None:
+def test_the_documents_do_what_they_say(reader: Reader, kube: Kube) -> None:
     install, fleet, send, words, zero, upgrade, uninstall = COMMANDS
     service = Service(kube, NAMESPACE, SERVICE)
 
@@ -90,7 +92,11 @@ def test_the_documents_do_what_they_say(reader: Reader, kube: Kube, helm: Helm) 
     operator, redis = _pods(kube, SYSTEM)
     assert_hardened(kube, operator, token=True)
     assert policies_of(kube, operator) == ["whisperfleet-operator"]
-    assert redis["spec"]["automountServiceAccountToken"] is False
+    assert_hardened(kube, redis, token=False)
+    assert policies_of(kube, redis) == ["whisperfleet-redis"]
+    pasted = commands_of(said.partition("NOTES:\n")[2])
+    tried = reader.run(pasted.replace(" apply -f -", " apply --dry-run=server -f -"))
+    assert "transcriptionservice.whisperfleet.io/calls created (server dry run)" in tried
 
     assert "No resources found" not in reader.run(fleet)
     assert service.pods() == []
@@ -106,11 +112,66 @@ def test_the_documents_do_what_they_say(reader: Reader, kube: Kube, helm: Helm) 
     assert service.pods() == []
 
     reader.run(upgrade)
-    released = objects_of(helm, RELEASE, SYSTEM)
-    assert len(released) > 8
+    assert len(everything_of(kube, RELEASE)) > 8
     reader.run(uninstall)
     assert not kube.exists("Namespace", NAMESPACE)
-    assert still_there(kube, released) == ["CustomResourceDefinition"]
+    assert_nothing_left(kube, RELEASE, but={DEFINITION})
+
+
+def test_the_data_of_the_redis_for_trying_out_goes_with_it(
+    cluster: Cluster,
+    helm: Helm,
+    kube: Kube,
+    namespace: str,
+    operator_image: str,
+    worker_image: str,  # noqa: ARG001 - it brings that of Redis
+    tmp_path: Path,
+) -> None:
+    if cluster.testbed is None:
+        pytest.skip(f"the cluster is {cluster.origin}, and its node is not this machine")
+    release = f"stored-{namespace}"
+    repository, _, tag = images.REDIS.reference.rpartition(":")
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    # The kubelet reaches it by the path that this test knows it by.
+    tmp_path.chmod(0o755)
+    kube.create(_volume(release, folder))
+    try:
+        helm.run(
+            *("install", release, str(CHART), "--namespace", namespace, "--wait"),
+            *("--set", f"image.repository={operator_image},crds.install=false"),
+            *("--set", f"watchNamespaces={{{namespace}}},redis.enabled=true"),
+            *("--set", f"redis.image.repository={repository},redis.image.tag={tag}"),
+            *(
+                "--set",
+                f"redis.persistence.enabled=true,redis.persistence.storageClassName={release}",
+            ),
+        )
+        assert list(folder.glob("appendonlydir/*"))
+        claims = kube.run("-n", namespace, "get", "persistentvolumeclaims", "-o", "name").split()
+        assert set(claims) < everything_of(kube, release)
+        assert claims
+        helm.run("uninstall", release, "--namespace", namespace, "--wait")
+        assert_nothing_left(kube, release, but=set())
+    finally:
+        helm.run("uninstall", release, "--namespace", namespace, "--ignore-not-found", "--wait")
+        kube.run("delete", "persistentvolume", release, "--wait=false")
+
+
+def _volume(name: str, folder: Path) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": name,
+            "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": str(folder)},
+        },
+    }
 
 
 def _pods(kube: Kube, namespace: str) -> list[Json]:

@@ -4,7 +4,7 @@ import pytest
 
 from chart.conftest import MakeNamespace
 from chart.helm import CHART, Helm
-from chart.releases import objects_of, still_there
+from chart.releases import assert_nothing_left, everything_of, objects_of
 from cluster.clusters import Cluster
 from cluster.fleet import run_redis
 from cluster.kube import Json, Kube
@@ -31,6 +31,7 @@ def test_it_works_in_its_namespace_and_is_refused_elsewhere(
     mine, other = make_namespace(), make_namespace()
     run_redis(kube, mine)
     outsider = _apply(kube, other, worker_image, f"redis://redis.{mine}.svc:6379/0")
+    before = everything_of(kube, RELEASE)
     audit = AuditLog.begin(cluster.testbed.audit_log, mine) if cluster.testbed else None
 
     helm.run(
@@ -56,7 +57,7 @@ def test_it_works_in_its_namespace_and_is_refused_elsewhere(
     elsewhere = {each["metadata"]["namespace"] for each in released} - {mine}
     assert elsewhere == (set() if cluster_id else {"kube-system"})
     helm.run("uninstall", RELEASE, "--namespace", mine, "--wait")
-    assert still_there(kube, released) == []
+    assert_nothing_left(kube, RELEASE, but=before)
 
 
 def _apply(kube: Kube, namespace: str, image: str, redis_url: str) -> Service:

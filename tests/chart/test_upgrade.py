@@ -9,7 +9,7 @@ import redis
 
 from chart.archives import renamed
 from chart.helm import CHART, Helm, Json
-from chart.releases import objects_of, still_there
+from chart.releases import assert_nothing_left, everything_of
 from cluster.clusters import Cluster, do_without
 from cluster.fleet import run_redis
 from cluster.kube import Kube, until
@@ -131,9 +131,9 @@ def test_neither_an_upgrade_nor_an_end_disturbs_the_workers(
     assert _fleet(service) == before
     assert _pod_templates(service) == templates
 
-    released = objects_of(helm, RELEASE, service.namespace)
+    assert everything_of(kube, RELEASE)
     helm.run("uninstall", RELEASE, "--namespace", service.namespace, "--wait")
-    assert still_there(kube, released) == []
+    assert_nothing_left(kube, RELEASE, but=set())
     assert service.get()
     at_uninstall = _done(raw, queue)
 
