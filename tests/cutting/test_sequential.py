@@ -1,18 +1,18 @@
-from importlib.resources import files
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
-from faster_whisper.audio import decode_audio
 
 from cutting.running import run, transcribe
-from engine.fixtures import AS_THE_LIBRARY, load_library
-from engine.synthetic import blocks, talk
+from engine.fake_forward import FakeForward, Row
+from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
+from engine.synthetic import RATE, blocks, talk
 from whisperfleet.contract.job import Task
 from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
 from whisperfleet.cutting.features import to_float
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
 
 SEQUENTIAL = CuttingOptions(Segmentation.SEQUENTIAL)
@@ -124,6 +124,75 @@ def test_without_conditioning_only_the_first_window_has_a_prompt():
     assert [one.request.prompt for one in windows] == ["Aab", None, None]
 
 
+def no_text(temperature: float, silent: bool) -> WindowResult:
+    return WindowResult((), 1000, "en", 1.0, temperature, -2.0, 0.9, 1.0, silent)
+
+
+def test_a_sampled_window_without_text_resets_the_prompt_and_a_silent_one_does_not():
+    _, second, third = answers(result(1, 2), no_text(1.0, silent=False))
+    assert (second.previous_tokens, second.request.prompt) == ((1, 2), "Aab")
+    assert (third.previous_tokens, third.request.prompt) == ((), None)
+    _, _, third = answers(result(1, 2), no_text(1.0, silent=True))
+    assert (third.previous_tokens, third.request.prompt) == ((1, 2), "Aab")
+
+
+class Scripted(FakeForward):
+    """Says of each window in turn what a script has for it, at each temperature."""
+
+    def __init__(self, script: list[dict[float, Row]]) -> None:
+        super().__init__(say=lambda _, temperature: script[self.window][temperature])
+        self.window = -1
+        self.prompts: list[list[int]] = []
+
+    def encode(self, features, to_cpu=False):
+        self.window += 1
+        return super().encode(features, to_cpu)
+
+    def generate(self, features, prompts, **options):
+        self.prompts += prompts
+        return super().generate(features, prompts, **options)
+
+
+SAID = Row((50364, *range(300, 320), 50364 + 500), -0.1)
+BLANK = Row((50364, 220, 50364 + 500), -3.0, 0.1)
+SILENT = Row((50364, 220, 50364 + 500), -3.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        ({0.0: SAID}, True),
+        ({0.0: BLANK, 1.0: SAID}, False),
+        ({0.0: BLANK, 1.0: BLANK}, False),
+        ({0.0: SILENT}, True),
+        ({0.0: BLANK, 1.0: SILENT}, True),
+    ],
+    ids=["said", "sampled", "sampled blank", "silent", "sampled silent"],
+)
+def test_the_prompt_is_kept_and_reset_as_the_library_does(
+    micro_model: ResolvedModel, second: dict[float, Row], kept: bool
+):
+    audio = np.concatenate([TALK, TALK[: 20 * RATE]])
+    script = [{0.0: SAID}, second, {0.0: SAID}]
+    options = replace(AS_THE_LIBRARY, temperatures=(0.0, 1.0))
+    librarys, ours = Scripted(script), Scripted(script)
+    library = load_library(micro_model.path)
+    library.model = librarys
+    expected, _ = library.transcribe(
+        to_float(audio), "en", temperature=[0.0, 1.0], initial_prompt="Aab", vad_filter=False
+    )
+    expected = [segment.tokens for segment in expected]
+
+    loaded = load_library(micro_model.path)
+    loaded.model = ours
+    cutting = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
+    cutter = make_cutter(blocks(audio), WindowRequest("en", prompt="Aab"), cutting, 80)
+    answered = run(cutter, WhisperEngine(loaded, options))
+    assert [list(one.tokens) for _, own in answered for one in own.segments] == expected
+    assert ours.prompts == librarys.prompts
+    assert (300 in ours.prompts[-1]) is kept
+
+
 def test_the_answer_before_is_needed():
     cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
     assert cutter.lookahead == 1
@@ -153,13 +222,25 @@ def demo() -> tuple[WhisperEngine, WhisperModel]:
 @pytest.mark.parametrize("vad", [False, True], ids=["all", "speech"])
 def test_real_speech_through_the_demo_model(demo: tuple[WhisperEngine, WhisperModel], vad: bool):
     # The loudest first, as above.
-    audio = np.concatenate(
-        [spoken("tour.ogg"), *(spoken(name) // 2 for name in ("tour.ogg", "music.ogg"))]
-    )
+    audio = np.concatenate([spoken("tour"), *(spoken(name) // 2 for name in ("tour", "music"))])
     request = WindowRequest(None, word_timestamps=True)
     assert same_as_the_library(*demo, audio, request, vad) > 1
 
 
-def spoken(name: str) -> np.ndarray:
-    clip = files("whisperfleet").joinpath("demo", "data", "clips", name)
-    return (decode_audio(str(clip)) * 32768).astype(np.int16)
+def test_a_file_that_gets_louder_has_the_librarys_words(
+    demo: tuple[WhisperEngine, WhisperModel], report_figure
+):
+    """The library knows the loudest moment from the beginning, a stream does not.
+
+    Whatever lies 80 dB under the loudest is silence to the model, so only quiet parts are heard
+    otherwise; words may be timed otherwise too.
+    """
+    engine, library = demo
+    audio = np.concatenate([spoken("music") // 8, spoken("tour")])
+    expected, _ = library.transcribe(to_float(audio), temperature=0.0, vad_filter=False)
+    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
+    cutter = make_cutter(blocks(audio), WindowRequest(), options, engine.mels)
+    mine = transcribe(cutter, engine).text.split()
+    theirs = " ".join(segment.text.strip() for segment in expected).split()
+    report_figure(f"a file that gets louder: {len(theirs)} words, the same: {mine == theirs}")
+    assert mine == theirs

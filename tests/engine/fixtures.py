@@ -1,9 +1,12 @@
 """Models for the tests of the engine and of the cutters."""
 
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faster_whisper import WhisperModel
+from faster_whisper.audio import decode_audio
 
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.options import DecodingOptions
@@ -42,3 +45,9 @@ def library(micro_model: ResolvedModel) -> WhisperModel:
 def load_library(path: Path, compute_type: str = "default") -> WhisperModel:
     """Return faster-whisper's own model, but for the words that it loses (see `engine.words`)."""
     return WordKeepingModel(str(path), device="cpu", compute_type=compute_type, cpu_threads=1)
+
+
+def spoken(name: str) -> np.ndarray:
+    """Return the samples of a clip of the demo, as a decoder gives them."""
+    clip = files("whisperfleet").joinpath("demo", "data", "clips", f"{name}.ogg")
+    return (decode_audio(str(clip)) * 32768).astype(np.int16)

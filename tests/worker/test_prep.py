@@ -1,6 +1,7 @@
 """Fetching, decoding and cutting are done while the engine works, so that it never waits."""
 
 import os
+import statistics
 import time
 from dataclasses import dataclass
 from itertools import pairwise
@@ -40,13 +41,13 @@ def test_the_engine_hardly_waits(any_server, queue_id, report_figure):
             for before, after in pairwise(looks)
         ]
         cost = (looks[-1].processor - looks[0].processor) / (LOOK * LOOKS)
+        usual = statistics.median(idle)
         report_figure(
-            f"engine of 10 ms a window idle {min(idle):.1%} to {max(idle):.1%} of the time over "
-            f"{LOOKS} times {LOOK} clips; all other steps cost {1000 * cost:.1f} ms of "
-            "processor a clip"
+            f"engine of 10 ms a window idle {usual:.1%} of the time, the median of {LOOKS} times "
+            f"{LOOK} clips ({min(idle):.1%} to {max(idle):.1%}); all other steps cost "
+            f"{1000 * cost:.1f} ms of processor a clip"
         )
-    # Whatever else this machine does at a time may keep the steps from the processor.
-    assert min(idle) < IDLE_LIMIT
+    assert usual < IDLE_LIMIT
 
 
 def short_clip() -> bytes:

@@ -114,9 +114,9 @@ class SequentialCutter:
         # An answer that consumed nothing would be asked for again without end.
         self._seek += answer.consumed_frames if answer.consumed_frames > 0 else window.frames
         self._language = self._language or answer.language
-        if not answer.segments:
+        if answer.silent:
             return
-        if window.request.word_timestamps:
+        if window.request.word_timestamps and answer.segments:
             self._last_speech_end = offset + _last_end(answer)
         tokens = [token for segment in answer.segments for token in segment.tokens]
         self._previous_tokens = (*self._previous_tokens, *tokens)[-_MAX_PROMPT_TOKENS:]

@@ -97,7 +97,8 @@ class WindowResult:
     """The words of one window.
 
     `consumed_frames` is how far a sequential reader may advance: up to the last closed segment, or
-    the whole window. `segments` is empty where the window holds no speech.
+    the whole window. `segments` is empty where the window holds no speech: because it is `silent`
+    by the rule for silence, or because no text is left.
     """
 
     segments: tuple[WindowSegment, ...]
@@ -108,6 +109,7 @@ class WindowResult:
     avg_logprob: float
     no_speech_prob: float
     compression_ratio: float
+    silent: bool = False
 
 
 class Engine(Protocol):

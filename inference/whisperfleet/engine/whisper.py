@@ -289,7 +289,8 @@ class WhisperEngine:
     ) -> WindowResult:
         segments: tuple[WindowSegment, ...] = ()
         consumed = window.frames
-        if not self._is_silent(decoded):
+        silent = self._is_silent(decoded)
+        if not silent:
             segments, consumed = split(self._model, self._options, window, passage, decoded.tokens)
         return WindowResult(
             segments=segments,
@@ -300,6 +301,7 @@ class WhisperEngine:
             avg_logprob=decoded.avg_logprob,
             no_speech_prob=decoded.no_speech_prob,
             compression_ratio=decoded.compression_ratio,
+            silent=silent,
         )
 
     def _is_silent(self, decoded: Decoded) -> bool:
@@ -326,6 +328,7 @@ def _silence(window: Window) -> WindowResult:
         avg_logprob=0.0,
         no_speech_prob=1.0,
         compression_ratio=0.0,
+        silent=True,
     )
 
 
