@@ -20,7 +20,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 PRIORITIES = [priority.name for priority in DEFAULT_PRIORITIES]
 # What waking may take beyond the interval at which KEDA looks.
@@ -137,7 +137,7 @@ def test_200_jobs_take_several_pods_and_leave_none(
     # A quick worker alone would else have done them all before the next one has its model.
     fleet.wait_until_awake(2)
     fleet.open_gates("all")
-    results = fleet.results(list(said), seconds=180)
+    results = fleet.results(list(said), seconds=400)
 
     assert {job_id: result.transcript.text for job_id, result in results.items()} == said
     workers = Counter(fleet.status(job_id).worker for job_id in said)
