@@ -84,7 +84,14 @@ def test_a_job_stops_while_the_engine_is_busy_with_it(engine: HeldEngine, stop: 
 
 def test_waiting_is_no_progress_and_ends_with_the_jobs_time(engine: HeldEngine):
     steps = []
-    control = JobControl(0.5, lambda: steps.append(time.monotonic()))
+
+    def step() -> None:
+        steps.append(1)
+        if len(steps) == 4:
+            # Two batches are in line from here on, and the job waits.
+            control.ends = time.monotonic() + 0.3
+
+    control = JobControl(60, step)
     with EngineQueue(engine, 1000) as line:
         with pytest.raises(Interrupted) as raised:
             begin(line, control)
