@@ -100,9 +100,12 @@ class Ground:
         return Pipeline(setup, self.batch_size)
 
     def _suited(self, make: Callable[[Setup], Library], seconds: float) -> int:
+        numbers = sorted({1, self.setup.cpu_threads})
+        if len(numbers) == 1:
+            return numbers[0]
         file = write_clip(self.folder / f"suit-{seconds:.0f}.ogg", seconds, seed=0)
         took: dict[int, float] = {}
-        for number in sorted({1, self.setup.cpu_threads}):
+        for number in numbers:
             way = make(replace(self.setup, cpu_threads=number))
             took[number] = min(way.run([file]).seconds for _ in range(self.tries))
         return min(took, key=took.__getitem__)

@@ -61,6 +61,17 @@ def test_a_full_run_is_bounded():
     assert max(FULL.long) >= 600
 
 
+@pytest.fixture
+def one_core():
+    """Let this process and its children have one core: there is no number of threads to choose."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(all_of_them)})
+    yield
+    os.sched_setaffinity(0, all_of_them)
+
+
+@pytest.mark.timeout(300)  # half a minute of processor time, on one core that others use too
+@pytest.mark.usefixtures("one_core")
 def test_a_trial_goes_through_and_writes_everything_down(tmp_path: Path):
     figures, drawn = tmp_path / "figures.json", tmp_path / "figures.svg"
     # A machine without a GPU, whatever this one has.
@@ -82,7 +93,7 @@ def test_a_trial_goes_through_and_writes_everything_down(tmp_path: Path):
     assert "clips of 2 to 30 s" in done.stdout
     found = json.loads(figures.read_text())
     assert found["failed"] == {}
-    assert found["facts"]["shape"] == "micro"
+    assert (found["facts"]["shape"], found["facts"]["cores"]) == ("micro", 1)
     assert found["races"][0]["compared"] == found["races"][0]["alike"] == 2
     assert found["memory"]["peak_bytes"].keys() == {"1", "2"}
     assert drawn.read_text().startswith("<svg")
