@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
 
@@ -40,9 +42,8 @@ def test_cancel_a_job_that_runs_and_one_that_has_ended(invoke, client, work_queu
 def letter(client, work_queue):
     """Return the id of a dead letter, and that of its job."""
     job_id = client.submit(Job(url=SECRET, prompt="a secret name", metadata={"call": 7}))
-    work_queue.bury(
-        work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed", "Traceback ..."
-    )
+    failure = ValueError(SECRET)
+    work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed", failure)
     ((letter_id, _),) = client.dead_letters()
     return letter_id, job_id
 
@@ -62,6 +63,18 @@ def test_list_and_show_dead_letters(invoke, letter):
     assert document["fields"]["metadata"] == '{"call":7}'
     assert lines(invoke("dlq", "show", letter_id, "--json").stdout) == [document]
     assert "secret" not in listed.output + shown.output + json.dumps(document)
+
+
+@pytest.mark.usefixtures("letter")
+def test_a_letter_that_cannot_be_read_is_no_letter(invoke, client):
+    ((good, _),) = client.dead_letters()
+    broken = client._redis.xadd(client.keys.dead_letters, {"code": "of_tomorrow"}).decode()
+    for unreadable in (broken, "7", "letter"):
+        for command in ("show", "redrive"):
+            done = invoke("dlq", command, unreadable)
+            assert done.exit_code == 1, done.output
+            assert "no such dead letter that can be read" in done.stderr
+    assert invoke("dlq", "redrive", good).exit_code == 0
 
 
 def test_redrive_once(invoke, letter, work_queue):
@@ -103,6 +116,79 @@ def test_stats(invoke, client, work_queue):
     shown = invoke("queue", "stats").stdout
     (row,) = [line for line in shown.splitlines() if "normal" in line]
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["2", "1"]
+
+
+@pytest.fixture
+def everywhere(client, any_server, queue_id):
+    """Jobs of a tenant with streams of its own, and of a priority of the queue's own."""
+    acme = Client(any_server.settings, queue_id, tenant="acme", own_stream=True)
+    urgent = Client(any_server.settings, queue_id, priorities=(Priority("now", 1),))
+    with acme, urgent:
+        yield [
+            client.submit(Job(url=SECRET)),
+            acme.submit(Job(url=SECRET), "high"),
+            urgent.submit(Job(url=SECRET, id="urgent"), "now"),
+            urgent.submit(Job(url=SECRET), "now"),
+        ]
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_stats_of_every_stream_there_is(invoke, client):
+    client._redis.set(f"{client.keys.prefix}in:string", "not a stream")
+    client._redis.xadd(f"{client.keys.prefix}in:a:b:c", {"not": "a name"})
+    (document,) = lines(invoke("queue", "stats", "--json").stdout)
+    lengths = {stream["source"]: stream["length"] for stream in document["streams"]}
+    assert lengths == {"high": 0, "normal": 1, "low": 0, "high:acme": 1, "now": 2}
+    shown = invoke("queue", "stats").stdout
+    assert "high:acme" in shown
+    assert "now" in shown
+
+
+def test_purge_of_every_stream_there_is(invoke, client, everywhere):
+    done = invoke("queue", "purge", "--yes", "--json")
+    assert json.loads(done.stdout) == {"cancelled": 4}
+    for job_id in everywhere:
+        assert client.result(job_id).state is State.CANCELLED
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_drop_counts_what_is_in_every_stream(invoke, any_server, keys):
+    refused = invoke("queue", "drop", stdin=b"n\n")
+    assert "4 jobs that have not ended" in refused.stderr
+    assert invoke("queue", "drop", "--yes").exit_code == 0
+    with any_server.settings.connect() as raw:
+        assert raw.keys(f"{keys.prefix}*") == []
+
+
+def test_status_and_cancel_wherever_a_job_waits(invoke, client, everywhere):
+    for job_id in (everywhere[1], everywhere[3]):
+        (document,) = lines(invoke("status", job_id, "--json").stdout)
+        assert document["state"] == "queued"
+        done = invoke("cancel", job_id)
+        assert "cancelled before it began" in done.stdout, done.stderr
+        assert client.result(job_id).state is State.CANCELLED
+
+
+def test_submit_with_a_priority_of_the_queues_own(invoke, keys, any_server):
+    refused = invoke("submit", SECRET, "--priority", "now")
+    assert refused.exit_code == 2
+    assert "there is no priority 'now'" in refused.stderr
+    for priorities in (["--priorities", "now,later"], []):
+        done = invoke(
+            "submit",
+            SECRET,
+            "--priority",
+            "now",
+            *priorities,
+            WHISPERFLEET_PRIORITIES="now:8,bulk:1",
+        )
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout.startswith("now-")
+    with any_server.settings.connect() as raw:
+        assert raw.xlen(keys.stream("now")) == 2
+    empty = invoke("submit", SECRET, "--priorities", ",")
+    assert empty.exit_code == 2
+    assert "--priorities names none" in empty.stderr
 
 
 def test_purge_asks_first(invoke, client):

@@ -1,11 +1,12 @@
 """From the options of a command to a queue that answers, or to a sentence that says why not."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.errors import ConfigurationError, QueueUnavailableError
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def redis_settings(url: str) -> "RedisSettings":
 
 
 @contextmanager
-def open_client(url: str, queue_id: str) -> Iterator["Client"]:
+def open_client(
+    url: str, queue_id: str, priorities: Sequence[Priority] = DEFAULT_PRIORITIES
+) -> Iterator["Client"]:
     """Yield a client of the queue.
 
     Raises ConfigurationError for an address or id that cannot be used, QueueUnavailableError where
@@ -47,7 +50,7 @@ def open_client(url: str, queue_id: str) -> Iterator["Client"]:
 
     settings = redis_settings(url)
     try:
-        client = Client(settings, queue_id)
+        client = Client(settings, queue_id, priorities=priorities)
     except ValueError as error:
         raise ConfigurationError(f"{error}; set it with --queue or WHISPERFLEET_QUEUE") from error
     try:

@@ -44,7 +44,8 @@ _CANCELLED = {
 }
 _REDRIVEN = {
     "redriven": "sent again, under its own job id",
-    "unknown": "no such dead letter, or it was sent again before; see: whisperfleet dlq list",
+    "unknown": "no such dead letter that can be read, or it was sent again before; see: "
+    "whisperfleet dlq list",
     "empty": "the letter does not hold the whole job; submit it anew",
     "alive": "the job is not dead any more; see: whisperfleet status {}",
 }
@@ -91,7 +92,7 @@ def show_letter(
 ) -> None:
     """Show why a job died and what happened to it, without its audio, prompt and full address."""
     with open_client(redis, queue) as client:
-        letter = dict(client.dead_letters()).get(letter_id)
+        letter = client.dead_letter(letter_id)
     if letter is None:
         print_error(f"{letter_id}: {_REDRIVEN['unknown']}")
         raise typer.Exit(ExitCode.NOT_DONE)
@@ -129,7 +130,10 @@ def stats(
     queue: QueueOption = DEFAULT_QUEUE_ID,
     as_json: JsonOption = False,
 ) -> None:
-    """Print how much waits and runs, how long the oldest has waited, and the totals."""
+    """Print how much waits and runs, how long the oldest has waited, and the totals.
+
+    A line for each stream: of each priority, and of each tenant that has its own.
+    """
     with open_client(redis, queue) as client:
         found = client.stats()
     if as_json:
@@ -153,7 +157,7 @@ def purge(
     queue: QueueOption = DEFAULT_QUEUE_ID,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel every job of the queue that has not ended."""
+    """Cancel every job of the queue that has not ended, of whatever priority and tenant."""
     if not yes:
         typer.confirm(f"Cancel every job of {queue} that has not ended?", abort=True, err=True)
     with open_client(redis, queue) as client:

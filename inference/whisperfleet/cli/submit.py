@@ -18,7 +18,7 @@ from whisperfleet.cli.options import (
 from whisperfleet.cli.output import print_json, print_note, print_text, progress
 from whisperfleet.cli.sources import STANDARD_INPUT, Source, find_source
 from whisperfleet.contract.job import Format, Job, Task
-from whisperfleet.contract.keys import DEFAULT_PRIORITIES
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["submit"]
 
-_PRIORITIES = ", ".join(priority.name for priority in DEFAULT_PRIORITIES)
+_PRIORITIES = ",".join(priority.name for priority in DEFAULT_PRIORITIES)
 
 
 def submit(
@@ -72,7 +72,14 @@ def submit(
         str | None,
         typer.Option("--id", help="An id of your own; submitting it twice runs it once."),
     ] = None,
-    priority: Annotated[str, typer.Option(help=f"One of {_PRIORITIES}.")] = "normal",
+    priority: Annotated[str, typer.Option(help="One of --priorities.")] = "normal",
+    priorities: Annotated[
+        str,
+        typer.Option(
+            envvar="WHISPERFLEET_PRIORITIES",
+            help="The queue's, by commas. Weights, as its workers have them, may follow: name:8.",
+        ),
+    ] = _PRIORITIES,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait for the jobs and print their words.")
     ] = False,
@@ -107,7 +114,8 @@ def submit(
     }
     fields = {name.encode(): value.encode() for name, value in options.items() if value}
     submissions: list[Submission] = []
-    with open_client(redis, queue) as client, _ids_if_cut_short(submissions):
+    known = _read_priorities(priorities)
+    with open_client(redis, queue, known) as client, _ids_if_cut_short(submissions):
         _send(client, found, fields, priority, submissions)
         if not wait:
             _print_ids(submissions, as_json=as_json)
@@ -116,6 +124,15 @@ def submit(
         shown = formats[0] if formats else Format.TXT
         code = print_endings(client, submissions, results, shown, as_json=as_json)
     raise typer.Exit(code)
+
+
+def _read_priorities(text: str) -> list[Priority]:
+    names = [part.partition(":")[0].strip() for part in text.split(",")]
+    # Who sends does not weigh.
+    found = [Priority(name, weight=1) for name in names if name]
+    if not found:
+        raise ConfigurationError("--priorities names none; leave it out, or write name,name")
+    return found
 
 
 def _check_together(sources: Sequence[Source], job_id: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
@@ -11,11 +11,13 @@ import redis
 from pydantic import ValidationError
 
 from whisperfleet.client.reports import (
+    SCAN_COUNT,
     Cancelled,
     JobStatus,
     QueueStats,
     Redriven,
     entry_time,
+    find_sources,
     read_load,
     read_status,
 )
@@ -36,11 +38,10 @@ _log = logging.getLogger(__name__)
 _CANCEL = Script("cancel")
 _REDRIVE = Script("redrive")
 
+_ENTRY_ID = re.compile(r"\d+-\d+")
 # An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
 _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 _PAGE = 200
-# Keys that Redis looks at in one step of a scan: far below a millisecond.
-_SCAN_COUNT = 1000
 _SUBMIT_ATTEMPTS = 3
 
 
@@ -156,21 +157,20 @@ class Client:
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
         """Yield each dead letter with its own id, oldest first."""
         for letter_id, fields in self._pages(self.keys.dead_letters):
-            try:
-                letter = DeadLetter.from_fields(fields)
-            except (ValidationError, UnicodeDecodeError):
-                _log.warning("the dead letter %s cannot be read and is passed over", letter_id)
-                continue
-            if self._tenant in {None, letter.tenant}:
+            if letter := self._read_letter(letter_id, fields):
                 yield letter_id, letter
+
+    def dead_letter(self, letter_id: str) -> DeadLetter | None:
+        """Return one dead letter by its own id, or None where there is none."""
+        if not _ENTRY_ID.fullmatch(letter_id):
+            return None
+        found: Any = self._redis.xrange(self.keys.dead_letters, letter_id, letter_id)
+        return self._read_letter(letter_id, found[0][1]) if found else None
 
     def redrive(self, letter_id: str) -> Redriven:
         """Send the job of a dead letter again, under its id. Twice makes one run."""
-        found: Any = self._redis.xrange(self.keys.dead_letters, letter_id, letter_id)
-        if not found:
-            return Redriven.UNKNOWN
-        letter = DeadLetter.from_fields(found[0][1])
-        if self._tenant not in {None, letter.tenant}:
+        letter = self.dead_letter(letter_id)
+        if letter is None:
             return Redriven.UNKNOWN
         keys = self.keys
         answer = _REDRIVE.run(
@@ -187,10 +187,22 @@ class Client:
         )
         return Redriven(answer.decode())
 
+    def _read_letter(self, letter_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter | None:
+        try:
+            letter = DeadLetter.from_fields(fields)
+        except (ValidationError, UnicodeDecodeError):
+            _log.warning("the dead letter %s cannot be read and is passed over", letter_id)
+            return None
+        return letter if self._tenant in {None, letter.tenant} else None
+
     def stats(self) -> QueueStats:
-        """Return the load of each stream, and the totals."""
+        """Return the load of each stream, and the totals.
+
+        Of every stream there is, also of priorities and tenants that the client was not told of.
+        """
+        sources = self._find_sources()
         with self._redis.pipeline(transaction=False) as pipeline:
-            for source in self._sources:
+            for source in sources:
                 pipeline.xlen(self._stream(source))
                 pipeline.xpending(self._stream(source), self.keys.group)
                 pipeline.xrange(self._stream(source), count=1)
@@ -201,7 +213,7 @@ class Client:
         return QueueStats(
             streams=tuple(
                 read_load(source, *loads[3 * i : 3 * i + 3])
-                for i, source in enumerate(self._sources)
+                for i, source in enumerate(sources)
             ),
             dead_letters=int(dead_letters),
             totals={name.decode(): int(count) for name, count in totals.items()},
@@ -213,7 +225,7 @@ class Client:
         Running jobs stop with the next beat of their worker.
         """
         cancelled = 0
-        for source in self._sources:
+        for source in self._find_sources():
             for entry, fields in self._pages(self._stream(source)):
                 own = fields.get(b"id", b"").decode("utf-8", "replace")
                 tenant = source.partition(":")[2] or fields.get(b"tenant", b"").decode(
@@ -240,7 +252,7 @@ class Client:
         if self._tenant is not None:
             raise ValueError(f"the queue is not {self._tenant}'s alone: drop it without a tenant")
         dropped = 0
-        keys = self._redis.scan_iter(f"{self.keys.prefix}*", count=_SCAN_COUNT)
+        keys = self._redis.scan_iter(f"{self.keys.prefix}*", count=SCAN_COUNT)
         while batch := list(islice(keys, _PAGE)):
             dropped += int(self._redis.unlink(*batch))
         return dropped
@@ -270,8 +282,22 @@ class Client:
         priority, _, tenant = source.partition(":")
         return self.keys.stream(priority, tenant or None)
 
+    def _find_sources(self) -> list[str]:
+        """Return where jobs can be: of one tenant's client, where it sends them."""
+        if self._tenant is not None:
+            return self._sources
+        others = find_sources(self._redis, self.keys) - set(self._sources)
+        return [*self._sources, *sorted(others)]
+
     def _is_source(self, source: str) -> bool:
-        return source.partition(":")[0] in {own.partition(":")[0] for own in self._sources}
+        """Return whether ids that begin so are the queue's own."""
+        if source.partition(":")[0] in {own.partition(":")[0] for own in self._sources}:
+            return True
+        try:
+            stream = self._stream(source)
+        except ValueError:
+            return False
+        return self._tenant is None and bool(self._redis.exists(stream))
 
     def _waiting(self, job_id: str) -> JobStatus | None:
         """Return the status of a job that nobody has begun, where its id says where it is."""

@@ -1,6 +1,7 @@
 """What a client tells of jobs and queues, and how it reads that from Redis."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,18 +10,25 @@ from typing import Any
 import redis
 
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 
 __all__ = [
+    "SCAN_COUNT",
     "Cancelled",
     "JobStatus",
     "QueueStats",
     "Redriven",
     "StreamStats",
     "entry_time",
+    "find_sources",
     "read_load",
     "read_status",
 ]
+
+
+# Keys that Redis looks at in one step of a scan: far below a millisecond.
+SCAN_COUNT = 1000
 
 
 class Cancelled(StrEnum):
@@ -91,6 +99,20 @@ class QueueStats:
     streams: tuple[StreamStats, ...]
     dead_letters: int
     totals: Mapping[str, int]
+
+
+def find_sources(client: redis.Redis, keys: Keys) -> set[str]:
+    """Return `<priority>` or `<priority>:<tenant>` of every input stream that Redis holds."""
+    prefix = f"{keys.prefix}in:"
+    found: set[str] = set()
+    for key in client.scan_iter(f"{prefix}*", count=SCAN_COUNT, _type="stream"):
+        source = key.decode("utf-8", "replace").removeprefix(prefix)
+        priority, _, tenant = source.partition(":")
+        # What cannot be the name of a stream is somebody else's key.
+        with suppress(ValueError):
+            if keys.stream(priority, tenant or None).encode() == key:
+                found.add(source)
+    return found
 
 
 def entry_time(entry: str) -> datetime:
