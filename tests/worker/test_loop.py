@@ -1,6 +1,7 @@
 """The threads that claim: suspects alone, upkeep in time, nothing claimed that would be lost."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,11 +60,13 @@ class Leases:
     def __init__(self) -> None:
         self.seconds_since_renewal = 0.0
         self.controls: dict[str, JobControl] = {}
+        self.ends: dict[str, float] = {}
 
     def step(self) -> None:
         pass
 
     def hold(self, claim: Claim, control: JobControl) -> None:
+        self.ends[claim.job_id] = control.ends
         self.controls[claim.job_id] = control
 
     def drop(self, claim: Claim) -> None:
@@ -164,9 +167,11 @@ def test_a_suspect_that_waits_is_handed_back_by_a_drain(stage: Stage) -> None:
 def test_a_suspects_time_begins_when_it_is_alone(stage: Stage) -> None:
     with stage.suspect_that_waits(job_timeout_seconds=0.3) as loop:
         wait_for(lambda: loop.overdue_seconds > 0.3, "the time of both would be up")
+        assert stage.leases.ends["poison"] == math.inf, "its lease lapses though it only waits"
         stage.steps.gate("poison").set()
         stage.steps.gate("healthy").set()
         wait_for(lambda: stage.state("poison") in {State.DONE, State.FAILED}, "the suspect ends")
+    assert stage.leases.ends["poison"] < math.inf, "its lease is renewed for ever"
     assert stage.state("poison") is State.DONE, "what never ran was said to take too long"
     assert stage.state("healthy") is State.FAILED, "it did take too long"
 

@@ -150,17 +150,17 @@ class WorkLoop:
 
     def _leases_are_renewed(self) -> bool:
         """Return whether a job that is claimed now would be kept."""
-        silent = self._leases.seconds_since_renewal
-        renewed = silent <= self._queue.policy.lease_seconds
+        lease_seconds = self._queue.policy.lease_seconds
+        renewed = self._leases.seconds_since_renewal <= lease_seconds
         if renewed != self.claiming:
             self.claiming = renewed
             if renewed:
                 log.info("leases are renewed again; claiming")
             else:
                 log.error(
-                    "leases have not been renewed for %.0f s, so others take this worker's jobs; "
+                    "leases have not been renewed for %g s, so others take this worker's jobs; "
                     "it claims no more until they are",
-                    silent,
+                    lease_seconds,
                 )
         return renewed
 
