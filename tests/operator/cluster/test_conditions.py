@@ -9,8 +9,10 @@ import pytest
 import redis
 
 from audio_files import clips
-from cluster.kube import Json, until
+from cluster.fleet import behind
+from cluster.kube import until
 from operating.process import Operator
+from operating.programs import GATED_PROGRAM, HELD_PROGRAM, program, template
 from operating.services import CHILD, FAST, POOL, Service
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
@@ -21,16 +23,6 @@ pytestmark = [
     pytest.mark.timeout(300, func_only=True),
     pytest.mark.usefixtures("operator"),
 ]
-
-# Python runs this before a program's first line. A large model takes as long by itself.
-HELD = """
-import os, sys, time
-if any(each.endswith("/whisperfleet") for each in sys.orig_argv):
-    import redis
-    server = redis.Redis.from_url(os.environ["WHISPERFLEET_REDIS"])
-    while not server.exists(os.environ["HELD_UNTIL"]):
-        time.sleep(0.1)
-"""
 
 QUICK = {"scaling": FAST, "worker": {"maxInFlight": 1, "drainSeconds": 5}}
 
@@ -93,14 +85,15 @@ def test_a_worker_that_crashes(apply_service, queue: Client):
 
 
 def test_a_model_that_takes_its_time(apply_service, queue: Client, raw: redis.Redis):
-    service = apply_service(**QUICK, pools=pool(template=_held_until_told(queue)))
-    service.kube.create(_program(HELD), service.namespace)
+    gate = f"{queue.keys.prefix}go"
+    service = apply_service(**QUICK, pools=pool(template=template(HELD_UNTIL=gate)))
+    service.kube.create(program(HELD_PROGRAM), service.namespace)
     service.wait_for("Ready", "Idle")
     send(queue)
     ready = service.wait_for("Ready", "ModelLoading", "True", 90)
     assert "loads the model" in ready["message"]
     assert service.condition("WorkersAvailable")["status"] == "False"
-    raw.set(f"{queue.keys.prefix}go", 1)
+    raw.set(gate, 1)
     until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 60)
 
 
@@ -136,6 +129,37 @@ def test_a_suspended_fleet_takes_jobs_and_does_none(apply_service, queue: Client
     assert service.child("deployment")["spec"]["replicas"] == 0
     service.patch({"spec": {"suspend": False}})
     until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 120)
+    until(lambda: service.condition("Ready")["status"] == "True", "it is ready again")
+    # Nobody has paused anything, though KEDA says so for a moment.
+    assert "AutoscalerPaused" not in service.events()
+
+
+def test_a_fleet_that_is_suspended_at_work_says_who_still_works(
+    apply_service, queue: Client, raw: redis.Redis
+):
+    service = apply_service(
+        scaling=FAST,
+        worker={"maxInFlight": 1, "drainSeconds": 60},
+        pools=pool(template=template()),
+    )
+    service.kube.create(program(GATED_PROGRAM), service.namespace)
+    service.wait_for("Ready", "Idle")
+    queue.submit(Job(id="slow", audio=clips()[0][0], metadata=behind("open")))
+    until(lambda: raw.hget(queue.keys.job("slow"), "state") == b"running", "it is begun", 90)
+    service.patch({"spec": {"suspend": True}})
+    service.wait_for("Ready", "Suspended", "False")
+    until(lambda: not service.child("deployment")["spec"]["replicas"], "no pod is asked for")
+    # What the queue holds is some seconds old.
+    until(
+        lambda: "the last pods finish what they hold" in service.condition("Ready")["message"],
+        "the pod that is on its way out is told of",
+    )
+    raw.set("gate:open", 1)
+    until(
+        lambda: "nobody works on them" in service.condition("Ready")["message"],
+        "the last pod is gone",
+        90,
+    )
 
 
 def test_redis_that_stops_and_comes_back(apply_service):
@@ -204,27 +228,6 @@ def test_hands_off(apply_service, operator: Operator):
     service.wait_for("Ready", "Idle", "True")
     assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 3
     assert service.child("poddisruptionbudget")
-
-
-def _held_until_told(queue: Client) -> Json:
-    """Return a pod template whose worker begins once there is a key `go` in its queue."""
-    return {
-        "env": [
-            {"name": "PYTHONPATH", "value": "/held"},
-            {"name": "HELD_UNTIL", "value": f"{queue.keys.prefix}go"},
-        ],
-        "volumes": [{"name": "held", "configMap": {"name": "held"}}],
-        "volumeMounts": [{"name": "held", "mountPath": "/held"}],
-    }
-
-
-def _program(text: str) -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "held"},
-        "data": {"sitecustomize.py": text},
-    }
 
 
 def _scale_redis(service: Service, replicas: int) -> None:

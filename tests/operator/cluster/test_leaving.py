@@ -2,61 +2,108 @@
 
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
 
 import pytest
 import redis
-import yaml
 
 from audio_files import clips
-from cluster.kube import until
+from cluster.fleet import behind
+from cluster.kube import Kube, until
 from operating.audit import AuditLog
-from operating.process import MANIFESTS, Operator
-from operating.services import CHILDREN
+from operating.process import Operator
+from operating.programs import GATED_PROGRAM, program, template
+from operating.rights import denied, granted, live_an_eventful_life, used
+from operating.services import AUTHENTICATION, CHILDREN, FAST, POOL, SERVICE, Service
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
+from whisperfleet.queue import RedisSettings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
-# A denied call is one that somebody wrote and nobody allowed.
-_FORBIDDEN = 403
+
+LABELLED = f"whisperfleet.io/service={SERVICE}"
+GUARDED = {"secretName": "redis-access"}
+
+
+@pytest.fixture
+def strangers(kube: Kube, namespace: str, redis_url: str) -> set[str]:  # noqa: ARG001 - Redis too
+    """What is in the namespace before there is a service, and what the service itself needs."""
+    there = Service(kube, namespace).everything()
+    return there | {"configmap/program", "secret/redis-access"}
+
+
+@pytest.fixture
+def busy(
+    apply_service,
+    kube: Kube,
+    namespace: str,
+    redis_url: str,
+    queue: Client,
+    operator: Operator,  # noqa: ARG001 - it has to be there
+) -> Service:
+    """A service with credentials, every child and a pod with a job that does not end."""
+    with RedisSettings(redis_url).connect() as raw:
+        raw.acl_setuser(
+            "fleet", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"]
+        )
+    kube.create(program(GATED_PROGRAM), namespace)
+    kube.run(
+        *("-n", namespace, "create", "secret", "generic", "redis-access"),
+        *("--from-literal=username=fleet", "--from-literal=password=secret"),
+    )
+    service = apply_service(
+        scaling=FAST,
+        worker={"maxInFlight": 1, "drainSeconds": 5},
+        queue={"redis": {"url": redis_url, "credentials": GUARDED}},
+        pools=[{"name": POOL, "replicas": {"max": 1}, "template": template()}],
+    )
+    queue.submit(Job(id="endless", audio=clips()[0][0], metadata=behind("never")))
+    until(lambda: _is_begun(queue), "the job is begun", 120)
+    owned = {name.partition("/")[0].partition(".")[0] for name in service.everything(LABELLED)}
+    assert owned >= {"replicaset", "pod"}
+    assert service.children().keys() == {*CHILDREN, AUTHENTICATION}
+    assert any(name.startswith("horizontalpodautoscaler") for name in service.everything())
+    return service
 
 
 def test_a_deleted_service_leaves_its_queue_until_that_is_dropped(
-    apply_service, operator: Operator, raw: redis.Redis, redis_url: str, queue: Client
+    strangers: set[str],
+    busy: Service,
+    operator: Operator,
+    raw: redis.Redis,
+    redis_url: str,
+    queue: Client,
 ):
-    service = apply_service()
-    service.wait_for("Ready", "Idle", "True")
-    stream = queue.keys.stream("normal")
-    assert raw.exists(stream)
-
-    service.delete()
-    until(lambda: not service.get(), "the service is gone", 10)
-    until(lambda: not service.children(), "its children are gone", 60)
+    busy.delete()
+    until(lambda: not busy.get(), "the service is gone", 10)
+    until(lambda: busy.everything() == strangers, lambda: _left(busy, strangers), 90)
     operator.stop()
 
-    job_id = queue.submit(Job(audio=clips()[0][0]))
-    assert raw.xlen(stream) == 1
+    # Nothing but the queue, with the job that nobody does any more.
+    left = {key.decode() for key in raw.scan_iter()}
+    assert left == {key for key in left if key.startswith(queue.keys.prefix)}
+    assert raw.xlen(queue.keys.stream("normal")) == 1
     _run_queue_command("purge", redis_url, queue)
-    result = queue.result(job_id)
+    result = queue.result("endless")
     assert result is not None
     assert result.state is State.CANCELLED
     _run_queue_command("drop", redis_url, queue)
-    assert list(raw.scan_iter(f"{queue.keys.prefix}*")) == []
+    assert list(raw.scan_iter()) == []
 
 
-def test_an_operator_that_goes_first_leaves_nothing_stuck(apply_service, operator: Operator):
-    service = apply_service()
-    service.wait_for("Ready", "Idle", "True")
-    assert "finalizers" not in service.get()["metadata"]
-    annotations = service.get()["metadata"].get("annotations", {})
+def test_an_operator_that_goes_first_leaves_nothing_stuck(
+    strangers: set[str], busy: Service, operator: Operator
+):
+    assert "finalizers" not in busy.get()["metadata"]
+    annotations = busy.get()["metadata"].get("annotations", {})
     assert not [name for name in annotations if "kopf" in name]
     operator.stop()
 
-    service.delete()
-    until(lambda: not service.get(), "the service is gone", 10)
-    until(lambda: not service.children(), "its children are gone", 60)
+    busy.delete()
+    until(lambda: not busy.get(), "the service is gone", 10)
+    until(lambda: busy.everything() == strangers, lambda: _left(busy, strangers), 90)
 
 
 def test_a_service_of_the_same_name_right_after(apply_service, operator: Operator):
@@ -73,60 +120,26 @@ def test_a_service_of_the_same_name_right_after(apply_service, operator: Operato
 
 
 def test_every_right_is_used_and_none_is_missing(
-    apply_service, audit: AuditLog, operator: Operator, redis_url: str
+    apply_service, audit: AuditLog, account: Path, operator: Operator, redis_url: str
 ):
-    """Compare what the audit log saw in an eventful life with what the role grants."""
-    service = apply_service()
-    service.wait_for("Ready", "Idle", "True")
-    access = {"url": redis_url, "credentials": {"secretName": "redis-access"}}
-    service.patch({"spec": {"queue": {"redis": access}}})
-    service.wait_for("Ready", "SecretMissing", "False")
-    service.kube.run(
-        *("-n", service.namespace, "create", "secret", "generic", "redis-access"),
-        "--from-literal=password=wrong",
-    )
-    service.wait_for("Ready", "QueueRefused", "False")
-    service.patch({"spec": {"queue": {"redis": {"credentials": None}}}})
-    service.wait_for("Ready", "Idle", "True")
-    service.patch({"spec": {"pools": [{"name": "renamed", "replicas": {"max": 1}}]}})
-    until(lambda: not service.children(), "the children of the old pool are gone")
-    service.wait_for("Ready", "Idle", "True")
+    """Compare what the audit log saw in an eventful life with what the roles grant."""
+    live_an_eventful_life(apply_service(), redis_url)
     operator.stop()
+    seen = audit.of(account).by_operator()
+    assert denied(seen) == []
+    assert used(seen) == granted()
 
-    seen = audit.by_operator()
-    denied = [
-        entry["requestURI"] for entry in seen if entry["responseStatus"]["code"] == _FORBIDDEN
-    ]
-    assert denied == []
-    used = {_right(entry) for entry in seen if entry.get("objectRef", {}).get("resource")}
-    # An apply of what is not there needs the right to create, and is logged as a patch.
-    applied = {("create", *right[1:]) for right in used if right[0] == "patch"}
-    status = ("create", "whisperfleet.io", "transcriptionservices/status")
-    # Only what comes every five minutes, or where a watch is late, reads the service itself.
-    resync = ("get", "whisperfleet.io", "transcriptionservices")
-    assert used | (applied - {status}) | {resync} == _granted()
+
+def _is_begun(queue: Client) -> bool:
+    status = queue.status("endless")
+    return status is not None and status.state is State.RUNNING
+
+
+def _left(service: Service, strangers: set[str]) -> str:
+    return f"nothing is left but {sorted(service.everything() ^ strangers)}"
 
 
 def _run_queue_command(name: str, redis_url: str, queue: Client) -> None:
     command = (sys.executable, "-m", "whisperfleet", "queue", name, "--yes")
     options = ("--redis", redis_url, "--queue", queue.keys.queue_id)
     subprocess.run([*command, *options], check=True, timeout=60)
-
-
-def _right(entry: dict[str, Any]) -> tuple[str, str, str]:
-    about = entry["objectRef"]
-    subresource = f"/{about['subresource']}" if "subresource" in about else ""
-    return entry["verb"], about.get("apiGroup", ""), about["resource"] + subresource
-
-
-def _granted() -> set[tuple[str, str, str]]:
-    documents = yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text())
-    return {
-        (verb, group, resource)
-        for document in documents
-        if document["kind"] in ("ClusterRole", "Role")
-        for rule in document["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+import redis
 
-from cluster.kube import Json, until
+from cluster.kube import Json, Kube, until
 from operating.process import Operator
-from operating.services import CHILD, CHILDREN
+from operating.services import AUTHENTICATION, CHILD, CHILDREN
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("operator")]
 
@@ -17,19 +18,28 @@ _EDITS: dict[str, Json] = {
     "poddisruptionbudget": {"spec": {"maxUnavailable": 3}},
     "deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}},
     "scaledobject": {"spec": {"maxReplicaCount": 99}},
+    AUTHENTICATION: {"spec": {"secretTargetRef": []}},
 }
+ALL = (*CHILDREN, AUTHENTICATION)
 
 
 @pytest.fixture
-def service(apply_service):
-    made = apply_service()
-    made.wait_until_made()
+def service(apply_service, kube: Kube, namespace: str, raw: redis.Redis, redis_url: str):
+    """A service with credentials, and so with every child that there can be."""
+    raw.acl_setuser("fleet", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"])
+    kube.run(
+        *("-n", namespace, "create", "secret", "generic", "redis-access"),
+        *("--from-literal=username=fleet", "--from-literal=password=secret"),
+    )
+    access = {"url": redis_url, "credentials": {"secretName": "redis-access"}}
+    made = apply_service(queue={"redis": access})
     made.wait_for("Ready", "Idle", "True")
+    assert made.children().keys() == set(ALL) == _EDITS.keys()
     return made
 
 
 def test_a_deleted_child_comes_back(service):
-    for resource in CHILDREN:
+    for resource in ALL:
         uid = service.child(resource)["metadata"]["uid"]
         service.delete(resource, CHILD)
 
