@@ -15,6 +15,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import TransientError
 from whisperfleet.queue import Beat, Finished, WorkQueue
 
 URL = "https://media.example.org/a.wav"
@@ -163,6 +164,44 @@ def test_a_cancel_of_what_cannot_exist_changes_nothing(
     assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
 
 
+@pytest.mark.parametrize(
+    ("cancellers", "state"),
+    [
+        (["rival"], None),
+        (["rival", "acme"], State.CANCELLED),
+        (["acme", "rival"], State.CANCELLED),
+        ([None, "rival"], State.CANCELLED),
+    ],
+)
+def test_a_cancel_that_comes_first_must_be_of_the_jobs_own_tenant(
+    worker: WorkQueue,
+    acme: Client,
+    server: EmbeddedServer,
+    redis_client: redis.Redis,
+    keys: Keys,
+    cancellers: list[str | None],
+    state: State | None,
+) -> None:
+    acme.submit(Job(id="call-7", url=URL))
+    for tenant in cancellers:
+        with Client(server.settings, keys.queue_id, tenant=tenant) as canceller:
+            assert canceller.cancel("call-7") is Cancelled.NOTED
+
+    claim = worker.claim()
+
+    if claim:
+        assert worker.beat([claim]) == {claim: Beat.OK}
+        assert redis_client.ttl(keys.job("call-7")) == -1, "the record fades under its worker"
+        worker.finish(claim, done(claim))
+    assert acme.result("call-7").state is (state or State.DONE)
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+def test_a_tenant_that_cannot_be_one_is_refused(server: EmbeddedServer, queue_id: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a priority or a tenant"):
+        Client(server.settings, queue_id, tenant="a\nb")
+
+
 def test_redriven_twice_is_one_new_run(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
@@ -196,7 +235,7 @@ def test_redriven_twice_is_one_new_run(
 
 
 def test_a_redrive_does_not_need_the_record_of_the_job(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, acme: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
     worker.bury(worker.claim(), Code.INTERNAL, "it broke")
@@ -204,9 +243,14 @@ def test_a_redrive_does_not_need_the_record_of_the_job(
     ((letter_id, _),) = client.dead_letters()
 
     assert client.redrive(letter_id) is Redriven.REDRIVEN
+    # It is known at once what it is and whose: the same job sent again is a duplicate of it.
+    client.submit(Job(id="call-7", url=URL))
+    assert acme.cancel("call-7") is Cancelled.UNKNOWN
 
     claim = worker.claim()
     assert (claim.job_id, claim.epoch) == ("call-7", 2)
+    assert worker.claim() is None
+    assert client.stats().totals["duplicates"] == 1
     worker.finish(claim, done(claim))
     assert_invariants(redis_client, keys, accepted=1, redriven=1)
 
@@ -222,6 +266,9 @@ def test_a_dead_letter_without_its_job_cannot_be_redriven(
 
     assert client.redrive(letter_id) is Redriven.EMPTY
     assert client.redrive("0-1") is Redriven.UNKNOWN
+    assert client.redrive("no letter") is Redriven.UNKNOWN
+    assert client.dead_letter(letter_id).code is Code.MALFORMED_ENTRY
+    assert client.dead_letter("0-1") is None
     assert len(dict(client.dead_letters())) == 1
     worker.finish(claim, done(claim))
 
@@ -255,6 +302,14 @@ def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client)
     assert (normal.source, normal.length, normal.running) == ("normal", 2, 1)
     assert normal.oldest_enqueued_at.timestamp() == claim.enqueued_at
     assert stats.dead_letters == 1
+    worker.retry(claim, TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30)
+    client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(2)])
+    worker.release(worker.claim())
+    waiting, running = take(worker), take(worker)
+    worker.release(waiting)
+    assert running.job_id != waiting.job_id
+    _, normal, _ = client.stats().streams
+    assert (normal.length, normal.running) == (4, 1), "what was handed back runs nowhere"
     assert stats.totals["dead"] == 1
 
 
@@ -274,6 +329,55 @@ def test_purge_ends_everything(
     worker.finish(running, done(running))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=255)
+
+
+def test_what_was_purged_and_is_sent_again_is_a_duplicate(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    job = Job(id="call-7", url=URL, tenant="acme")
+    client.submit(job)
+    assert client.purge() == 1
+    client.submit(job)
+
+    assert worker.claim() is None
+
+    assert client.result("call-7").state is State.CANCELLED
+    assert client.stats().totals["duplicates"] == 1
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+@pytest.mark.parametrize("first", ["waits", "runs", "was handed back", "ended"])
+def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, first: str
+) -> None:
+    job = Job(id="call-7", url=URL)
+    client.submit(job)
+    claim = None if first == "waits" else worker.claim()
+    if first == "was handed back":
+        worker.release(claim)
+    if first == "ended":
+        worker.finish(claim, done(claim))
+    entry = redis_client.xadd(keys.stream("low"), {"id": "call-7", "url": f"{URL}?other"}).decode()
+    client.submit(job, priority="high")
+
+    assert client.purge() == (2 if first in {"waits", "was handed back"} else 1)
+
+    assert client.result(f"low-{entry}").state is State.CANCELLED
+    if first == "runs":
+        assert worker.beat([claim]) == {claim: Beat.CANCELLED}
+        worker.finish(claim, done(claim))
+    assert worker.claim() is None
+    assert_invariants(redis_client, keys, accepted=2)
+
+
+def test_purge_takes_no_entry_for_another_by_the_id_that_it_asks_for(
+    client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    redis_client.xadd(keys.stream("high"), {"url": URL, "id": "normal-1800000000000-0"})
+    redis_client.xadd(keys.stream("normal"), {"url": URL}, id="1800000000000-0")
+
+    assert client.purge() == 2
+    assert_invariants(redis_client, keys, accepted=2)
 
 
 def test_drop_leaves_nothing_of_the_queue_and_all_of_others(

@@ -1,6 +1,7 @@
 """Ending a job: published once whatever is repeated, fenced when it is another's, handed back."""
 
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -214,6 +215,8 @@ def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
     assert seen == [(1, 1, False), (2, 2, False), (3, 3, True), (4, 4, True)]
     ((_, letter),) = client.dead_letters()
     assert letter.code is Code.DELIVERIES_EXHAUSTED
+    assert letter.deliveries == client.status("call-7").deliveries == 4
+    assert "begun 4 times" in letter.message
     assert letter.fields[b"url"] == JOB.url.encode()
     for number in range(1, 5):
         assert f"worker-{number}" in letter.history
@@ -255,6 +258,68 @@ def test_a_claim_whose_reply_was_lost_comes_back_with_the_audit(
     for claim in lost:
         assert worker.finish(claim, done(claim)) is Finished.FENCED
     assert_invariants(redis_client, keys, accepted=3)
+
+
+def test_a_job_that_no_worker_can_end_is_not_handed_back_for_ever(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    policy = QueuePolicy(beat_seconds=0.02, reclaim_seconds=0.001, max_releases=2, max_deliveries=2)
+    worker = make_worker(policy)
+    client.submit(JOB)
+    begun = []
+
+    def let_go() -> bool:
+        if claim := worker.claim():
+            begun.append(claim.deliveries)
+            # Whatever it meant to say of the job, it could not.
+            wait_for(lambda: worker.audit([]), "the audit to find it")
+        return client.result("call-7") is not None
+
+    wait_for(let_go, "the job to be given up")
+    assert begun == [1, 1, 1, 2]
+    ((_, letter),) = client.dead_letters()
+    assert (letter.code, letter.releases) == (Code.DELIVERIES_EXHAUSTED, 4)
+    assert client.stats().totals["releases"] == 4
+    assert_invariants(redis_client, keys, accepted=1)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [rb'{"t":"\ud83d"}', b'{"a":' * 300 + b"1" + b"}" * 300, b"[" * 100_000, b'{"a":"\xff"}'],
+    ids=["half an emoji", "300 deep", "100,000 deep", "no UTF-8"],
+)
+def test_a_job_ends_whatever_its_metadata_are(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, metadata: bytes
+) -> None:
+    for number in range(3):
+        fields = {"id": f"call-{number}", "url": JOB.url, "metadata": metadata}
+        redis_client.xadd(keys.stream("normal"), fields)
+    assert worker.bury(worker.claim(), Code.INTERNAL, "it broke") is Finished.PUBLISHED
+    running = worker.claim()
+    client.cancel("call-1")
+    worker.release(running)
+    client.cancel("call-2")
+
+    assert worker.claim() is None
+
+    ends = [client.result(f"call-{number}") for number in range(3)]
+    assert [end.state for end in ends] == [State.DEAD, State.CANCELLED, State.CANCELLED]
+    assert [end.metadata for end in ends] == [{}] * 3
+    assert_invariants(redis_client, keys, accepted=3)
+
+
+def test_a_job_ends_whatever_bytes_name_its_tenant(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    fields = {"id": "call-7", "url": JOB.url, "tenant": b"\xff" * 100_000}
+    redis_client.xadd(keys.stream("normal"), fields)
+    claim = worker.claim()
+
+    assert client.status("call-7").state is State.RUNNING
+    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+
+    assert client.result("call-7").tenant == "\ufffd" * 63
+    assert_invariants(redis_client, keys, accepted=1)
 
 
 def test_the_audit_leaves_a_claim_alone_that_may_be_on_its_way(
@@ -304,17 +369,61 @@ def test_a_released_job_whose_entry_was_deleted_is_marked_lost(
     assert_invariants(redis_client, keys, accepted=1)
 
 
+SECRET = "/no/such/file/of/a/customer"
+
+
+def a_deep_failure(calls: int) -> Exception:
+    """Return an error that was raised within so many calls; its message is a secret."""
+
+    def fail(depth: int) -> None:
+        if depth:
+            # Two in turn: the standard library tells no repetition twice.
+            fail_too(depth - 1)
+        Path(SECRET).read_bytes()
+
+    def fail_too(depth: int) -> None:
+        fail(depth)
+
+    try:
+        fail(calls)
+    except FileNotFoundError as error:
+        return error
+    raise AssertionError("there is such a file")
+
+
+def test_a_dead_letter_tells_what_the_last_retry_met(worker: WorkQueue, client: Client) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    error = TransientError(Code.DECODER_CRASHED, "the decoder ended by SIGSEGV")
+    error.__cause__ = a_deep_failure(0)
+    patient = WorkQueue(worker._client, worker._keys, "worker-1", policy=QueuePolicy(max_retries=1))
+    assert patient.retry(claim, error, 0) is Released.RELEASED
+    claim = take(worker)
+
+    assert patient.retry(claim, error, 0) is Released.EXHAUSTED
+
+    ((_, letter),) = client.dead_letters()
+    assert (letter.code, letter.cause) == (Code.RETRIES_EXHAUSTED, Code.DECODER_CRASHED)
+    assert "SIGSEGV" in letter.message
+    assert "in a_deep_failure" in letter.traceback
+    assert letter.traceback.endswith("FileNotFoundError\nTransientError")
+    assert SECRET not in letter.traceback
+    result = client.result("call-7")
+    assert (result.error.code, result.error.cause) == (letter.code, letter.cause)
+
+
 def test_a_dead_letter_carries_what_a_person_needs(worker: WorkQueue, client: Client) -> None:
     client.submit(JOB)
     claim = worker.claim()
 
-    worker.bury(claim, Code.INTERNAL, "it broke", traceback="x" * 10_000 + "the end")
+    worker.bury(claim, Code.INTERNAL, "it broke", a_deep_failure(200))
 
     ((_, letter),) = client.dead_letters()
     assert (letter.id, letter.code, letter.message) == ("call-7", Code.INTERNAL, "it broke")
     assert (letter.worker, letter.tenant, letter.stream) == ("worker-1", "acme", "normal")
-    assert letter.traceback.endswith("the end")
-    assert len(letter.traceback) == 8192
+    assert letter.traceback.endswith("\nFileNotFoundError")
+    assert len(letter.traceback) == 4000
+    assert letter.cause is None
     assert Job.from_fields(letter.fields) == JOB
 
 

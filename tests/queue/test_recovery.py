@@ -6,21 +6,15 @@ import pytest
 import redis
 
 from consumers import PATIENT, MakeWorker, done
-from servers import assert_invariants, wait_for
+from servers import assert_invariants
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.queue import Claim
+from whisperfleet.queue import Claim, Finished
 
 OLD_MS = int(PATIENT.lease_seconds * 1000) + 1
 # A second look for lapsed leases within a test would be an immediate one.
 RARELY = replace(PATIENT, reclaim_seconds=600)
-
-
-@pytest.fixture(autouse=True)
-def _server_that_is_not_new(redis_client: redis.Redis) -> None:
-    """Just after a start of the server nobody takes a lease for lapsed."""
-    wait_for(lambda: redis_client.info("server")["uptime_in_seconds"] > 0, "the server is up")
 
 
 def _jobs(number: int) -> list[Job]:
@@ -72,3 +66,41 @@ def test_suspects_come_after_those_that_they_took_along(
         alive.finish(claim, done(claim))
 
     assert order == ["job-2", "job-3", "job-1", "job-0"]
+
+
+def test_many_suspects_do_not_keep_the_others_waiting(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    dead, alive = make_worker(RARELY), make_worker(RARELY)
+    client.submit_many(_jobs(41))
+    for n in range(41):
+        _age(redis_client, keys, dead.claim(), deliveries=1 if n == 40 else 5)
+
+    assert alive.claim().job_id == "job-40"
+
+
+@pytest.mark.parametrize("orphans", [1, 3])
+def test_entries_about_which_nothing_can_be_done_do_not_hide_the_others(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys, orphans: int
+) -> None:
+    """Jobs whose entries somebody trimmed stay pending for as long as their worker is heard."""
+    holder, dead, alive = (make_worker(PATIENT) for _ in range(3))
+    client.submit_many(_jobs(300 + orphans))
+    held = [holder.claim() for _ in range(300)]
+    lost = [dead.claim() for _ in range(orphans)]
+    for claim in (*held, *lost):
+        _age(redis_client, keys, claim)
+    redis_client.xdel(held[0].stream, *(claim.entry_id for claim in held))
+
+    # A page of them with each look.
+    found = [alive.claim() for _ in range(3)]
+    while len([claim for claim in found if claim]) < orphans:
+        found.append(alive.claim())
+        assert len(found) < 20, "the orphans are not found"
+
+    taken = [claim for claim in found if claim]
+    assert {claim.job_id for claim in taken} == {claim.job_id for claim in lost}
+    for worker, claims in ((holder, held), (alive, taken)):
+        for claim in claims:
+            assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert_invariants(redis_client, keys, accepted=300 + orphans)

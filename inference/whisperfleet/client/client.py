@@ -16,6 +16,7 @@ from whisperfleet.client.reports import (
     JobStatus,
     QueueStats,
     Redriven,
+    count_handed_back,
     entry_time,
     find_sources,
     read_load,
@@ -25,7 +26,7 @@ from whisperfleet.client.waiting import ResultReader
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
 from whisperfleet.contract.job import Job
-from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check_name
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
 from whisperfleet.queue import QueuePolicy, RedisSettings
@@ -38,9 +39,9 @@ _log = logging.getLogger(__name__)
 _CANCEL = Script("cancel")
 _REDRIVE = Script("redrive")
 
-_ENTRY_ID = re.compile(r"\d+-\d+")
 # An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
 _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
+_ENTRY_ID = re.compile(r"\d+-\d+")
 _PAGE = 200
 _SUBMIT_ATTEMPTS = 3
 
@@ -50,7 +51,7 @@ class Client:
 
     `tenant` hides the jobs of others and stamps one's own; with `own_stream` they go to the
     tenant's own streams, which the workers must be told of. Connection errors come out as
-    `redis.RedisError`. Raises ValueError for a queue id that cannot be one.
+    `redis.RedisError`. Raises ValueError for a queue id or a tenant that cannot be one.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Client:
         own_stream: bool = False,
         policy: QueuePolicy | None = None,
     ) -> None:
-        if own_stream and tenant is None:
+        if tenant is not None:
+            check_name(tenant)
+        elif own_stream:
             raise ValueError("a stream of one's own needs a tenant to name it after")
         self.keys = Keys(queue_id)
         self._redis = settings.connect()
@@ -127,7 +130,9 @@ class Client:
         """
         known: Any = self._redis.hgetall(self.keys.job(job_id))
         if known and b"state" in known:
-            status = read_status(job_id, {k.decode(): v.decode() for k, v in known.items()})
+            # A tenant is what an entry says, whatever bytes that are.
+            text = {k.decode(): v.decode("utf-8", "replace") for k, v in known.items()}
+            status = read_status(job_id, text)
             return status if self._tenant in {None, status.tenant} else None
         return self._waiting(job_id)
 
@@ -212,7 +217,11 @@ class Client:
             *loads, dead_letters, totals = pipeline.execute(raise_on_error=False)
         return QueueStats(
             streams=tuple(
-                read_load(source, *loads[3 * i : 3 * i + 3])
+                read_load(
+                    source,
+                    loads[3 * i : 3 * i + 3],
+                    count_handed_back(self._redis, self.keys, source, self._stream(source)),
+                )
                 for i, source in enumerate(sources)
             ),
             dead_letters=int(dead_letters),
@@ -231,11 +240,11 @@ class Client:
                 tenant = source.partition(":")[2] or fields.get(b"tenant", b"").decode(
                     "utf-8", "replace"
                 )
-                # An id that cannot be one is passed over, and the job has the one that the queue
-                # makes.
+                # An entry whose own id cannot be one, or is another job's, has the one that the
+                # queue makes; to any other that one is not known.
                 answers = (
                     self._cancel(job_id, source, entry, tenant or None)
-                    for job_id in (own, f"{source}-{entry}")
+                    for job_id in (f"{source}-{entry}", own)
                     if job_id
                 )
                 answer = next((a for a in answers if a is not Cancelled.UNKNOWN), None)
@@ -348,6 +357,7 @@ class Client:
                 keys.running,
                 # A key has to be named all the same, and one that the caller may name.
                 self._stream(source or self._sources[0]),
+                *map(self._stream, self._sources),
             ],
             [
                 keys.group,

@@ -64,6 +64,9 @@ class DeadLetter(_Event):
     entry: str
     code: Code
     message: str
+    cause: Annotated[
+        Code | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
+    ] = None
     epoch: int = 0
     deliveries: Annotated[int, Field(description="How often it was begun without an end.")] = 0
     releases: Annotated[int, Field(description="How often it was handed back.")] = 0
@@ -73,7 +76,9 @@ class DeadLetter(_Event):
     history: Annotated[
         str, Field(description="A line an incident: Unix milliseconds and what.")
     ] = ""
-    traceback: str = ""
+    traceback: Annotated[
+        str, Field(description="Where in the worker it failed; what it worked on is left out.")
+    ] = ""
     dropped_fields: Annotated[int, Field(description="How many fields were too many to keep.")] = 0
     fields: Annotated[
         dict[bytes, bytes], Field(exclude=True, description="The job as it was.")

@@ -12,11 +12,13 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    TypeAdapter,
     ValidationError,
     field_serializer,
     model_validator,
@@ -34,14 +36,18 @@ __all__ = [
     "Job",
     "Task",
     "describe_source",
+    "read_metadata",
 ]
 
 PROTOCOL_MAJOR = 1
 PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.0"
 MAX_INLINE_AUDIO_BYTES = 1024 * 1024
 MAX_METADATA_BYTES = 4096
+MAX_METADATA_DEPTH = 32
 MAX_PROMPT_CHARACTERS = 2000
 MAX_URL_CHARACTERS = 8192
+
+_TOO_DEEP = f"it is nested over {MAX_METADATA_DEPTH} levels deep; keep it beside the job"
 
 
 class Task(StrEnum):
@@ -67,8 +73,53 @@ def _split_commas(value: object) -> object:
     return value
 
 
-def _parse_json(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value
+def _parse_metadata(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON; leave the value out or write null")
+
+
+def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that can be written into a result; it comes from anybody."""
+    if _depth(metadata) > MAX_METADATA_DEPTH:
+        raise ValueError(_TOO_DEEP)
+    if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise ValueError(f"it is over {MAX_METADATA_BYTES} bytes; keep it beside the job")
+    try:
+        json.dumps(metadata, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            "it holds half of a character (a lone surrogate), as a text that was cut within an "
+            "emoji does; cut texts between characters"
+        ) from None
+    return metadata
+
+
+def _depth(value: object) -> int:
+    """Return how deep a value is nested, level by level: what is too deep has no bottom."""
+    level, depth = [value], 0
+    while (level := [part for part in level if isinstance(part, dict | list | tuple)]) and (
+        depth <= MAX_METADATA_DEPTH
+    ):
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return depth
+
+
+Metadata = Annotated[
+    dict[str, Any], BeforeValidator(_parse_metadata), AfterValidator(_check_metadata)
+]
 
 
 class Job(BaseModel):
@@ -131,9 +182,8 @@ class Job(BaseModel):
         ),
     ] = None
     metadata: Annotated[
-        dict[str, Any],
-        BeforeValidator(_parse_json),
-        Field(description="A JSON object that comes back with the result; 4 KiB at most."),
+        Metadata,
+        Field(description="A JSON object that comes back with the result; up to 4 KiB, 32 levels."),
     ] = {}
     tenant: Annotated[
         str | None,
@@ -168,10 +218,6 @@ class Job(BaseModel):
     def _check_source(self) -> Self:
         if self.url is not None and self.audio is not None:
             raise ValueError("send either `url` or `audio`, not both")
-        if len(json.dumps(self.metadata)) > MAX_METADATA_BYTES:
-            raise ValueError(
-                f"`metadata` is over {MAX_METADATA_BYTES} bytes; keep it beside the job"
-            )
         return self
 
     @field_serializer("formats")
@@ -271,6 +317,17 @@ def _first_sentence(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     what = first["msg"].removeprefix("Value error, ")
     return f"`{where}`: {what}" if where else what
+
+
+_METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)
+
+
+def read_metadata(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return the metadata of an entry whatever else is wrong with it; {} where they are bad too."""
+    try:
+        return _METADATA.validate_python(fields.get(b"metadata", b"{}").decode())
+    except ValueError:
+        return {}
 
 
 def describe_source(job: Job) -> str:

@@ -7,10 +7,19 @@ slot of a Redis Cluster.
 import re
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority"]
+__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority", "check_name"]
 
 _QUEUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError where a priority or a tenant cannot be called so."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot name a priority or a tenant: use 1 to 63 letters, digits, dots, "
+            "dashes or underscores, beginning with a letter or digit"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +54,7 @@ class Keys:
     def stream(self, priority: str, tenant: str | None = None) -> str:
         """Return the stream of a priority, or a producer's own one under it."""
         for name in (priority, *([tenant] if tenant else [])):
-            if not _NAME.fullmatch(name):
-                raise ValueError(
-                    f"{name!r} cannot be part of a stream's name: use letters, digits, ._-"
-                )
+            check_name(name)
         return f"{self.prefix}in:{priority}" + (f":{tenant}" if tenant else "")
 
     @property
@@ -90,15 +96,10 @@ class Keys:
 
     @property
     def meta(self) -> str:
-        """The hash with the protocol version and the queue's owner."""
+        """The hash with the protocol version, the queue's owner, and when workers were heard."""
         return f"{self.prefix}meta"
 
     @property
     def doorbell(self) -> str:
         """The stream that wakes idle workers when work is handed back."""
         return f"{self.prefix}bell"
-
-    @property
-    def expected_wait(self) -> str:
-        """The advisory string with the expected wait of a new job, in seconds."""
-        return f"{self.prefix}wait"

@@ -74,6 +74,9 @@ class Failure(_Value):
 
     code: Code
     message: str
+    cause: Annotated[
+        Code | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
+    ] = None
 
 
 class Result(_Value):

@@ -1,15 +1,18 @@
 """How a claim ends: published, buried, or handed back. Each is one script, safe to repeat."""
 
-import json
+import re
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
 import redis
+from redis.exceptions import ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
+from whisperfleet.contract.job import read_metadata
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import TERMINAL, State
@@ -22,12 +25,14 @@ __all__ = ["Finisher", "failure", "milliseconds"]
 
 _FINISH = Script("finish")
 _RELEASE = Script("release")
-_MAX_TRACEBACK_CHARACTERS = 8192
+_MAX_TRACEBACK_CHARACTERS = 4000
+_MAX_CAUSES = 8
 _REPEAT_SECONDS = 0.5
 # A job that cannot be handed back is not lost: its lease lapses.
 _HAND_BACK_SECONDS = 2.0
-# The last is what a former primary answers during a fail-over.
-_PASSING = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError)
+# What a server answers that cannot write now: too few replicas, a full disk, a long script. Other
+# codes of that kind are classes of the client's.
+_PASSING = re.compile(r"(NOREPLICAS|MISCONF|BUSY)\b")
 
 
 def milliseconds(seconds: float) -> int:
@@ -35,20 +40,30 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def failure(claim: Claim, state: State, code: Code, message: str) -> Result:
+def failure(
+    claim: Claim, state: State, code: Code, message: str, cause: Code | None = None
+) -> Result:
     """Return the result of a claim that gave no words, with the job's metadata where it has any."""
-    try:
-        metadata = json.loads(claim.fields.get(b"metadata") or b"{}")
-    except ValueError:
-        metadata = {}
     return Result(
         id=claim.job_id,
         state=state,
-        error=Failure(code=code, message=message),
+        error=Failure(code=code, message=message, cause=cause),
         epoch=claim.epoch,
-        metadata=metadata if isinstance(metadata, dict) else {},
+        metadata=read_metadata(claim.fields),
         tenant=claim.tenant,
     )
+
+
+def _trace(error: BaseException | None) -> str:
+    """Return where an error and those behind it were raised, the first of them first.
+
+    Without their messages, which may name what a producer sent: a signed address, a prompt.
+    """
+    parts: list[str] = []
+    while error is not None and len(parts) < _MAX_CAUSES:
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(reversed(parts))
 
 
 def _flatten(fields: Mapping[bytes, bytes]) -> list[bytes]:
@@ -84,24 +99,31 @@ class Finisher:
             )
         return self._publish(claim, result, None, conflicts_with)
 
-    def bury(self, claim: Claim, code: Code, message: str, traceback: str = "") -> Finished:
-        """Put a job among the dead letters, from where a person can send it again."""
+    def bury(
+        self, claim: Claim, code: Code, message: str, error: BaseException | None = None
+    ) -> Finished:
+        """Put a job among the dead letters, from where a person can send it again.
+
+        The letter tells where `error` was raised, and its code where that says more than `code`.
+        """
+        cause = error.code if isinstance(error, JobError) and error.code is not code else None
         letter = DeadLetter(
             id=claim.job_id,
             stream=claim.source,
             entry=claim.entry_id,
             code=code,
             message=message,
+            cause=cause,
             epoch=claim.epoch,
             deliveries=claim.deliveries,
             releases=claim.releases,
             retries=claim.retries,
             worker=self._consumer,
             tenant=claim.tenant,
-            traceback=traceback[-_MAX_TRACEBACK_CHARACTERS:],
+            traceback=_trace(error)[-_MAX_TRACEBACK_CHARACTERS:],
             fields=dict(claim.fields),
         )
-        return self._publish(claim, failure(claim, State.DEAD, code, message), letter, None)
+        return self._publish(claim, failure(claim, State.DEAD, code, message, cause), letter, None)
 
     def bury_lost(self, claim: Claim) -> Finished:
         """Bury a job whose entry somebody else deleted."""
@@ -132,6 +154,7 @@ class Finisher:
                 claim,
                 Code.RETRIES_EXHAUSTED,
                 f"gave up after {claim.retries} retries; at last {error}",
+                error,
             )
         return outcome
 
@@ -221,6 +244,14 @@ class Finisher:
         return Finished(_insist(attempt, self._publish_seconds).decode())
 
 
+def _passes(error: redis.RedisError) -> bool:
+    """Return whether the same request may succeed a moment later."""
+    unanswered = (redis.ConnectionError, redis.TimeoutError)
+    # A former primary or a replica in a fail-over, and a cluster that is being mended.
+    named = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
+    return isinstance(error, (*unanswered, *named)) or bool(_PASSING.match(str(error)))
+
+
 def _insist(attempt: Callable[[], bytes], seconds: float) -> bytes:
     """Repeat a script until Redis answers, at most so many seconds long.
 
@@ -230,7 +261,7 @@ def _insist(attempt: Callable[[], bytes], seconds: float) -> bytes:
     while True:
         try:
             return attempt()
-        except _PASSING:
-            if time.monotonic() + _REPEAT_SECONDS > deadline:
+        except redis.RedisError as error:
+            if not _passes(error) or time.monotonic() + _REPEAT_SECONDS > deadline:
                 raise
             time.sleep(_REPEAT_SECONDS)

@@ -21,7 +21,7 @@ from whisperfleet.errors import JobError
 from whisperfleet.queue.finishing import Finisher, failure, milliseconds
 from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
 from whisperfleet.queue.policy import QueuePolicy
-from whisperfleet.queue.registration import inspect_server, register, seconds_up
+from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet.queue.scripts import Script
 
 __all__ = ["WorkQueue", "weighted_order"]
@@ -80,8 +80,6 @@ class WorkQueue:
         self._bell_heard = "0-0"
         self._not_streams: set[str] = set()
         self._next_reclaim = 0.0
-        self._patient_until = 0.0
-        self._was_cut_off = False
 
     def register(self, owner: str | None = None) -> list[str]:
         """Agree with the queue on protocol and owner; return warnings about the server.
@@ -127,11 +125,7 @@ class WorkQueue:
             return
         bell = self._keys.doorbell
         positions: dict[Any, Any] = {**self._heard, bell: self._bell_heard}
-        try:
-            heard: Any = self._client.xread(positions, count=1, block=milliseconds(seconds))
-        except (redis.ConnectionError, redis.TimeoutError):
-            self._was_cut_off = True
-            raise
+        heard: Any = self._client.xread(positions, count=1, block=milliseconds(seconds))
         for stream, entries in heard or ():
             if stream.decode() == bell:
                 self._bell_heard = entries[-1][0].decode()
@@ -151,19 +145,27 @@ class WorkQueue:
         """Hand back what Redis holds for this consumer beside `held`; return how many entries.
 
         A lost reply to `claim` leaves a job with a worker that knows nothing of it. Call it with
-        each beat; entries younger than a beat are left alone, for their claim may be on its way.
+        each beat, also of a worker that holds nothing: it is a sign that leases can be renewed.
+        Entries younger than a beat are left alone, for their claim may be on its way.
         """
         policy = self.policy
         places = [f"{self._suffix(lease.stream)}/{lease.entry_id}" for lease in held]
         found: int = _AUDIT.run(
             self._client,
-            [self._keys.running, self._keys.doorbell, *self._weights],
+            [
+                self._keys.running,
+                self._keys.doorbell,
+                self._keys.counters,
+                self._keys.meta,
+                *self._weights,
+            ],
             [
                 self._keys.group,
                 self._consumer,
                 self._keys.prefix,
                 milliseconds(policy.lease_seconds),
                 milliseconds(policy.beat_seconds),
+                policy.max_releases,
                 *places,
             ],
         )
@@ -176,16 +178,24 @@ class WorkQueue:
         """
         return self._finisher.finish(claim, result)
 
-    def bury(self, claim: Claim, code: Code, message: str, traceback: str = "") -> Finished:
-        """Put a job among the dead letters, from where a person can send it again."""
-        return self._finisher.bury(claim, code, message, traceback)
+    def bury(
+        self, claim: Claim, code: Code, message: str, error: BaseException | None = None
+    ) -> Finished:
+        """Put a job among the dead letters, from where a person can send it again.
+
+        The letter tells where `error` was raised.
+        """
+        return self._finisher.bury(claim, code, message, error)
 
     def release(self, claim: Claim, delay_seconds: float = 0.0) -> Released:
         """Hand a job back as if it had not been begun, after a delay of at most a lease."""
         return self._finisher.release(claim, delay_seconds)
 
     def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
-        """Hand a job back after a passing failure; one that has used up its retries is buried."""
+        """Hand a job back after a passing failure; one that has used up its retries is buried.
+
+        Its dead letter has the error's code as `cause`, and where it and its causes were raised.
+        """
         return self._finisher.retry(claim, error, delay_seconds)
 
     def tidy(self) -> int:
@@ -205,49 +215,29 @@ class WorkQueue:
         )
         return forgotten
 
-    @property
-    def _patience_seconds(self) -> float:
-        return 2 * self.policy.beat_seconds
-
-    def _be_patient(self, seconds: float) -> None:
-        self._patient_until = max(self._patient_until, time.monotonic() + seconds)
-
-    def _reclaim_now(self) -> str:
-        """Return which pending entries this claim looks at, as the script names them."""
+    def _looks_back(self) -> bool:
+        """Return whether it is time to look at what is pending, before anything new."""
         now = time.monotonic()
         if now < self._next_reclaim:
-            return "none"
+            return False
         self._next_reclaim = now + self.policy.reclaim_seconds * random.uniform(0.75, 1.25)  # noqa: S311
-        if self._was_cut_off or now < self._patient_until:
-            return "released"
-        # Leases ran on while the server was down, and their owners have not been back yet. A client
-        # that was idle meanwhile has noticed nothing.
-        up = seconds_up(self._client)
-        return "released" if up is not None and up < self._patience_seconds else "expired"
+        return True
 
     def _take(self) -> list[Any]:
         streams = weighted_order(self._weights)
-        try:
-            reply: list[Any] = _CLAIM.run(
-                self._client,
-                [self._keys.counters, self._keys.running, *streams],
-                [
-                    self._keys.group,
-                    self._consumer,
-                    self._keys.prefix,
-                    milliseconds(self.policy.lease_seconds),
-                    self.policy.max_deliveries,
-                    # It asks the server too, and is as likely to be what notices that it is gone.
-                    self._reclaim_now(),
-                ],
-            )
-        except (redis.ConnectionError, redis.TimeoutError):
-            self._was_cut_off = True
-            raise
-        if self._was_cut_off:
-            # Everybody else was perhaps cut off too: let them renew their leases first.
-            self._was_cut_off = False
-            self._be_patient(self._patience_seconds)
+        reply: list[Any] = _CLAIM.run(
+            self._client,
+            [self._keys.counters, self._keys.running, self._keys.meta, *streams],
+            [
+                self._keys.group,
+                self._consumer,
+                self._keys.prefix,
+                milliseconds(self.policy.lease_seconds),
+                self.policy.max_deliveries,
+                int(self._looks_back()),
+                milliseconds(2 * self.policy.beat_seconds),
+            ],
+        )
         if reply[0] == b"none":
             self._listen(dict(zip(streams, (last.decode() for last in reply[1:]), strict=True)))
         return reply
@@ -305,7 +295,7 @@ class WorkQueue:
                 outcome = self._refuser.bury(
                     claim,
                     code,
-                    f"begun {claim.deliveries - 1} times and never ended: it may bring down its "
+                    f"begun {claim.deliveries} times and never ended: it may bring down its "
                     "worker; look at the history before a redrive",
                 )
             case "malformed":

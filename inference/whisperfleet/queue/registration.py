@@ -9,7 +9,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue.scripts import Script
 
-__all__ = ["inspect_server", "register", "seconds_up"]
+__all__ = ["inspect_server", "register"]
 
 _REGISTER = Script("register")
 # The first with `#!lua flags=allow-oom`; Valkey names a compatible version here.
@@ -58,16 +58,6 @@ def inspect_server(client: redis.Redis) -> list[str]:
             "always where not even the last two seconds may be lost"
         )
     return warnings
-
-
-def seconds_up(client: redis.Redis) -> float | None:
-    """Return for how many seconds the server has been up; None where it does not say."""
-    try:
-        info: dict[str, Any] = client.info("server")
-    except redis.ResponseError:
-        return None
-    up = info.get("uptime_in_seconds")
-    return None if up is None else float(up)
 
 
 def _check_server(client: redis.Redis) -> None:

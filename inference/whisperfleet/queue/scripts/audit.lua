@@ -1,22 +1,29 @@
 -- AUDIT: hand back what is pending for a consumer without its knowledge, because the reply to a CLAIM
--- was lost.
+-- was lost, or because it could not say how the job ended.
 --
--- KEYS  1 running   2 bell   3... input streams
--- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 least idle time in ms   6... what the
---       consumer holds, as <suffix>/<entry>
+-- KEYS  1 running   2 bell   3 counters   4 meta   5... input streams
+-- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 beat in ms   6 cap of the releases
+--       7... what the consumer holds, as <suffix>/<entry>
 -- Returns how many entries were handed back
+--
+-- A hand-back counts as a release. Once a job has used those up, each counts as a delivery too, so that
+-- the delivery budget ends what no worker can end.
 
-local RUNNING, BELL = KEYS[1], KEYS[2]
-local GROUP, CONSUMER, PREFIX, LEASE_MS, LEAST_IDLE_MS = unpack(ARGV, 1, 5)
+local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
+local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
+local MAX_RELEASES = tonumber(ARGV[6])
 local MAX_ENTRIES = 100
 
-local refusal = refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream' })
+local refusal =
+  refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream', COUNTERS, 'hash', META, 'hash' })
 if refusal then
   return refusal
 end
 
+must_be_patient(META, 2 * tonumber(BEAT_MS))
+
 local held = {}
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   held[ARGV[i]] = true
 end
 
@@ -28,17 +35,24 @@ local function owns(job)
   return state == 'running' and owner == CONSUMER
 end
 
+local function return_to_queue(stream, entry, job)
+  local releases = tonumber(call('HGET', job, 'releases') or 0)
+  local forgiven = releases < MAX_RELEASES and 1 or 0
+  hand_back(stream, GROUP, CONSUMER, entry, job, tonumber(LEASE_MS), 0, forgiven)
+  call('HINCRBY', job, 'releases', 1)
+  call('HINCRBY', COUNTERS, 'releases', 1)
+  remember(job, 'its claim never reached ' .. CONSUMER .. ', or was let go')
+end
+
 local handed_back = 0
-for i = 3, #KEYS do
-  local stream, suffix = KEYS[i], string.sub(KEYS[i], #PREFIX + #'in:' + 1)
-  local pending = attempt('XPENDING', stream, GROUP, 'IDLE', LEAST_IDLE_MS, '-', '+', MAX_ENTRIES,
-    CONSUMER)
+for i = 5, #KEYS do
+  local stream, suffix = KEYS[i], suffix_of(KEYS[i], PREFIX)
+  local pending = attempt('XPENDING', stream, GROUP, 'IDLE', BEAT_MS, '-', '+', MAX_ENTRIES, CONSUMER)
   for _, facts in ipairs(pending.err and {} or pending) do
     local place = suffix .. '/' .. facts[1]
     local job = PREFIX .. 'job:' .. (call('HGET', RUNNING, place) or (suffix .. '-' .. facts[1]))
     if not held[place] and owns(job) and entry_exists(stream, facts[1]) then
-      hand_back(stream, GROUP, CONSUMER, facts[1], job, tonumber(LEASE_MS), 0)
-      remember(job, 'its claim never reached ' .. CONSUMER)
+      return_to_queue(stream, facts[1], job)
       handed_back = handed_back + 1
     end
   end

@@ -2,13 +2,13 @@
 -- the throughput.
 --
 -- KEYS  1 counters   2 running (entry -> job id, for jobs with an id of their own)
---       3... input streams in the order to try
+--       3 meta   4... input streams in the order to try
 -- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 delivery budget
---       6 which pending entries to look at first: 'none' | 'released' (by a worker that handed them
---       back) | 'expired' (those too whose worker fell silent)
+--       6 '1' to look at pending entries first: those that were handed back, and those whose worker
+--       fell silent, else '0'   7 patience after an outage in ms
 -- Returns
 --   {verdict, stream, entry, job id, epoch, deliveries, releases, retries, server time in ms, note,
---    fields}
+--    fields}   where `deliveries` counts how often it was begun, this time included if it is run
 --     run        the job is the caller's
 --     cancelled, exhausted, conflict, malformed, lost
 --                it is the caller's too, and all that is left to do is to settle it
@@ -18,45 +18,21 @@
 --
 -- The job's key is made from the entry's content, so it cannot be among KEYS; it shares their slot.
 
-local COUNTERS, RUNNING = KEYS[1], KEYS[2]
+local COUNTERS, RUNNING, META = KEYS[1], KEYS[2], KEYS[3]
+local FIRST_STREAM = 4
 local GROUP, CONSUMER, PREFIX = ARGV[1], ARGV[2], ARGV[3]
-local LEASE_MS, MAX_DELIVERIES, RECLAIM = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local LEASE_MS, MAX_DELIVERIES, PATIENCE_MS = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
+local LOOKS_BACK = ARGV[6] == '1'
 
--- A call looks at no more than so many entries: Redis serves nobody else meanwhile.
-local MAX_LOOKED_AT = 16
+-- A call takes no more than so many entries, and looks into the records of no more than so many
+-- pending ones of a stream: Redis serves nobody else meanwhile.
+local MAX_TAKEN = 16
+local MAX_LOOKED_AT = 128
 
-local looked_at = 0
-
--- `normal` or `normal:<tenant>`: the stream's part of an id.
-local function suffix_of(stream)
-  return string.sub(stream, #PREFIX + #'in:' + 1)
-end
-
--- Ids of the form <stream>-<entry id> are the queue's own: nobody may take the id of another's job.
-local function is_reserved(id)
-  for i = 3, #KEYS do
-    local suffix = suffix_of(KEYS[i]) .. '-'
-    if string.sub(id, 1, #suffix) == suffix and string.find(id, '^%d+%-%d+$', #suffix + 1) then
-      return true
-    end
-  end
-  return false
-end
-
--- What makes two entries the same job: every field but those that differ between two sendings.
-local function digest_of(fields, tenant)
-  local names = {}
-  for name in pairs(fields) do
-    if name ~= 'v' and name ~= 'traceparent' and name ~= 'redriven' and name ~= 'tenant' then
-      names[#names + 1] = name
-    end
-  end
-  table.sort(names)
-  local parts = { tenant }
-  for _, name in ipairs(names) do
-    parts[#parts + 1] = #name .. ':' .. name .. #fields[name] .. ':' .. fields[name]
-  end
-  return redis.sha1hex(table.concat(parts, '\n'))
+local taken = 0
+local streams = {}
+for i = FIRST_STREAM, #KEYS do
+  streams[suffix_of(KEYS[i], PREFIX)] = true
 end
 
 local function drop(stream, entry)
@@ -65,48 +41,25 @@ local function drop(stream, entry)
   call('HINCRBY', COUNTERS, 'duplicates', 1)
 end
 
--- Which job an entry is: its id, the digest of its payload ('' where the id is the queue's own), and a
--- verdict with a note where it cannot be run as what it says.
-local function identify(stream, entry, fields, tenant)
-  local suffix = suffix_of(stream)
-  local derived = suffix .. '-' .. entry
-  local own = fields['id']
-  if not is_id(own) then
-    return derived, '', 'run', ''
+-- A cancel that came before its job: whether one of those who asked for it may. The mark was to fade
+-- had the job never come.
+local function accept_cancel(job, tenant)
+  call('PERSIST', job)
+  local cancellers = call('HGET', job, 'cancellers')
+  call('HDEL', job, 'cancellers')
+  if not cancellers or includes(cancellers, tenant) or includes(cancellers, '') then
+    return '1'
   end
-  local job = PREFIX .. 'job:' .. own
-  local complaint = wrong_type(job, 'hash')
-  if complaint then
-    return derived, '', 'malformed', complaint
-  end
-  local state, home_suffix, home_entry, known =
-    unpack(call('HMGET', job, 'state', 'stream', 'entry', 'digest'))
-  local digest = digest_of(fields, tenant)
-  if home_suffix == suffix and home_entry == entry then
-    return own, known or digest, 'run', ''
-  end
-  if is_reserved(own) then
-    return derived, '', 'conflict', own
-  end
-  if not state then
-    return own, digest, 'run', ''
-  end
-  if known ~= digest then
-    return derived, '', 'conflict', own
-  end
-  if TERMINAL[state] or entry_exists(PREFIX .. 'in:' .. home_suffix, home_entry) then
-    return nil
-  end
-  -- The entry that the job began as is gone (a fail-over lost it): this one takes its place.
-  return own, digest, 'run', ''
+  call('HDEL', job, 'cancel')
 end
 
 -- Make a delivered entry this consumer's running job. Returns the reply, or nil for a duplicate.
 local function begin(stream, entry, flat, deliveries)
-  local suffix = suffix_of(stream)
+  taken = taken + 1
+  local suffix = suffix_of(stream, PREFIX)
   local fields = fields_of(flat)
-  local tenant = string.match(suffix, ':(.*)$') or fields['tenant'] or ''
-  local id, digest, verdict, note = identify(stream, entry, fields, tenant)
+  local tenant = tenant_of(suffix, fields)
+  local id, digest, verdict, note = identify(PREFIX, suffix, entry, fields, streams)
   if not id then
     return drop(stream, entry)
   end
@@ -117,8 +70,8 @@ local function begin(stream, entry, flat, deliveries)
     id, job, verdict, note = id .. '@' .. integer(now_ms()), nil, 'malformed', complaint
     job = PREFIX .. 'job:' .. id
   end
-  local state, cancel, releases, retries, owner, home_suffix, home_entry = unpack(
-    call('HMGET', job, 'state', 'cancel', 'releases', 'retries', 'owner', 'stream', 'entry'))
+  local state, cancel, releases, retries, owner, home_suffix, home_entry, begun = unpack(call('HMGET',
+    job, 'state', 'cancel', 'releases', 'retries', 'owner', 'stream', 'entry', 'deliveries'))
   if state and TERMINAL[state] then
     return drop(stream, entry)
   end
@@ -128,12 +81,16 @@ local function begin(stream, entry, flat, deliveries)
     call('HINCRBY', COUNTERS, 'reclaimed', 1)
   end
   if cancel and not state then
-    -- A cancel that came before the job; its mark was to fade had the job never come.
-    call('PERSIST', job)
+    cancel = accept_cancel(job, tenant)
   end
   if state and (home_suffix ~= suffix or home_entry ~= entry) then
     call('XACK', PREFIX .. 'in:' .. home_suffix, GROUP, home_entry)
     call('HDEL', RUNNING, home_suffix .. '/' .. home_entry)
+  end
+  if verdict == 'run' and cancel then
+    verdict = 'cancelled'
+  elseif verdict == 'run' and deliveries > MAX_DELIVERIES then
+    verdict, deliveries = 'exhausted', tonumber(begun or deliveries - 1)
   end
   local epoch = call('HINCRBY', job, 'epoch', 1)
   call('HSET', job, 'state', 'running', 'stream', suffix, 'entry', entry, 'owner', CONSUMER,
@@ -141,18 +98,13 @@ local function begin(stream, entry, flat, deliveries)
   if fields['id'] == id then
     call('HSET', RUNNING, suffix .. '/' .. entry, id)
   end
-  if verdict == 'run' and cancel then
-    verdict = 'cancelled'
-  elseif verdict == 'run' and deliveries > MAX_DELIVERIES then
-    verdict = 'exhausted'
-  end
   return { verdict, stream, entry, id, epoch, deliveries, tonumber(releases or 0),
     tonumber(retries or 0), tonumber(now), note, flat }
 end
 
 -- An entry that vanished while somebody held it. Its worker may go on and finish while it beats.
 local function lose(stream, entry, deliveries)
-  local suffix = suffix_of(stream)
+  local suffix = suffix_of(stream, PREFIX)
   local id = call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
   local job = PREFIX .. 'job:' .. id
   if wrong_type(job, 'hash') then
@@ -177,28 +129,43 @@ local function lose(stream, entry, deliveries)
 end
 
 local function was_released(stream, entry)
-  local place = suffix_of(stream) .. '/' .. entry
-  local job = PREFIX .. 'job:' .. (call('HGET', RUNNING, place) or (suffix_of(stream) .. '-' .. entry))
+  local suffix = suffix_of(stream, PREFIX)
+  local id = call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
+  local job = PREFIX .. 'job:' .. id
   return not wrong_type(job, 'hash') and call('HGET', job, 'state') == 'queued'
 end
 
-local function reclaim(stream)
-  local expired = attempt('XPENDING', stream, GROUP, 'IDLE', LEASE_MS, '-', '+', MAX_LOOKED_AT)
-  if expired.err then
-    return nil
+-- What is pending for longer than a lease, a page of it with each call: those that nothing can be done
+-- about yet must not hide the others. All workers turn the pages together.
+local function expired_page(stream)
+  local mark = 'page:' .. suffix_of(stream, PREFIX)
+  local after = call('HGET', META, mark)
+  local page = attempt('XPENDING', stream, GROUP, 'IDLE', LEASE_MS, after or '-', '+', MAX_LOOKED_AT)
+  if page.err then
+    return {}
+  end
+  if #page == MAX_LOOKED_AT then
+    call('HSET', META, mark, '(' .. page[#page][1])
+  elseif after then
+    call('HDEL', META, mark)
   end
   -- What has brought down fewest workers first: poison must not keep those waiting that it took along.
-  for rank, pending in ipairs(expired) do
+  for rank, pending in ipairs(page) do
     pending[5] = rank
   end
-  table.sort(expired, function(a, b)
+  table.sort(page, function(a, b)
     return a[4] < b[4] or (a[4] == b[4] and a[5] < b[5])
   end)
-  for _, pending in ipairs(expired) do
+  return page
+end
+
+local function reclaim(stream, is_patient)
+  for _, pending in ipairs(expired_page(stream)) do
     local entry, deliveries = pending[1], pending[4]
-    looked_at = looked_at + 1
     local reply
-    if RECLAIM == 'released' and not was_released(stream, entry) then
+    if taken >= MAX_TAKEN then
+      return nil
+    elseif is_patient and not was_released(stream, entry) then
       reply = nil
     elseif entry_exists(stream, entry) then
       local claimed = call('XCLAIM', stream, GROUP, CONSUMER, 0, entry)
@@ -227,12 +194,11 @@ local function read_new(stream)
 end
 
 local function take_new(stream)
-  while looked_at < MAX_LOOKED_AT do
+  while taken < MAX_TAKEN do
     local delivered = read_new(stream)
     if not delivered then
       return nil
     end
-    looked_at = looked_at + 1
     local reply = begin(stream, delivered[1], delivered[2], 1)
     if reply then
       return reply
@@ -251,24 +217,25 @@ local function last_delivered(stream)
   return ''
 end
 
-local refusal = refuse_wrong_types({ COUNTERS, 'hash', RUNNING, 'hash' })
+local refusal = refuse_wrong_types({ COUNTERS, 'hash', RUNNING, 'hash', META, 'hash' })
 if refusal then
   return refusal
 end
 
-for i = 3, #KEYS do
-  local reply = (RECLAIM ~= 'none' and reclaim(KEYS[i])) or take_new(KEYS[i])
+local is_patient = LOOKS_BACK and must_be_patient(META, PATIENCE_MS)
+for i = FIRST_STREAM, #KEYS do
+  local reply = (LOOKS_BACK and reclaim(KEYS[i], is_patient)) or take_new(KEYS[i])
   if reply then
     return reply
   end
 end
-if looked_at >= MAX_LOOKED_AT then
+if taken >= MAX_TAKEN then
   return { 'again' }
 end
 
 -- Nothing is left undelivered, so the last delivered entry is where to listen from.
 local reply = { 'none' }
-for i = 3, #KEYS do
+for i = FIRST_STREAM, #KEYS do
   reply[#reply + 1] = last_delivered(KEYS[i])
 end
 return reply

@@ -60,6 +60,37 @@ local function is_id(value)
   return value and #value <= 128 and string.find(value, '^%w[%w._:@-]*$') ~= nil
 end
 
+-- `normal` or `normal:<tenant>`: the stream's part of an id.
+local function suffix_of(stream, prefix)
+  return string.sub(stream, #prefix + #'in:' + 1)
+end
+
+-- Whose an entry is: the owner's of its stream, or who it names; '' for nobody's.
+local function tenant_of(suffix, fields)
+  return string.match(suffix, ':(.*)$') or fields['tenant'] or ''
+end
+
+-- What makes two entries the same job: every field but those that differ between two sendings.
+local function digest_of(fields, tenant)
+  local names = {}
+  for name in pairs(fields) do
+    if name ~= 'v' and name ~= 'traceparent' and name ~= 'redriven' and name ~= 'tenant' then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  local parts = { tenant }
+  for _, name in ipairs(names) do
+    parts[#parts + 1] = #name .. ':' .. name .. #fields[name] .. ':' .. fields[name]
+  end
+  return redis.sha1hex(table.concat(parts, '\n'))
+end
+
+-- Whether a text of lines has this one.
+local function includes(lines, line)
+  return string.find('\n' .. lines, '\n' .. line .. '\n', 1, true) ~= nil
+end
+
 -- From the beginning, never `$`: what was sent before the first worker came is work too.
 local function create_group(stream, group)
   call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
@@ -69,21 +100,79 @@ local function entry_exists(stream, entry)
   return #call('XRANGE', stream, entry, entry) > 0
 end
 
+-- Ids of the form <stream>-<entry id> are the queue's own: nobody may take the id of another's job.
+-- `streams` has the suffixes that the caller knows of, whether there is such a key yet or not.
+local function is_reserved(id, prefix, streams)
+  local suffix = string.match(id, '^(.+)%-%d+%-%d+$')
+  return suffix and (streams[suffix] or call('TYPE', prefix .. 'in:' .. suffix).ok == 'stream')
+end
+
+-- Which job an entry is: its id, the digest of its payload ('' where the id is the queue's own), and a
+-- verdict with a note where it cannot be run as what it says. No id: it is a duplicate.
+local function identify(prefix, suffix, entry, fields, streams)
+  local derived = suffix .. '-' .. entry
+  local own = fields['id']
+  if not is_id(own) then
+    return derived, '', 'run', ''
+  end
+  local job = prefix .. 'job:' .. own
+  local complaint = wrong_type(job, 'hash')
+  if complaint then
+    return derived, '', 'malformed', complaint
+  end
+  local state, home_suffix, home_entry, known =
+    unpack(call('HMGET', job, 'state', 'stream', 'entry', 'digest'))
+  local digest = digest_of(fields, tenant_of(suffix, fields))
+  if home_suffix == suffix and home_entry == entry then
+    return own, known or digest, 'run', ''
+  end
+  if is_reserved(own, prefix, streams) then
+    return derived, '', 'conflict', own
+  end
+  if not state then
+    return own, digest, 'run', ''
+  end
+  if known ~= digest then
+    return derived, '', 'conflict', own
+  end
+  if TERMINAL[state] or entry_exists(prefix .. 'in:' .. home_suffix, home_entry) then
+    return nil
+  end
+  -- The entry that the job began as is gone (a fail-over lost it): this one takes its place.
+  return own, digest, 'run', ''
+end
+
+-- Note that a worker is heard, and return whether leases that have lapsed may be their owners' still:
+-- for so long after a time in which nobody was heard. Whoever holds a job could not renew it then,
+-- whether the server was down, out of reach, stopped or read-only.
+local function must_be_patient(meta, patience_ms)
+  local now = now_ms()
+  local heard, patient_until = unpack(call('HMGET', meta, 'heard', 'patient_until'))
+  -- A busy machine may hold up everybody for a second without being an outage.
+  if now - tonumber(heard or now) > math.max(patience_ms, 1000) then
+    patient_until = now + patience_ms
+    call('HSET', meta, 'patient_until', integer(patient_until))
+  end
+  call('HSET', meta, 'heard', integer(now))
+  return now < tonumber(patient_until or 0)
+end
+
 -- Keep one line of a job's history, newest last; only what is out of the ordinary is worth a line.
 local function remember(job, line)
   local history = (call('HGET', job, 'history') or '') .. integer(now_ms()) .. ' ' .. line .. '\n'
   call('HSET', job, 'history', string.sub(history, -4096))
 end
 
--- Return an entry to the queue, claimable `delay_ms` from now, as if this delivery had not happened.
--- An idle time over the lease is what a reclaim looks for; the rest of it is the delay.
-local function hand_back(stream, group, consumer, entry, job, lease_ms, delay_ms)
+-- Return an entry to the queue, claimable `delay_ms` from now, as if this delivery had not happened
+-- where `forgiven` is 1. An idle time over the lease is what a reclaim looks for; the rest of it is
+-- the delay.
+local function hand_back(stream, group, consumer, entry, job, lease_ms, delay_ms, forgiven)
   local pending = attempt('XPENDING', stream, group, entry, entry, 1)
   if pending.err then
     create_group(stream, group)
     pending = {}
   end
-  local deliveries = pending[1] and pending[1][4] - 1 or 0
+  local deliveries = pending[1] and pending[1][4] - forgiven or 0
   call('XCLAIM', stream, group, consumer, 0, entry, 'IDLE', math.max(0, lease_ms + 1 - delay_ms),
     'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID')
   call('HSET', job, 'state', 'queued')

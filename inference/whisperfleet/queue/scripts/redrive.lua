@@ -43,13 +43,15 @@ if #fields == 4 or letter['dropped_fields'] then
 end
 
 local entry = call('XADD', STREAM, '*', unpack(fields))
-local suffix = string.sub(STREAM, #PREFIX + #'in:' + 1)
+local suffix = suffix_of(STREAM, PREFIX)
 if not state then
   -- The job's own record has faded; its epochs go on from where the letter saw them.
-  call('HSET', JOB, 'epoch', letter['epoch'] or 0)
+  local sent = fields_of(fields)
+  local tenant = tenant_of(suffix, sent)
+  call('HSET', JOB, 'epoch', letter['epoch'] or 0, 'tenant', tenant, 'digest', digest_of(sent, tenant))
 end
 call('HSET', JOB, 'state', 'queued', 'stream', suffix, 'entry', entry, 'releases', 0, 'retries', 0)
-call('HDEL', JOB, 'cancel', 'code', 'finished')
+call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished')
 call('PERSIST', JOB)
 call('HSET', RUNNING, suffix .. '/' .. entry, letter['id'])
 call('DEL', RESULT)

@@ -25,7 +25,7 @@ end
 if not entry_exists(STREAM, ENTRY) then
   return 'lost'
 end
-hand_back(STREAM, GROUP, CONSUMER, ENTRY, JOB, LEASE_MS, DELAY_MS)
+hand_back(STREAM, GROUP, CONSUMER, ENTRY, JOB, LEASE_MS, DELAY_MS, 1)
 call('HINCRBY', JOB, COUNT, 1)
 call('HINCRBY', COUNTERS, COUNT, 1)
 remember(JOB, ARGV[9])
