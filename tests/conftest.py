@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from servers import SERVERS, server_binary
+from servers import SERVERS, describe_servers, server_binary
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 
@@ -18,6 +18,11 @@ def pytest_configure() -> None:
     # inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    """Say which servers the tests run against."""
+    return f"servers: {describe_servers()}"
 
 
 @pytest.fixture(scope="session", params=SERVERS)

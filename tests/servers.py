@@ -1,7 +1,9 @@
 """Servers for tests, and what must be true of a queue once everything in it has ended."""
 
 import os
+import shutil
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,17 +19,47 @@ from whisperfleet.contract.states import TERMINAL
 from whisperfleet.demo.server import find_server
 from whisperfleet.errors import QueueUnavailableError
 
-SERVERS = ("valkey", "redis")
+# The distribution's Redis is old. A current one is what REDIS_SERVER_CURRENT names, or what is on the
+# PATH as redis-server-current.
+CURRENT = "redis-current"
+SERVERS = ("valkey", "redis", CURRENT)
 
 
 def server_binary(name: str) -> Path:
     """Return the binary of a kind of server; skip the test by its name where there is none."""
     try:
-        return find_server((name,))
+        return _find(name)
     except QueueUnavailableError as error:
-        if os.environ.get(f"REQUIRE_{name.upper()}") == "1":
-            pytest.fail(f"REQUIRE_{name.upper()}=1, but {error}")
+        required = f"REQUIRE_{name.upper().replace('-', '_')}"
+        if os.environ.get(required) == "1":
+            pytest.fail(f"{required}=1, but {error}")
         pytest.skip(f"no {name} server on this machine")
+
+
+def describe_servers() -> str:
+    """Return the version of each kind of server that there is on this machine."""
+    return ", ".join(f"{name} {_version(name)}" for name in SERVERS)
+
+
+def _find(name: str) -> Path:
+    if name != CURRENT:
+        return find_server((name,))
+    found = os.environ.get("REDIS_SERVER_CURRENT") or shutil.which("redis-server-current")
+    if not found:
+        raise QueueUnavailableError(
+            "no current Redis was found; let REDIS_SERVER_CURRENT name its binary"
+        )
+    return Path(found)
+
+
+def _version(name: str) -> str:
+    try:
+        said = subprocess.run(
+            [_find(name), "--version"], capture_output=True, text=True, check=True
+        )
+    except QueueUnavailableError:
+        return "(none)"
+    return said.stdout.partition("v=")[2].partition(" ")[0]
 
 
 def free_port() -> int:

@@ -10,7 +10,14 @@ import redis
 from redis.exceptions import ClusterDownError, MasterDownError, TryAgainError
 
 from consumers import PATIENT, MakeWorker, done, take
-from servers import assert_invariants, free_port, input_streams, server_binary, wait_for
+from servers import (
+    SERVERS,
+    assert_invariants,
+    free_port,
+    input_streams,
+    server_binary,
+    wait_for,
+)
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -124,7 +131,7 @@ def test_a_full_server_refuses_new_jobs_and_takes_results(
         assert_invariants(own_client, keys, accepted=2)
 
 
-@pytest.mark.parametrize("kind", ["valkey", "redis"])
+@pytest.mark.parametrize("kind", SERVERS)
 def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
     keys = Keys("cut")
     with (
