@@ -4,6 +4,7 @@ import pytest
 
 from audio_files import clips
 from cluster.kube import until
+from operating.audit import AuditLog
 from operating.process import Operator
 from operating.services import FAST, Service
 from whisperfleet.client import Client
@@ -16,14 +17,19 @@ _POD_SECONDS = 90
 
 
 def test_work_wakes_the_fleet_and_it_sleeps_again(
-    apply_service, operator: Operator, queue: Client, report_figure
+    apply_service, operator: Operator, queue: Client, audit: AuditLog, report_figure
 ):
+    # Redis is a pod too.
+    audit = audit.from_now()
     service = apply_service(scaling=FAST, worker={"maxInFlight": 2, "drainSeconds": 10})
     service.wait_for("Ready", "Idle", "True")
+    operator.wait_for_looks(2)
+    assert not audit.created_pods()
 
     assert _words(queue, "first") == clips()[0][1]
     # What the status said on the way is in the Events.
     until(lambda: "FleetWoke" in service.events(), "an Event tells that the fleet woke")
+    assert audit.created_pods()
     _wait_until_asleep(service)
     status = service.get()["status"]
     assert status["replicas"] == "0/0"
