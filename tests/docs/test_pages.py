@@ -51,7 +51,7 @@ def test_the_runbook_on_dead_letters_knows_the_codes_that_the_protocol_sends_the
     table = runbook.partition("\n### Dead letters\n")[2].partition("\n| code |")[2]
     explained = re.findall(r"`([a-z]+_[a-z]+)`", table.partition("\n\n")[0])
     rows = re.findall(
-        r"(?m)^\| (.*?) \| .*look at the dead letter, then redrive \|$", protocol, re.I
+        r"(?m)^\| (.*?) \| .*look at the dead letter, then redrive \|$", protocol, re.IGNORECASE
     )
     assert sorted(explained) == sorted(re.findall(r"`(\w+)`", " ".join(rows)))
     assert set(explained) <= {code.value for code in Code}
