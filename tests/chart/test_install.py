@@ -132,10 +132,9 @@ def test_the_data_of_the_redis_for_trying_out_goes_with_it(
     release = f"stored-{namespace}"
     repository, _, tag = images.REDIS.reference.rpartition(":")
     folder = tmp_path / "data"
-    folder.mkdir(mode=0o777)
+    folder.mkdir()
+    # The kubelet changes no owner of a folder of its node.
     folder.chmod(0o777)
-    # The kubelet reaches it by the path that this test knows it by.
-    tmp_path.chmod(0o755)
     kube.create(_volume(release, folder))
     try:
         helm.run(
