@@ -24,7 +24,6 @@ from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.lease_process import Beater, Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
-from workers import children_running
 
 POLICY = replace(PATIENT, lease_seconds=30.0, beat_seconds=0.1)
 CONSUMER = "keeper"
@@ -108,8 +107,11 @@ def said(caplog: pytest.LogCaptureFixture, sentence: str) -> Callable[[], bool]:
     return lambda: any(sentence in record.getMessage() for record in caplog.records)
 
 
-def lease_processes() -> list[int]:
-    return children_running(os.getpid(), "whisperfleet.worker.lease_process")
+def lease_process(keeper: LeaseKeeper) -> int:
+    """Return the process of this keeper: workers of other tests have theirs."""
+    child = keeper._child
+    assert child is not None
+    return child.pid
 
 
 def test_a_lease_process_that_was_killed_or_cannot_start_is_replaced(
@@ -127,11 +129,11 @@ def test_a_lease_process_that_was_killed_or_cannot_start_is_replaced(
     with stage.keeper() as keeper:
         assert said(caplog, "could not be started")()
         stage.assert_renewed_and_told(keeper, "call-1")
-        (child,) = lease_processes()
-        os.kill(child, signal.SIGKILL)
+        os.kill(lease_process(keeper), signal.SIGKILL)
         wait_for(said(caplog, "ended with status -9"), "its end is noticed")
         stage.assert_renewed_and_told(keeper, "call-2")
-    assert lease_processes() == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(lease_process(keeper), 0)
 
 
 def test_lines_that_are_no_messages_are_passed_over(
@@ -174,7 +176,7 @@ def test_the_age_of_the_last_renewal_grows_while_the_lease_process_stands_still(
 ) -> None:
     with stage.keeper() as keeper:
         wait_for(lambda: keeper.seconds_since_renewal < 5.0, "leases are renewed")
-        (child,) = lease_processes()
+        child = lease_process(keeper)
         os.kill(child, signal.SIGSTOP)
         before = keeper.seconds_since_renewal
         wait_for(lambda: keeper.seconds_since_renewal > before + 1.0, "it grows")
