@@ -21,6 +21,9 @@ from whisperfleet.queue import WorkQueue
 JOB = Job(id="job-0", url="https://media.example.org/a.wav")
 
 
+# Each worker that dies has a successor, which claims once its leases are renewed: seconds, where
+# others use the machine too.
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_and_nothing_is_visible_twice_under_fire() -> None:
     server_binary("valkey")
     settings = Settings(jobs=150, seed=5, lease_seconds=1.0, faults=10, gap_seconds=0.6)
