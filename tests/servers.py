@@ -19,8 +19,8 @@ from whisperfleet.contract.states import TERMINAL
 from whisperfleet.demo.server import find_server
 from whisperfleet.errors import QueueUnavailableError
 
-# The distribution's Redis is old. A current one is what REDIS_SERVER_CURRENT names, or what is on the
-# PATH as redis-server-current.
+# The distribution's Redis is old. A current one is what REDIS_SERVER_CURRENT names, or what is on
+# the PATH as redis-server-current.
 CURRENT = "redis-current"
 SERVERS = ("valkey", "redis", CURRENT)
 

@@ -89,9 +89,9 @@ class Scene:
         for job_id in job_ids:
             assert self.status(job_id).epoch == epoch, self.status(job_id).history
 
-    def outlast_lease(self, job_ids: Sequence[str]) -> None:
+    def outlast_lease(self, job_ids: Sequence[str], seconds: float = 1.25 * LEASE_SECONDS) -> None:
         """Return when the leases of the jobs would have lapsed since, had nobody renewed them."""
-        ends = time.monotonic() + 1.25 * LEASE_SECONDS
+        ends = time.monotonic() + seconds
         wait_for(lambda: time.monotonic() > ends, f"the leases of {job_ids} to lapse")
 
     def results(self, job_ids: Sequence[str], seconds: float = 60) -> dict[str, Result]:
