@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,14 @@ from rich.table import Table
 
 from hack.images.build import ImageName, build, build_base
 from hack.images.errors import ImageError
-from hack.images.layers import Layer, distribution_sizes, open_layer, packed_bytes, read_layers
+from hack.images.layers import (
+    Layer,
+    distribution_sizes,
+    file_sizes,
+    open_layer,
+    packed_bytes,
+    read_layers,
+)
 from hack.images.recipes import ROOT, WORKER
 from hack.images.store import Store
 from whisperfleet.engine.models import resolve_model
@@ -21,7 +29,7 @@ _DESCRIPTION = """Build images without Docker and without a registry. Standard o
 archives, which `ctr images import` and `docker load` take; what fills them is on standard error."""
 
 _MIB = 1024 * 1024
-_SHOWN_DISTRIBUTIONS = 12
+_SHOWN = 12
 _STEP_WIDTH = 64
 
 _ASKED: dict[str, tuple[ImageName, ...]] = {
@@ -71,8 +79,7 @@ def _build_and_show(name: ImageName, store: Store) -> None:
     console = Console(stderr=True)
     layers = read_layers(archive)
     console.print(_layer_table(name, layers, _packed_sizes(archive, layers, store)))
-    if shares := _distributions(archive, layers):
-        console.print(shares)
+    console.print(_filling(archive, max(layers, key=lambda layer: layer.unpacked_bytes)))
     console.print(f"{name}: built, or found, in {seconds:.1f} s", highlight=False)
     print(archive)
 
@@ -93,19 +100,19 @@ def _layer_table(name: str, layers: list[Layer], packed: dict[str, int]) -> Tabl
     return table
 
 
-def _distributions(archive: Path, layers: list[Layer]) -> Table | None:
-    """Return what the largest Python distributions take, unless there is none."""
-    largest = max(layers, key=lambda layer: layer.unpacked_bytes)
-    with open_layer(archive, largest) as stream:
-        sizes = distribution_sizes(stream)
+def _filling(archive: Path, layer: Layer) -> Table:
+    """Return what takes most of a layer: Python distributions, or files where it has none."""
+    with open_layer(archive, layer) as stream:
+        sizes, what = distribution_sizes(stream), "Python distributions"
     if not sizes:
-        return None
-    table = Table(title="Python distributions of the largest layer, unpacked MiB")
-    table.add_column("distribution")
+        with open_layer(archive, layer) as stream:
+            sizes, what = Counter(file_sizes(stream)), "files"
+    table = Table(title=f"{what} of the largest layer, unpacked MiB")
+    table.add_column(what)
     table.add_column("MiB", justify="right")
-    shown = sizes.most_common(_SHOWN_DISTRIBUTIONS)
-    for distribution, size in shown:
-        table.add_row(distribution, _mib(size))
+    shown = sizes.most_common(_SHOWN)
+    for name, size in shown:
+        table.add_row(name, _mib(size))
     rest = sizes.total() - sum(size for _, size in shown)
     table.add_row(f"{len(sizes) - len(shown)} more", _mib(rest))
     return table

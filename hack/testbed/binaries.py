@@ -1,5 +1,6 @@
 """Kubernetes, KEDA, CoreDNS and helm, built once from the Go module proxy and cached by version."""
 
+import fcntl
 import hashlib
 import os
 import re
@@ -129,11 +130,15 @@ class Binaries:
 def build(layout: Layout) -> Binaries:
     """Build what the cache lacks. Raises TestbedError where Go is missing or says no."""
     binaries = Binaries(layout.cache)
-    missing = [tools for tools in (KUBERNETES, KEDA, ADDONS) if not binaries.folder(tools).is_dir()]
-    if missing:
-        go = find_go([tools.folder / "go.mod" for tools in missing])
-        for tools in missing:
-            _build(go, tools, binaries.folder(tools))
+    layout.cache.mkdir(parents=True, exist_ok=True)
+    # Whoever else wants them waits: to build them twice would take twice as long for both.
+    with (layout.cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = (KUBERNETES, KEDA, ADDONS)
+        if missing := [tools for tools in wanted if not binaries.folder(tools).is_dir()]:
+            go = find_go([tools.folder / "go.mod" for tools in missing])
+            for tools in missing:
+                _build(go, tools, binaries.folder(tools))
     return binaries
 
 

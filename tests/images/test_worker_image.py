@@ -65,6 +65,12 @@ def container(
     subprocess.run(["rm", "-rf", root], check=True)
 
 
+def test_it_holds_little_beside_the_libraries(archive: Path) -> None:
+    """A node that wakes pulls it first: what makes it grow by a quarter is to be noticed."""
+    layers = read_layers(archive)
+    assert sum(layer.unpacked_bytes for layer in layers) < 800 * 1024 * 1024
+
+
 def test_what_it_says_of_itself(image: dict[str, Any]) -> None:
     config = image["config"]
     assert config["User"] == "65532:65532"

@@ -1,12 +1,15 @@
 import re
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from hack.testbed import binaries
-from hack.testbed.binaries import ADDONS, KEDA, KUBERNETES, Binaries, Toolset
+from hack.testbed.binaries import ADDONS, KEDA, KUBERNETES, Binaries, Toolset, build
 from hack.testbed.errors import TestbedError
+from hack.testbed.layout import Layout
 from hack.testbed.prerequisites import find_go
 
 _LINE_OF_REQUIRED = re.compile(r"^\t(\S+) (v\S+)(?: // indirect)?$", re.MULTILINE)
@@ -78,3 +81,25 @@ def test_a_go_that_is_too_old_is_named_with_what_is_needed(tmp_path: Path) -> No
 
     with pytest.raises(TestbedError, match=r"Go 9\.7 or later is needed .* Install it"):
         find_go([go_mod])
+
+
+def test_two_who_want_the_programs_build_them_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+    both_asked = threading.Barrier(2)
+
+    def make(_go: Path, tools: Toolset, target: Path) -> None:
+        built.append(tools.name)
+        target.mkdir()
+
+    def ask() -> Binaries:
+        both_asked.wait(10)
+        return build(Layout(state=tmp_path / "state", cache=tmp_path / "cache"))
+
+    monkeypatch.setattr(binaries, "_build", make)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask) for _ in range(2)]
+
+    assert {future.result() for future in asked} == {Binaries(tmp_path / "cache")}
+    assert sorted(built) == sorted(tools.name for tools in (KUBERNETES, KEDA, ADDONS))
