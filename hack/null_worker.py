@@ -52,8 +52,7 @@ class NullSteps:
         state, error = State.DONE, None
         try:
             job = Job.from_fields(claim.fields)
-            overdue = job.deadline is not None and job.deadline.timestamp() <= claim.claimed_at
-            if overdue and claim.epoch == 1:
+            if job.deadline is not None and job.deadline.timestamp() <= claim.claimed_at:
                 state = State.EXPIRED
                 error = Failure(code=Code.DEADLINE_PASSED, message="its deadline had passed")
             else:

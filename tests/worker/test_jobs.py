@@ -111,14 +111,15 @@ def test_an_expired_job_is_not_downloaded(client, origin):
     assert "/never-asked.ogg" not in origin.asked
 
 
-def test_a_job_that_was_begun_in_time_is_done_though_its_deadline_passed(any_server, queue_id):
+def test_a_job_whose_former_worker_could_not_tell_that_it_was_late_is_expired(any_server, queue_id):
     with Client(any_server.settings, queue_id) as client, any_server.settings.connect() as raw:
         job_id = client.submit(Job(audio=wav(noise(1)), deadline="2020-01-01T00:00:00Z"))
         former = WorkQueue(raw, Keys(queue_id), "former-worker")
         former.release(take(former))
         with running_worker(any_server, queue_id):
             ((_, result),) = client.wait([job_id], timeout_seconds=60)
-    assert (result.state, result.epoch) == (State.DONE, 2)
+    assert (result.state, result.epoch) == (State.EXPIRED, 2)
+    assert "this attempt, number 2, began" in result.error.message
 
 
 @pytest.mark.parametrize(

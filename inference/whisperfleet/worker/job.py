@@ -178,8 +178,9 @@ def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
 
 
 def _overdue(job: Job, claim: Claim) -> Failure | None:
-    # A later attempt is of a job that was begun in time: the first was judged like this.
-    if job.deadline is None or claim.epoch > 1:
+    # The latest attempt counts: whoever set the deadline has no use for words after it, and an
+    # earlier attempt may have ended before it could tell that it was too late.
+    if job.deadline is None:
         return None
     # Both moments are of the server's clock or the producer's word: workers' clocks decide nothing.
     if job.deadline.timestamp() > claim.claimed_at:
@@ -187,8 +188,8 @@ def _overdue(job: Job, claim: Claim) -> Failure | None:
     late = timedelta(seconds=round(claim.claimed_at - job.deadline.timestamp()))
     return Failure(
         code=Code.DEADLINE_PASSED,
-        message=f"its deadline had passed {late} before a worker was free; send it again with a "
-        "later one, or give the fleet more replicas",
+        message=f"its deadline had passed {late} before this attempt, number {claim.epoch}, began; "
+        "send it again with a later one, or give the fleet more replicas",
     )
 
 
