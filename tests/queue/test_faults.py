@@ -192,8 +192,13 @@ def test_after_a_silence_of_everybody_nobody_takes_a_job_from_another(
     assert_invariants(redis_client, keys, accepted=3)
 
 
-def test_who_has_been_there_all_along_takes_over_at_once(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+@pytest.mark.parametrize("then_silence", [False, True])
+def test_a_lease_that_lapses_while_others_are_heard_is_free_at_once(
+    make_worker: MakeWorker,
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    then_silence: bool,
 ) -> None:
     gone, other = make_worker(OUTAGE), make_worker(replace(OUTAGE, reclaim_seconds=600))
     client.submit(JOB)
@@ -205,8 +210,16 @@ def test_who_has_been_there_all_along_takes_over_at_once(
 
     wait_for(lapses, "the lease to lapse")
 
+    if then_silence:
+        # A fleet that slept, or an outage: who was gone before has had its lease.
+        wait_for(
+            lambda: redis_client.time()[0] > before.claimed_at + 2 * OUTAGE.lease_seconds + 2,
+            "a silence of everybody",
+        )
+
     after = other.claim()
     assert (after.job_id, after.deliveries) == ("call-7", 2)
+    assert redis_client.hexists(keys.meta, "patient_until") == then_silence
     other.finish(after, done(after))
     assert_invariants(redis_client, keys, accepted=1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from servers import SERVERS, server_binary, wait_for
+from servers import ALL_SERVERS, server_binary, wait_for
 from whisperfleet.demo.server import EmbeddedServer, find_server
 from whisperfleet.errors import QueueUnavailableError
 
@@ -24,7 +24,7 @@ with EmbeddedServer(Path(sys.argv[1])) as server:
 """
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", ALL_SERVERS)
 def test_two_servers_run_side_by_side_and_leave_nothing_behind(kind: str) -> None:
     binary = server_binary(kind)
     with EmbeddedServer(binary) as one, EmbeddedServer(binary) as two:

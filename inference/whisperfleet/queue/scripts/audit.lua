@@ -20,7 +20,7 @@ if refusal then
   return refusal
 end
 
-must_be_patient(META, 2 * tonumber(BEAT_MS))
+hear(META, 2 * tonumber(BEAT_MS))
 
 local held = {}
 for i = 7, #ARGV do

@@ -159,13 +159,20 @@ local function expired_page(stream)
   return page
 end
 
-local function reclaim(stream, is_patient)
+-- Whether an entry may be taken from its owner after a silence that began so long ago.
+local function is_free(stream, pending, silent_for)
+  -- Whose lease had lapsed before is gone: others were heard then.
+  return not silent_for or was_released(stream, pending[1])
+    or (pending[3] - silent_for > LEASE_MS and entry_exists(stream, pending[1]))
+end
+
+local function reclaim(stream, silent_for)
   for _, pending in ipairs(expired_page(stream)) do
     local entry, deliveries = pending[1], pending[4]
     local reply
     if taken >= MAX_TAKEN then
       return nil
-    elseif is_patient and not was_released(stream, entry) then
+    elseif not is_free(stream, pending, silent_for) then
       reply = nil
     elseif entry_exists(stream, entry) then
       local claimed = call('XCLAIM', stream, GROUP, CONSUMER, 0, entry)
@@ -222,9 +229,9 @@ if refusal then
   return refusal
 end
 
-local is_patient = LOOKS_BACK and must_be_patient(META, PATIENCE_MS)
+local silent_for = LOOKS_BACK and hear(META, PATIENCE_MS)
 for i = FIRST_STREAM, #KEYS do
-  local reply = (LOOKS_BACK and reclaim(KEYS[i], is_patient)) or take_new(KEYS[i])
+  local reply = (LOOKS_BACK and reclaim(KEYS[i], silent_for)) or take_new(KEYS[i])
   if reply then
     return reply
   end

@@ -142,19 +142,21 @@ local function identify(prefix, suffix, entry, fields, streams)
   return own, digest, 'run', ''
 end
 
--- Note that a worker is heard, and return whether leases that have lapsed may be their owners' still:
--- for so long after a time in which nobody was heard. Whoever holds a job could not renew it then,
+-- Note that a worker is heard. For so long after a time in which nobody was, return how long ago that
+-- time began, in ms: a lease that lapsed since may be its owner's still, who could not renew it,
 -- whether the server was down, out of reach, stopped or read-only.
-local function must_be_patient(meta, patience_ms)
+local function hear(meta, patience_ms)
   local now = now_ms()
-  local heard, patient_until = unpack(call('HMGET', meta, 'heard', 'patient_until'))
+  local heard, since, until_then = unpack(call('HMGET', meta, 'heard', 'silent_since', 'patient_until'))
+  heard, until_then = tonumber(heard or now), tonumber(until_then or 0)
   -- A busy machine may hold up everybody for a second without being an outage.
-  if now - tonumber(heard or now) > math.max(patience_ms, 1000) then
-    patient_until = now + patience_ms
-    call('HSET', meta, 'patient_until', integer(patient_until))
+  if now - heard > math.max(patience_ms, 1000) then
+    since = until_then > heard and since or integer(heard)
+    until_then = now + patience_ms
+    call('HSET', meta, 'silent_since', since, 'patient_until', integer(until_then))
   end
   call('HSET', meta, 'heard', integer(now))
-  return now < tonumber(patient_until or 0)
+  return now < until_then and now - since or nil
 end
 
 -- Keep one line of a job's history, newest last; only what is out of the ordinary is worth a line.
