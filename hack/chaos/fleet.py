@@ -18,6 +18,8 @@ __all__ = ["Fleet", "Leases", "Worker"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _CONSUMER: Final = re.compile(r"null-(\d+)-")
+# What is told of an unexpected error: a traceback, or a line of the log with one in it.
+_TOLD_CHARACTERS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,12 @@ class Fleet:
                 yield reclaimed - max(before)
 
     def tracebacks(self) -> list[str]:
-        """Return the log lines that tell of an error nobody expected."""
+        """Return what the logs tell of errors that nobody expected, each with what follows it."""
         return [
-            f"TRACEBACK in {log.name}: {line[:2000]}"
+            f"TRACEBACK in {log.name}: {text[found.start() :][:_TOLD_CHARACTERS]}"
             for log in sorted(self._logs.iterdir())
-            for line in log.read_text("utf-8", "replace").splitlines()
-            if "raceback" in line
+            for text in (log.read_text("utf-8", "replace"),)
+            for found in re.finditer(r"^.*raceback", text, re.MULTILINE)
         ]
 
     def _start(self) -> Worker:

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -156,6 +157,18 @@ def test_lines_that_are_no_messages_are_passed_over(
     assert len(garbled) == 5
     assert "cannot allocate memory" in garbled[0].getMessage()
     assert not said(caplog, "starting another")()
+
+
+def test_the_lease_process_of_a_worker_that_was_killed_before_it_greeted_ends_quietly() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "whisperfleet.worker.lease_process"],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_a_keeper_that_is_left_while_it_cannot_start_a_child_ends(

@@ -155,7 +155,11 @@ def _tell(message: dict[str, Any]) -> None:
 
 def main() -> None:
     """Renew leases until standard input ends."""
-    greeting = Greeting.from_line(sys.stdin.readline())
+    line = sys.stdin.readline()
+    if not line:
+        # The worker was killed before it could greet.
+        return
+    greeting = Greeting.from_line(line)
     beater = Beater(greeting)
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin, selectors.EVENT_READ)
