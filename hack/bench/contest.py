@@ -30,14 +30,14 @@ class Contest:
     """A fleet that is ready, and its rivals."""
 
     fleet: Fleet
-    library: OneByOne
+    one_by_one: OneByOne
     batched: Pipeline
     loops: BareLoops
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
         """All of them, the fleet last."""
-        return (self.library, self.batched, self.loops, EndToEnd(self.fleet))
+        return (self.one_by_one, self.batched, self.loops, EndToEnd(self.fleet))
 
 
 @dataclass(frozen=True)

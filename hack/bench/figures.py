@@ -79,8 +79,8 @@ class Overhead:
 
     `job_ms` is from submission to result, `engine_ms` the engine's part of it and `outside_ms` all
     beside it. Of that, `prep_ms` went from the file to features, which takes the library
-    `library_prep_ms`; `queue_ms` remains: what a queue costs. `over_library_ms` is how much longer
-    a job took than the library's own call with the same clip, `library_ms`; negative: less long.
+    `rival_prep_ms`; `queue_ms` remains: what a queue costs. `over_rival_ms` is how much longer
+    a job took than the library's own call with the same clip, `rival_ms`; negative: less long.
     """
 
     job_ms: float
@@ -88,9 +88,9 @@ class Overhead:
     outside_ms: float
     prep_ms: float
     queue_ms: float
-    library_ms: float
-    library_prep_ms: float
-    over_library_ms: float
+    rival_ms: float
+    rival_prep_ms: float
+    over_rival_ms: float
 
 
 @dataclass(frozen=True, slots=True)

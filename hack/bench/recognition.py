@@ -226,7 +226,7 @@ class _Bench:
     def _overhead(self, report: Report) -> Report:
         with self._ground.contest() as contest:
             jobs = self._plan.one_at_a_time
-            found = measure_overhead(contest.fleet, contest.library, jobs, self._folder)
+            found = measure_overhead(contest.fleet, contest.one_by_one, jobs, self._folder)
             return replace(self._with_races(report, contest), overhead=found)
 
     def _fairness(self, report: Report) -> Report:
