@@ -35,7 +35,8 @@ def test_a_launched_process_outlives_its_launcher_and_is_found_again(
 
     assert found == sleeper
     assert found.is_alive
-    assert os.getsid(sleeper.pid) != os.getsid(0)
+    # The pid is known a moment before setsid has run.
+    assert wait_until(lambda: os.getsid(sleeper.pid) != os.getsid(0), 10)
 
 
 def test_no_process_is_read_where_none_is_recorded(tmp_path: Path) -> None:
