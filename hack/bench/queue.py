@@ -48,8 +48,10 @@ _IDLE_SECONDS: Final = 0.3
 _WARM_UP: Final = 0.2
 _CLAIMS: Final = 300
 _LIMIT_SECONDS: Final = 600.0
-# Depths are compared over at least so many jobs, in as many runs as that takes.
-_MIN_JOBS: Final = 10_000
+# Depths are compared by turns, each over so many jobs a turn, in as many runs as that takes. Of a
+# deeper queue only these are done: it is as deep as it is said to be all the while.
+_TURNS: Final = 3
+_JOBS_A_TURN: Final = 10_000
 _US: Final = 1e6
 
 _numbers = count(1)
@@ -134,7 +136,7 @@ def measure(
         jobs_per_second=statistics.median(worker for worker, _ in rates),
         bare_per_second=statistics.median(bare for _, bare in rates),
         ratios=tuple(worker / bare for worker, bare in rates),
-        costs=tuple(_cost(server, depth, in_flight) for depth in depths),
+        costs=_costs(server, depths, in_flight),
         claims=tuple(_claim_cost(server, depth) for depth in depths),
     )
 
@@ -164,21 +166,33 @@ def _bare_rate(server: EmbeddedServer, jobs: int) -> float:
         return jobs / (time.perf_counter() - began)
 
 
-def _cost(server: EmbeddedServer, depth: int, in_flight: int) -> Cost:
-    """Return the median cost of a job over as many runs as give enough jobs."""
-    runs = [_cost_of_run(server, depth, in_flight) for _ in range(max(1, _MIN_JOBS // depth))]
-    return Cost(depth, *(statistics.median(part) for part in zip(*runs, strict=True)))
+def _costs(server: EmbeddedServer, depths: tuple[int, ...], in_flight: int) -> tuple[Cost, ...]:
+    """Return the median cost of a job at each depth."""
+    runs: dict[int, list[tuple[float, float, float]]] = {depth: [] for depth in depths}
+    for _ in range(_TURNS):
+        for depth in depths:
+            jobs = min(depth, _JOBS_A_TURN)
+            runs[depth] += [
+                _cost_of_run(server, depth, jobs, in_flight) for _ in range(_JOBS_A_TURN // jobs)
+            ]
+    return tuple(
+        Cost(depth, *(statistics.median(part) for part in zip(*of_depth, strict=True)))
+        for depth, of_depth in runs.items()
+    )
 
 
-def _cost_of_run(server: EmbeddedServer, depth: int, in_flight: int) -> tuple[float, float, float]:
+def _cost_of_run(
+    server: EmbeddedServer, depth: int, jobs: int, in_flight: int
+) -> tuple[float, float, float]:
+    """Return CPU microseconds of worker, lease process and server for each of the first jobs."""
     with _queued(server, depth) as keys, _gated_worker(server, keys, in_flight) as worker:
         client = server.settings.connect()
         (lease_process,) = _children(worker.pid)
         pids = (worker.pid, lease_process, server.pid)
         _open_gate(worker)
-        first = _wait_for_done(client, keys, int(depth * _WARM_UP))
+        first = _wait_for_done(client, keys, int(jobs * _WARM_UP))
         before = [_cpu_seconds(pid) for pid in pids]
-        last = _wait_for_done(client, keys, depth)
+        last = _wait_for_done(client, keys, jobs)
         after = [_cpu_seconds(pid) for pid in pids]
     worker_us, lease_us, server_us = (
         (end - start) / (last - first) * _US for start, end in zip(before, after, strict=True)

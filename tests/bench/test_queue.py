@@ -48,7 +48,8 @@ def test_the_program_fails_and_names_the_figure(
 
 
 def test_a_short_run_measures_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue, "_MIN_JOBS", 1)
+    monkeypatch.setattr(queue, "_TURNS", 1)
+    monkeypatch.setattr(queue, "_JOBS_A_TURN", 200)
     with EmbeddedServer() as server:
         report = queue.measure(server, jobs=50, rounds=1, depths=(200, 201), in_flight=4)
     assert report.jobs_per_second > 0
