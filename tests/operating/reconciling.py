@@ -29,6 +29,14 @@ from whisperfleet_operator.resource.names import SERVICE_LABEL
 
 KEY: Final = (NAMESPACE, SERVICE)
 KINDS: Final = {kind.name: kind for kind in CHILD_KINDS}
+# The children of a service whose Redis asks for no password.
+ALL: Final = {
+    "Deployment",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ScaledObject",
+    "ServiceAccount",
+}
 
 _GROUP: Final = "apis/keda.sh/v1alpha1"
 KEDA_INDEX: Final[dict[str, Object]] = {

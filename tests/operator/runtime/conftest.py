@@ -29,3 +29,26 @@ def queue(world: World) -> Iterator[redis.Redis]:
     """A client of the Redis that the service is on."""
     with world.settings.connect() as client:
         yield client
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """A service that has all it needs, and an operator that has nothing more to say about it."""
+    world.apply()
+    world.look()
+    world.keda_says(Ready="True", Active="False", Paused="False")
+    world.look()
+    assert world.ready() == ("True", "Idle")
+    world.writes()
+    return world
+
+
+@pytest.fixture
+def guarded(fake: FakeKube, tmp_path) -> Iterator[World]:
+    """A service whose Redis wants the password `one`, and knows it."""
+    with EmbeddedServer(options=[("requirepass", "one")]) as server:
+        world = World(fake, server.url, tmp_path)
+        world.make_secret("r", password="one")
+        world.apply(queue={"redis": {"url": server.url, "credentials": {"secretName": "r"}}})
+        world.look()
+        yield world

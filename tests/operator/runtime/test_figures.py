@@ -1,0 +1,74 @@
+"""Pods, pools and the depth of the queue, in the status and in the metrics."""
+
+from datetime import datetime
+
+import redis
+
+from operating.reconciling import World
+from operating.services import CHILD
+from operating.world import NAMESPACE
+from whisperfleet_operator.kube.fake import FakeKube
+from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
+
+
+def test_pods_are_counted_from_the_first_look_of_an_operator_on(settled: World, fake: FakeKube):
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=1))
+    labels = settled.child()["spec"]["template"]["metadata"]["labels"]
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    fake.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "namespace": NAMESPACE, "labels": labels},
+            "status": ready,
+        },
+        "kubelet",
+    )
+    settled.deaf = True
+    settled.restart()
+    settled.look()
+    assert settled.service()["status"]["replicas"] == "1/1"
+    assert fake.list(POD, NAMESPACE, "")
+
+
+def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
+    settled: World, queue: redis.Redis
+):
+    queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    settled.look()
+    depths = settled.service()["status"]["queue"]
+    assert (depths["queued"], depths["running"], depths["deadLetters"]) == (1, 0, 0)
+    assert depths["oldestEnqueueTime"].endswith("Z")
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in settled.census.collect()
+        for sample in family.samples
+    }
+    assert samples["whisperfleet_queue_queued", NAMESPACE, "calls"] == 1
+    assert samples["whisperfleet_operator_services", "Ready", "True", "ScalingUp"] == 1
+    oldest = datetime.fromisoformat(depths["oldestEnqueueTime"]).timestamp()
+    assert samples["whisperfleet_queue_oldest_timestamp_seconds", NAMESPACE, "calls"] == oldest
+    queue.delete(settled.keys.stream("normal"))
+    settled.look()
+    assert "oldestEnqueueTime" not in settled.service()["status"]["queue"]
+    oldest_of_none = [
+        family.samples
+        for family in settled.census.collect()
+        if family.name == "whisperfleet_queue_oldest_timestamp_seconds"
+    ]
+    assert oldest_of_none == [[]]
+
+
+def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=2))
+    settled.look()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in settled.census.collect()
+        for sample in family.samples
+    }
+    place = (NAMESPACE, "calls", "main")
+    assert samples["whisperfleet_pool_replicas", *place, "desired"] == 2
+    assert samples["whisperfleet_pool_replicas", *place, "ready"] == 0
+    reasons = [labels for labels in samples if labels[0] == "whisperfleet_pool_reason"]
+    assert reasons == [("whisperfleet_pool_reason", *place, "ScalingUp")]
