@@ -23,7 +23,7 @@ from hack.images.recipes import ROOT
 from hack.manifests import FOLDER
 from operating.services import RESOURCE, Service
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs/install.md")
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)

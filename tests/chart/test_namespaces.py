@@ -11,7 +11,7 @@ from cluster.kube import Json, Kube
 from operating.audit import AuditLog
 from operating.services import SERVICE, Service, manifest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(300, func_only=True)]
 
 RELEASE = "whisperfleet"
 ACCOUNT = f"{RELEASE}-operator"

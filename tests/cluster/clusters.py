@@ -14,6 +14,7 @@ from typing import Final, NoReturn
 import pytest
 
 from cluster.kube import Kube
+from cluster.sharing import Sharing
 from hack.testbed import Testbed, TestbedError
 from hack.testbed.binaries import KEDA
 
@@ -62,7 +63,7 @@ def any_cluster(request: pytest.FixtureRequest, folder: Path) -> Iterator[Cluste
         if kubeconfig := os.environ.get(KUBECONFIG_VARIABLE):
             cluster = _given(Path(kubeconfig), cache)
         elif kind := _kind_binary(request.config):
-            cluster = _kind(request, kind, cache)
+            cluster = left.enter_context(_kind(request, kind, cache))
         elif sys.platform == "linux" and os.geteuid() == 0:
             cluster = left.enter_context(_testbed(cache))
         else:
@@ -114,45 +115,70 @@ def _docker_answers() -> bool:
     return subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
 
 
-def _kind(request: pytest.FixtureRequest, kind: str, cache: Path) -> Cluster:
-    request.config.option.kind_bin = kind
-    request.config.option.kind_kubectl_bin = request.config.option.kind_kubectl_bin or shutil.which(
-        "kubectl"
-    )
-    made = request.getfixturevalue("kind_cluster")
-    made.ensure_kubectl()
-    kube = Kube.connect(Path(made.kubeconfig_path), Path(made.kubectl_path), cache)
+@contextmanager
+def _kind(request: pytest.FixtureRequest, kind: str, cache: Path) -> Iterator[Cluster]:
+    """The cluster of pytest-kind, with KEDA; it is deleted unless --keep-cluster says otherwise."""
+    option = request.config.option
+    option.kind_bin = kind
+    option.kind_kubectl_bin = option.kind_kubectl_bin or shutil.which("kubectl")
+    keep = option.keep_cluster
+    with Sharing() as sharing:
+        # The plugin would have the first process that ends delete it.
+        option.keep_cluster = True
+        try:
+            with sharing.making():
+                made = request.getfixturevalue("kind_cluster")
+                made.ensure_kubectl()
+                kube = Kube.connect(Path(made.kubeconfig_path), Path(made.kubectl_path), cache)
+                _install_keda(kube)
+        finally:
+            option.keep_cluster = keep
+
+        def load_image(archive: Path) -> None:
+            command = [kind, "load", "image-archive", str(archive), "--name", made.name]
+            subprocess.run(command, check=True)
+
+        try:
+            yield Cluster(f"kind's, named {made.name}", kube, load_image)
+        finally:
+            if sharing.is_last() and not keep:
+                made.delete()
+
+
+def _install_keda(kube: Kube) -> None:
     if not kube.exists("CustomResourceDefinition", "scaledobjects.keda.sh"):
         kube.run("apply", "--server-side", "-f", f"{_KEDA_RELEASES}/{_KEDA_RELEASE}")
         kube.run("-n", "keda", "rollout", "status", "deployment", "--timeout=50s")
 
-    def load_image(archive: Path) -> None:
-        subprocess.run(
-            [kind, "load", "image-archive", str(archive), "--name", made.name], check=True
-        )
-
-    return Cluster(f"kind's, named {made.name}", kube, load_image)
-
 
 @contextmanager
 def _testbed(cache: Path) -> Iterator[Cluster]:
-    """The testbed; it is left as it was found, there or not."""
+    """The testbed; the last who uses it leaves it as the first found it, there or not."""
     testbed = Testbed()
-    with ExitStack() as left:
-        if not testbed.exists:
-            left.callback(_take_down, testbed)
+    with Sharing() as sharing:
         try:
-            testbed.up()
-        except TestbedError as error:
-            do_without(f"the testbed does not come up: {error}")
-        kube = Kube.connect(testbed.kubeconfig, testbed.kubectl, cache)
-        yield Cluster("the testbed", kube, testbed.load_image, testbed)
+            _bring_up(testbed)
+            kube = Kube.connect(testbed.kubeconfig, testbed.kubectl, cache)
+            yield Cluster("the testbed", kube, testbed.load_image, testbed)
+        finally:
+            if sharing.is_last() and _made_here(testbed).exists():
+                testbed.down()
 
 
-def _take_down(testbed: Testbed) -> None:
-    """Take the testbed down, unless it did not even begin to come up."""
-    if testbed.exists:
-        testbed.down()
+def _bring_up(testbed: Testbed) -> None:
+    was_there = testbed.exists
+    try:
+        testbed.up()
+    except TestbedError as error:
+        do_without(f"the testbed does not come up: {error}")
+    finally:
+        if testbed.exists and not was_there:
+            _made_here(testbed).touch()
+
+
+def _made_here(testbed: Testbed) -> Path:
+    """The mark of a testbed that tests brought up; it goes with the testbed."""
+    return testbed.layout.state / "made-by-tests"
 
 
 @contextmanager

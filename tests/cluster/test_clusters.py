@@ -52,6 +52,7 @@ class RefusedTestbed:
     """One that finds another Kubernetes on the machine."""
 
     exists = False
+    layout = Layout()
 
     def up(self) -> NoReturn:
         raise TestbedError("another kubelet lives on this machine: stop it first")
@@ -87,6 +88,8 @@ def test_half_a_testbed_is_taken_down(tmp_path: Path, monkeypatch: pytest.Monkey
     taken_down: list[bool] = []
 
     class HalfTestbed(RefusedTestbed):
+        layout = Layout(state=tmp_path)
+
         def up(self) -> NoReturn:
             self.exists = True
             super().up()

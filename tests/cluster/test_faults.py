@@ -15,6 +15,7 @@ from hack.testbed import Testbed
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.alone,
     # More than the waits of any test add up to, so that the one that is in vain is named.
     pytest.mark.timeout(900, func_only=True),
     pytest.mark.usefixtures("testbed"),

@@ -8,7 +8,7 @@ from cluster.fleet import Fleet, Shape
 from cluster.kube import Json, Kube, condition, until
 from hack.testbed import Testbed
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 GPU = "nvidia.com/gpu"
 JOBS = ("call-0", "call-1", "call-2")

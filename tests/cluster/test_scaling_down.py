@@ -12,7 +12,7 @@ from hack.testbed import Testbed
 from whisperfleet.client import Cancelled
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 HAND_OVER_SECONDS = 5.0
 

@@ -20,7 +20,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
 
 PRIORITIES = [priority.name for priority in DEFAULT_PRIORITIES]
 # What waking may take beyond the interval at which KEDA looks.

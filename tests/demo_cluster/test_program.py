@@ -19,7 +19,7 @@ from hack.testbed import Testbed
 __all__ = ["cluster", "kube", "testbed"]
 
 # The first of them may build the images.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(1500, func_only=True)]
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "hack.demo_cluster")

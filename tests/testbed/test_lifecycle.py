@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent.parent
 _UP_SECONDS = 600.0
 
 # The first time Kubernetes and KEDA are built.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(3600)]
 
 _PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 _POD = {

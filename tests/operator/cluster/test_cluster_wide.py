@@ -16,7 +16,7 @@ from operating.rights import denied, granted, live_an_eventful_life, used
 from operating.services import SERVICE, Service, manifest
 from whisperfleet.demo.server import EmbeddedServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(300, func_only=True)]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from operating.audit import AuditLog
 from operating.process import Operator
 from operating.services import CHILDREN, Service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.alone]
 
 SAMPLE = Path(__file__).parents[3] / "docs/samples/minimal.yaml"
 

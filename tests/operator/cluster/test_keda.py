@@ -16,6 +16,7 @@ from whisperfleet.contract.job import Job
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.alone,
     pytest.mark.timeout(400, func_only=True),
     pytest.mark.usefixtures("operator"),
 ]

@@ -13,7 +13,7 @@ from operating.process import Operator
 from operating.services import manifest
 from whisperfleet.demo.server import EmbeddedServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(600, func_only=True)]
 
 SERVICES = 100
 STRANGERS = 2000
