@@ -68,7 +68,7 @@ class Plan:
     gpu_batches: tuple[int, ...]
 
 
-# Some 25 minutes on two cores.
+# 25 to 40 minutes on two cores.
 FULL: Final = Plan(
     shape="tiny",
     gpu_shape="large-v3-turbo",

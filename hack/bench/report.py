@@ -147,7 +147,12 @@ def _overhead(found: Overhead) -> Iterator[Row]:
         "",
         "",
     )
-    yield ("a job longer than the library's call by", f"{found.over_rival_ms:+.1f} ms", "", "")
+    yield (
+        "overhead: a job longer than the library's call by",
+        f"{found.over_rival_ms:+.1f} ms",
+        f"under {_OVERHEAD_MS:.0f} ms",
+        _met(found.over_rival_ms < _OVERHEAD_MS),
+    )
 
 
 def _fairness(found: Fairness) -> Iterator[Row]:
