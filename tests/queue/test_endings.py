@@ -224,6 +224,25 @@ def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
     assert_invariants(redis_client, keys, accepted=1)
 
 
+def test_a_job_that_is_there_whenever_a_worker_breaks_is_suspected_and_then_buried(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker = make_worker(QueuePolicy(max_deliveries=3, suspect_deliveries=2))
+    client.submit(JOB)
+    for deliveries in (1, 2, 3):
+        claim = take(worker)
+        assert (claim.deliveries, claim.suspect) == (deliveries, deliveries >= 2)
+        assert worker.release_suspect(claim) is Released.RELEASED
+        assert worker.release_suspect(claim) is Released.FENCED
+
+    assert worker.claim() is None
+    result = client.result("call-7")
+    assert (result.state, result.error.code) == (State.DEAD, Code.DELIVERIES_EXHAUSTED)
+    ((_, letter),) = client.dead_letters()
+    assert letter.history.count("was handed back by a worker that broke") == 3
+    assert_invariants(redis_client, keys, accepted=1)
+
+
 def test_handing_back_does_not_use_up_the_delivery_budget(
     make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:

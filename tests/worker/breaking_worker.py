@@ -1,6 +1,7 @@
 """`whisperfleet worker` with a device that breaks as CUDA does: once one call failed, all do.
 
-A window whose prompt is ``break PATH`` breaks it, unless there is a file at that path by now.
+A window whose prompt is ``break PATH`` breaks it, unless there is a file at that path by now; one
+whose prompt is ``break`` breaks it each time.
 """
 
 from collections.abc import Sequence
@@ -39,9 +40,10 @@ class BreakingEngine(WhisperEngine):
     def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
         for window in windows:
             order, _, path = (window.request.prompt or "").partition(" ")
-            if order == "break" and not Path(path).exists():
-                Path(path).touch()
+            if order == "break" and not (path and Path(path).exists()):
                 self.on.broken = True
+                if path:
+                    Path(path).touch()
         return super().run(windows)
 
 

@@ -12,7 +12,7 @@ from servers import wait_for
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.engine import Window, WindowRequest, WindowResult
-from whisperfleet.errors import InputError
+from whisperfleet.errors import EngineLostError, InputError
 from whisperfleet.worker import engine_queue
 from whisperfleet.worker.engine_queue import EngineQueue
 
@@ -93,9 +93,10 @@ def test_an_engine_that_is_gone_closes_the_line(answer, sentence, caplog):
     with line, line.join() as job:
         running, waiting = job.submit(window(1)), job.submit(window(1))
         engine.gate.release(2)
-        for future in (running, waiting):
-            with pytest.raises(CancelledError):
-                future.result(10)
+        with pytest.raises(EngineLostError, match=sentence):
+            running.result(10)
+        with pytest.raises(CancelledError):
+            waiting.result(10)
         with pytest.raises(CancelledError):
             job.submit(window(1))
     assert str(line.lost) == sentence
@@ -119,7 +120,7 @@ def test_an_engine_thread_that_dies_is_an_engine_that_is_gone(monkeypatch: pytes
         future = job.submit(window(1))
         assert lost.wait(10)
         assert isinstance(line.lost, Panic)
-        with pytest.raises(CancelledError):
+        with pytest.raises(EngineLostError):
             future.result(10)
 
 

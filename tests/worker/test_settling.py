@@ -93,14 +93,15 @@ def test_a_retry_is_told_once_it_is_known(
     assert type(failure).__name__ in letter.traceback
 
 
+@pytest.mark.parametrize("stop", [Stop.DRAINING, Stop.ENGINE_LOST])
 def test_a_release_is_counted_once_it_is_known(
-    client: Client, queue: WorkQueue, caplog: pytest.LogCaptureFixture
+    client: Client, queue: WorkQueue, caplog: pytest.LogCaptureFixture, stop: Stop
 ) -> None:
     caplog.set_level(logging.INFO, settling.__name__)
     client.submit(Job(url="https://media.example.org/a.wav"))
-    before = counted("releases", reason="draining")
+    before = counted("releases", reason=stop.value)
     dead = counted("jobs", state="dead", code="releases_exhausted")
     for _ in range(2):
-        fail(queue, Interrupted(Stop.DRAINING))
-    assert counted("releases", reason="draining") == before + 1
+        fail(queue, Interrupted(stop))
+    assert counted("releases", reason=stop.value) == before + 1
     assert counted("jobs", state="dead", code="releases_exhausted") == dead + 1

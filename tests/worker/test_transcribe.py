@@ -120,14 +120,68 @@ def test_a_job_hands_itself_back_when_the_worker_ends_before_its_windows_are_ans
     assert stopped == [Stop.DRAINING]
 
 
-def test_a_job_hands_itself_back_when_the_engine_is_gone():
-    class Gone(HeldEngine):
-        def run(self, windows):  # noqa: ARG002 - the seam's signature
-            raise RuntimeError("an illegal memory access")
+class BreakingEngine(HeldEngine):
+    """Breaks when it is let."""
 
-    with EngineQueue(Gone(), 1000) as line, pytest.raises(Interrupted) as raised:
-        begin(line, JobControl(60, lambda: None))
-    assert raised.value.stop is Stop.DRAINING
+    def run(self, windows):
+        super().run(windows)
+        raise RuntimeError("an illegal memory access")
+
+
+def test_who_was_before_an_engine_that_breaks_is_told_from_who_waited():
+    """Also where the worker, which ends then, has told all of them to stop."""
+    engine = BreakingEngine()
+    controls = [JobControl(60, lambda: None) for _ in range(2)]
+    stopped: dict[str, Stop] = {}
+
+    def work(name: str, line: EngineQueue, control: JobControl) -> None:
+        try:
+            begin(line, control)
+        except Interrupted as interrupted:
+            stopped[name] = interrupted.stop
+
+    def stop_all() -> None:
+        for control in controls:
+            control.stop(Stop.DRAINING)
+
+    with EngineQueue(engine, 1000, on_lost=stop_all) as line:
+        jobs = []
+        for name, control in zip(("before it", "in line"), controls, strict=True):
+            jobs.append(threading.Thread(target=work, args=(name, line, control)))
+            jobs[-1].start()
+            wait_for(lambda: engine.windows, "the engine has begun")
+        wait_for(lambda: len(line._jobs) == 2, "both are in line")
+        engine.let.set()
+        for job in jobs:
+            job.join(10)
+    assert stopped == {"before it": Stop.ENGINE_LOST, "in line": Stop.DRAINING}
+
+
+def test_a_job_is_told_of_a_lost_engine_though_it_was_making_a_window_then():
+    engine = BreakingEngine()
+    control = JobControl(60, lambda: None)
+    lost = threading.Event()
+
+    def seconds():
+        for number in range(SECONDS):
+            if number == 75:
+                # One window is before the engine, and the next is being made.
+                engine.let.set()
+                assert lost.wait(10)
+            yield np.zeros(16_000, np.int16)
+
+    def on_lost() -> None:
+        control.stop(Stop.DRAINING)
+        lost.set()
+
+    cutter = make_cutter(seconds(), WindowRequest("en"), CuttingOptions(vad=False), 80)
+    with (
+        EngineQueue(engine, 1000, on_lost=on_lost) as line,
+        line.join() as job,
+        pytest.raises(Interrupted) as raised,
+    ):
+        transcribe(cutter, job, control, Stopwatch())
+    assert raised.value.stop is Stop.ENGINE_LOST
 
 
 class WatchedControl(JobControl):

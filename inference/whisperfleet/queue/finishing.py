@@ -132,9 +132,15 @@ class Finisher:
 
     def release(self, claim: Claim, delay_seconds: float = 0.0) -> Released:
         """Hand a job back as if it had not been begun."""
-        outcome = self._hand_back(
-            claim, delay_seconds, "releases", self._policy.max_releases, "was handed back"
-        )
+        return self._release(claim, delay_seconds, "was handed back", forgiven=1)
+
+    def release_suspect(self, claim: Claim) -> Released:
+        """Hand a job back that may have broken its worker; this delivery counts."""
+        return self._release(claim, 0.0, "was handed back by a worker that broke", forgiven=0)
+
+    def _release(self, claim: Claim, delay_seconds: float, why: str, *, forgiven: int) -> Released:
+        cap = self._policy.max_releases
+        outcome = self._hand_back(claim, delay_seconds, "releases", cap, why, forgiven)
         if outcome is Released.EXHAUSTED:
             self.bury(
                 claim,
@@ -147,7 +153,7 @@ class Finisher:
     def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
         """Hand a job back because of a passing failure; once its retries are used up, bury it."""
         outcome = self._hand_back(
-            claim, delay_seconds, "retries", self._policy.max_retries, f"failed: {error.code}"
+            claim, delay_seconds, "retries", self._policy.max_retries, f"failed: {error.code}", 1
         )
         if outcome is Released.EXHAUSTED:
             self.bury(
@@ -159,8 +165,9 @@ class Finisher:
         return outcome
 
     def _hand_back(
-        self, claim: Claim, delay_seconds: float, count: str, cap: int, why: str
+        self, claim: Claim, delay_seconds: float, count: str, cap: int, why: str, forgiven: int
     ) -> Released:
+        """Run the script; of the deliveries so many are taken back."""
         lease_ms = milliseconds(self._policy.lease_seconds)
         keys = [
             claim.stream,
@@ -178,6 +185,7 @@ class Finisher:
             count,
             cap,
             why,
+            forgiven,
         ]
         answer = _insist(
             partial(_RELEASE.run, self._client, keys, arguments), _HAND_BACK_SECONDS

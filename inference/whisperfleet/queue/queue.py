@@ -191,6 +191,13 @@ class WorkQueue:
         """Hand a job back as if it had not been begun, after a delay of at most a lease."""
         return self._finisher.release(claim, delay_seconds)
 
+    def release_suspect(self, claim: Claim) -> Released:
+        """Hand a job back that may have broken its worker: unlike with `release`, it was begun.
+
+        One that is there each time a worker breaks is soon tried alone, and buried in the end.
+        """
+        return self._finisher.release_suspect(claim)
+
     def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
         """Hand a job back after a passing failure; one that has used up its retries is buried.
 

@@ -18,6 +18,7 @@ class Stop(StrEnum):
     """Why a job stops before its end."""
 
     DRAINING = "draining"
+    ENGINE_LOST = "engine_lost"
     CANCELLED = "cancelled"
     FENCED = "fenced"
     TIMEOUT = "timeout"

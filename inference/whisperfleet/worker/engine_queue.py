@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Engine, Window, WindowResult
-from whisperfleet.errors import JobError
+from whisperfleet.errors import EngineLostError, JobError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_line import FairLine, Owner
 
@@ -56,7 +56,8 @@ class EngineQueue:
     `priorities` are their shares of the engine, as they are of the claims. `run_started` is the
     monotonic time at which the engine's current call began, None while it is idle: a call that
     never returns shows there. `lost` is why the engine is gone, once it is: then the line is
-    closed, `on_lost` was called on the engine's thread, and no window is answered any more.
+    closed, `on_lost` was called on the engine's thread, and no window is answered any more. The
+    windows that the engine had raise EngineLostError, all others CancelledError.
     """
 
     def __init__(
@@ -186,11 +187,12 @@ class EngineQueue:
         """Close the line because the engine is gone, with the windows that it had."""
         log.error("the engine is gone, and its worker ends: %s", error, exc_info=error)
         self.lost = error
-        self._on_lost()
-        self._close()
+        # First of all: whose windows these are must not learn only that the worker ends.
         for waiting in batch:
             if not waiting.future.done():
-                waiting.future.set_exception(CancelledError("the engine is gone"))
+                waiting.future.set_exception(EngineLostError(str(error)))
+        self._on_lost()
+        self._close()
 
     def _linger(self) -> None:
         """Wait a little for windows that are being made; not where none can be coming."""
@@ -244,7 +246,8 @@ class JobLine:
         """Put a window in line and return the promise of its words.
 
         Blocks while the line holds its fill of audio; meanwhile `look` is called now and then, and
-        what it raises is raised. The future raises the JobError of this window alone. Both raise
-        CancelledError when the line is closed, because the worker ends.
+        what it raises is raised. The future raises the JobError of this window alone, or
+        EngineLostError where the engine went with it. Both raise CancelledError when the line is
+        closed, because the worker ends.
         """
         return self._queue.put(window, self, look)

@@ -58,10 +58,7 @@ class Settler:
         try:
             result = self._steps.run(claim, control)
         except Interrupted as interrupted:
-            log.info("the job stops", extra={"reason": interrupted.stop.value})
-            if interrupted.stop is Stop.FENCED:
-                return lambda: "fenced"
-            return partial(self._release, claim, interrupted.stop)
+            return self._stopped(claim, interrupted.stop)
         except MalformedEntryError as error:
             log.warning("the entry is no job: %s", error)
             metrics.jobs.labels(State.DEAD.value, error.code.value).inc()
@@ -85,8 +82,18 @@ class Settler:
         )
         return partial(self._queue.finish, claim, result)
 
-    def _release(self, claim: Claim, stop: Stop) -> Released:
-        outcome = self._queue.release(claim)
+    def _stopped(self, claim: Claim, stop: Stop) -> Callable[[], object]:
+        log.info("the job stops", extra={"reason": stop.value})
+        if stop is Stop.FENCED:
+            return lambda: "fenced"
+        suspect = stop is Stop.ENGINE_LOST
+        hand_back = self._queue.release_suspect if suspect else self._queue.release
+        return partial(self._release, claim, stop, hand_back)
+
+    def _release(
+        self, claim: Claim, stop: Stop, hand_back: Callable[[Claim], Released]
+    ) -> Released:
+        outcome = hand_back(claim)
         _count(outcome, stop.value, Code.RELEASES_EXHAUSTED)
         return outcome
 
