@@ -26,7 +26,7 @@ CHILDREN: Final = (
 AUTHENTICATION: Final = "triggerauthentication"
 
 # As fast as a fleet may be told to be: a model must load faster than a fleet falls asleep.
-FAST: Final = {"pollingSeconds": 1, "startupSeconds": 60, "cooldownSeconds": 61}
+FAST: Final = {"pollingSeconds": 1, "startupSeconds": 30, "cooldownSeconds": 31}
 
 
 def manifest(name: str, namespace: str, image: str, redis_url: str, **spec: Any) -> Json:

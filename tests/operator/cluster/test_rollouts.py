@@ -32,7 +32,7 @@ ROLLOUT_SECONDS = 400
 GATE = "rollout"
 
 # On a busy machine a worker starts slowly, and one that is started anew for it starts no faster.
-SCALING = {"pollingSeconds": 1, "startupSeconds": 180, "cooldownSeconds": 181}
+SCALING = {"pollingSeconds": 1, "startupSeconds": 60, "cooldownSeconds": 61}
 SPEC = {"scaling": SCALING, "worker": {"maxInFlight": 2, "drainSeconds": 10}}
 
 

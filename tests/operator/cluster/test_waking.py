@@ -11,7 +11,7 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(400, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400, func_only=True)]
 
 _POD_SECONDS = 90
 
