@@ -1,0 +1,200 @@
+"""The queue as its documents have it, in plain Python: one stream, time where it is said."""
+
+from dataclasses import dataclass, field
+
+from whisperfleet.contract.states import TERMINAL, State
+from whisperfleet.queue import Claim, QueuePolicy
+
+__all__ = ["POLICY", "Entry", "Model", "Record"]
+
+# Leases outlast any history, every claim looks for old ones, and the budgets are used up quickly.
+POLICY = QueuePolicy(
+    lease_seconds=600,
+    beat_seconds=0.0001,
+    reclaim_seconds=1e-9,
+    max_deliveries=2,
+    max_releases=1,
+    max_retries=1,
+)
+
+
+@dataclass
+class Entry:
+    """An entry of the stream, or what is left of it in the pending list."""
+
+    job_id: str
+    payload: str
+    tenant: str = ""
+    exists: bool = True
+    owner: int | None = None
+    is_old: bool = False
+    deliveries: int = 0
+
+    @property
+    def is_pending(self) -> bool:
+        return self.owner is not None
+
+
+@dataclass
+class Record:
+    """What is known of a job. `beats` is whether its attempt was heard of within a lease."""
+
+    state: State | None = None
+    epoch: int = 0
+    entry: str = ""
+    payload: str = ""
+    tenant: str = ""
+    owner: int = 0
+    beats: bool = False
+    cancel: bool = False
+    # Who asked for it before it came: tenants, or "" for an operator.
+    cancellers: frozenset[str] = frozenset()
+    releases: int = 0
+    retries: int = 0
+
+
+@dataclass
+class Model:
+    """The queue as its documents have it."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    jobs: dict[str, Record] = field(default_factory=dict)
+    ends: list[tuple[str, State, int]] = field(default_factory=list)
+    letters: list[str] = field(default_factory=list)
+    # Jobs whose entry vanished before their letter was written: nobody knows what they were.
+    hollow: set[str] = field(default_factory=set)
+
+    def record(self, job_id: str) -> Record:
+        return self.jobs.setdefault(job_id, Record())
+
+    def owns(self, claim: Claim) -> bool:
+        return self.record(claim.job_id).state is State.RUNNING and self.is_newest(claim)
+
+    def is_newest(self, claim: Claim) -> bool:
+        job = self.record(claim.job_id)
+        return (job.epoch, job.entry) == (claim.epoch, claim.entry_id)
+
+    def claim(self, consumer: int) -> tuple[str, int, int] | None:
+        """Return the job, epoch and delivery count of the next claim that is to be worked on."""
+        for entry_id in sorted(self._old(), key=self._rank):
+            if not (entry := self.entries.get(entry_id)):
+                continue
+            if not entry.exists:
+                self._lose(entry_id, entry)
+            elif begun := self._begin(consumer, entry_id, entry):
+                return begun
+        for entry_id in sorted(self._undelivered(), key=_order):
+            if begun := self._begin(consumer, entry_id, self.entries[entry_id]):
+                return begun
+        return None
+
+    def _old(self) -> list[str]:
+        return [e for e, entry in self.entries.items() if entry.is_pending and entry.is_old]
+
+    def _undelivered(self) -> list[str]:
+        return [e for e, entry in self.entries.items() if not entry.is_pending]
+
+    def _rank(self, entry_id: str) -> tuple[int, ...]:
+        return (self.entries[entry_id].deliveries, *_order(entry_id))
+
+    def _lose(self, entry_id: str, entry: Entry) -> None:
+        job = self.record(entry.job_id)
+        if job.state in {State.QUEUED, State.RUNNING} and job.entry == entry_id:
+            if job.state is State.RUNNING and job.beats:
+                return
+            job.epoch += 1
+            self.end(entry.job_id, State.DEAD)
+            self.hollow.add(entry.job_id)
+        else:
+            del self.entries[entry_id]
+
+    def _begin(self, consumer: int, entry_id: str, entry: Entry) -> tuple[str, int, int] | None:
+        entry.owner, entry.is_old = consumer, False
+        entry.deliveries += 1
+        job = self.record(entry.job_id)
+        if job.state and job.entry != entry_id:
+            if (job.payload, job.tenant) != (entry.payload, entry.tenant):
+                self.jobs[f"normal-{entry_id}"] = Record(
+                    epoch=1, entry=entry_id, tenant=entry.tenant
+                )
+                self.end(f"normal-{entry_id}", State.FAILED)
+                return None
+            home = self.entries.get(job.entry)
+            if job.state in TERMINAL or (home and home.exists):
+                del self.entries[entry_id]
+                return None
+            self.entries.pop(job.entry, None)
+        if job.cancellers:
+            job.cancel = not job.cancellers.isdisjoint(("", entry.tenant))
+            job.cancellers = frozenset()
+        job.state, job.entry = State.RUNNING, entry_id
+        job.payload, job.tenant = entry.payload, entry.tenant
+        job.owner, job.beats = consumer, True
+        job.epoch += 1
+        if job.cancel:
+            self.end(entry.job_id, State.CANCELLED)
+        elif entry.deliveries > POLICY.max_deliveries:
+            self.end(entry.job_id, State.DEAD)
+        else:
+            return entry.job_id, job.epoch, entry.deliveries
+        return None
+
+    def purge(self) -> int:
+        """Cancel whatever waits, mark what runs, and return how many waited."""
+        waited = 0
+        for entry_id in sorted(self.entries, key=_order):
+            entry = self.entries.get(entry_id)
+            if entry and entry.exists:
+                waited += self._purge(entry_id, entry)
+        return waited
+
+    def _purge(self, entry_id: str, entry: Entry) -> bool:
+        job_id, job = entry.job_id, self.record(entry.job_id)
+        if job.state is None:
+            job.entry, job.payload, job.tenant = entry_id, entry.payload, entry.tenant
+            self.end(job_id, State.CANCELLED)
+            return True
+        if job.entry != entry_id and (job.payload, job.tenant) != (entry.payload, entry.tenant):
+            self.jobs[f"normal-{entry_id}"] = Record(entry=entry_id, tenant=entry.tenant)
+            self.end(f"normal-{entry_id}", State.CANCELLED)
+            return True
+        home = self.entries.get(job.entry)
+        if job.state is State.QUEUED:
+            job.epoch += 1
+            self.end(job_id, State.CANCELLED)
+            self.entries.pop(entry_id, None)
+            return True
+        if job.entry != entry_id and (job.state in TERMINAL or (home and home.exists)):
+            del self.entries[entry_id]
+        if job.state is State.RUNNING:
+            job.cancel = True
+        return False
+
+    def orphans(self, consumer: int, held: set[str]) -> list[Record]:
+        """Return the jobs that run in a consumer's name without its knowledge."""
+        return [
+            job
+            for job in self.jobs.values()
+            if job.state is State.RUNNING
+            and job.owner == consumer
+            and job.entry not in held
+            and self.entries[job.entry].exists
+        ]
+
+    def hand_back(self, job: Record, *, forgiven: bool = True, delayed: bool = False) -> None:
+        entry = self.entries[job.entry]
+        entry.deliveries -= forgiven
+        entry.is_old = not delayed
+        job.state = State.QUEUED
+
+    def end(self, job_id: str, state: State) -> None:
+        job = self.record(job_id)
+        job.state = state
+        self.ends.append((job_id, state, job.epoch))
+        self.entries.pop(job.entry, None)
+        if state is State.DEAD:
+            self.letters.append(job_id)
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))
