@@ -14,7 +14,6 @@ import os
 import secrets
 import signal
 import sys
-import threading
 import time
 from typing import Any, Final
 
@@ -32,6 +31,7 @@ from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
+from whisperfleet.worker.stopping import stop_on_signals
 
 _CHECK_SECONDS: Final = 0.01
 _STALL_SECONDS: Final = 300.0
@@ -97,8 +97,7 @@ def main() -> None:
     """Work until SIGTERM, then drain."""
     arguments = _parse()
     logs.configure(arguments.log_level)
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    stopped = stop_on_signals()
     policy = QueuePolicy(
         lease_seconds=arguments.lease,
         beat_seconds=arguments.beat,

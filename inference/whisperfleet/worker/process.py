@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import signal
 import tempfile
 import threading
 import time
@@ -34,6 +33,7 @@ from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
 from whisperfleet.worker.settings import WorkerSettings
+from whisperfleet.worker.stopping import stop_on_signals
 
 __all__ = ["run_worker"]
 
@@ -58,9 +58,7 @@ def run_worker(settings: WorkerSettings) -> int:
     """
     logs.configure(settings.log_level)
     keep_host_memory()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_on_signals()
     try:
         _Worker(settings).run(stopped)
     except ConfigurationError as error:
