@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import pytest
+
 from servers import wait_for
 
 READY_SECONDS = 60.0
@@ -81,10 +83,19 @@ class Worker:
 
     def wait(self) -> int:
         """Return the exit code of a worker that ends by itself."""
-        code = self.process.wait(STOP_SECONDS)
-        if self.listener:
-            self.listener.join()
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It writes what its threads are at, and ends.
+            self.process.send_signal(signal.SIGABRT)
+            self._listen_out(10.0)
+            pytest.fail(f"the worker did not end within {STOP_SECONDS:g} s:\n{self.raw_log}")
+        self._listen_out()
         return code
+
+    def _listen_out(self, seconds: float | None = None) -> None:
+        if self.listener:
+            self.listener.join(seconds)
 
     def kill(self) -> None:
         self.process.kill()
@@ -118,7 +129,13 @@ def start_worker(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            # SIGABRT has it write the stacks of all threads.
+            "PYTHONFAULTHANDLER": "1",
+            **(environment or {}),
+        },
     )
     worker = Worker(process)
     worker.listener = threading.Thread(target=worker.listen, args=(process.stderr,), daemon=True)
