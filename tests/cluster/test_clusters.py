@@ -52,7 +52,7 @@ class RefusedTestbed:
     """One that finds another Kubernetes on the machine."""
 
     exists = False
-    layout = Layout()
+    layout = Layout(state=Path("/nowhere"))
 
     def up(self) -> NoReturn:
         raise TestbedError("another kubelet lives on this machine: stop it first")

@@ -77,37 +77,31 @@ def test_words_of_another_version_are_read_and_nothing_is_told_again(
     assert settled.events() == told
 
 
-def test_hands_off(settled: World, fake: FakeKube):
-    def annotate(value):
-        fake.edit(
-            SERVICE,
-            *(NAMESPACE, "calls"),
-            lambda live: live["metadata"].update(annotations={"whisperfleet.io/reconcile": value}),
-        )
+def _annotate(fake: FakeKube, value: str) -> None:
+    fake.edit(
+        SERVICE,
+        *(NAMESPACE, "calls"),
+        lambda live: live["metadata"].update(annotations={"whisperfleet.io/reconcile": value}),
+    )
 
-    annotate("disabled")
+
+def test_hands_off(settled: World, fake: FakeKube):
+    _annotate(fake, "disabled")
     fake.remove(SCALED_OBJECT, NAMESPACE, CHILD)
     settled.look()
     assert settled.ready() == ("Unknown", "ReconcileDisabled")
     assert settled.children() == ALL - {"ScaledObject"}
-    annotate("enabled")
+    _annotate(fake, "enabled")
     settled.look()
     assert settled.children() == ALL
 
 
 def test_hands_on_again_is_noticed_though_no_watch_told(world: World, fake: FakeKube):
-    def annotate(value):
-        fake.edit(
-            SERVICE,
-            *(NAMESPACE, "calls"),
-            lambda live: live["metadata"].update(annotations={"whisperfleet.io/reconcile": value}),
-        )
-
     world.apply()
-    annotate("disabled")
+    _annotate(fake, "disabled")
     world.look()
     world.deaf = True
-    annotate("enabled")
+    _annotate(fake, "enabled")
     world.look(3600)
     assert world.children() == ALL
 
