@@ -32,6 +32,7 @@ __all__ = [
     "MAX_INLINE_AUDIO_BYTES",
     "PROTOCOL_MAJOR",
     "PROTOCOL_VERSION",
+    "Channel",
     "Format",
     "Job",
     "Task",
@@ -65,6 +66,15 @@ class Format(StrEnum):
     TXT = "txt"
     SRT = "srt"
     VTT = "vtt"
+
+
+class Channel(StrEnum):
+    """Which channels of a recording are recognised."""
+
+    MIX = "mix"
+    LEFT = "left"
+    RIGHT = "right"
+    SPLIT = "split"
 
 
 def _split_commas(value: object) -> object:
@@ -169,6 +179,22 @@ class Job(BaseModel):
     word_timestamps: Annotated[bool, Field(description="Add the start and end of each word.")] = (
         False
     )
+    channel: Annotated[
+        Channel,
+        Field(
+            description="`mix` of all channels, `left` or `right` alone, or `split`: the words of "
+            "each channel, which their segments name."
+        ),
+    ] = Channel.MIX
+    track: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=64,
+            description="Which audio track of the file, counted from 1. Absent: the one that the "
+            "file marks as its default, else the first.",
+        ),
+    ] = None
     formats: Annotated[
         tuple[Format, ...],
         BeforeValidator(_split_commas),

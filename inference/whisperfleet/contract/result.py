@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import PROTOCOL_VERSION, Format, Task
 from whisperfleet.contract.states import State
+from whisperfleet.contract.warnings import ResultWarning
 
 __all__ = ["Failure", "ModelInfo", "Result", "Segment", "Timing", "Transcript", "Word"]
 
@@ -35,6 +36,10 @@ class Segment(_Value):
     end: Seconds
     text: str
     words: tuple[Word, ...] | None = None
+    channel: Annotated[
+        str | None,
+        Field(description="`left`, `right`, or a number from 3 on; after `split` only."),
+    ] = None
     avg_logprob: Annotated[float, Field(description="Mean log probability of the tokens.")]
     no_speech_prob: Annotated[float, Field(description="How likely the window has no speech.")]
     compression_ratio: Annotated[float, Field(description="Text over zlib length: repetition.")]
@@ -87,6 +92,10 @@ class Result(_Value):
     state: State
     task: Task = Task.TRANSCRIBE
     transcript: Transcript | None = None
+    warnings: Annotated[
+        tuple[ResultWarning, ...],
+        Field(description="What was left out or guessed, in the order in which it was noticed."),
+    ] = ()
     renderings: Annotated[
         dict[Format, str],
         Field(description="The transcript in the formats that the job asked for."),
