@@ -1,13 +1,13 @@
 import pytest
 
 from engine.synthetic import RATE, blocks, noise
-from whisperfleet.cutting import Clock, CuttingOptions, Piece, assemble, make_cutter
+from whisperfleet.cutting import Answered, Clock, CuttingOptions, Piece, assemble, make_cutter
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
 
 
 def cutter(seconds: float = 20.0, language: str | None = None):
     made = make_cutter(blocks(noise(seconds)), WindowRequest(language), CuttingOptions(), 80)
-    assert made.next(None) is None
+    assert made.next() is None
     return made
 
 
@@ -22,8 +22,11 @@ def clock(start: float, seconds: float) -> Clock:
 def test_windows_become_one_transcript():
     transcript = assemble(
         [
-            (clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
-            (clock(8, 5), result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0)),
+            Answered(clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
+            Answered(
+                clock(8, 5),
+                result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0),
+            ),
         ],
         cutter(),
     )
@@ -41,7 +44,7 @@ def test_a_segment_spans_its_words():
     words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(1.9, 2.2, " there.", 0.7))
     two_pieces = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, RATE)))
     segment = WindowSegment(0.0, 3.0, " Hello there.", (1,), words)
-    (placed,) = assemble([(two_pieces, result(segment))], cutter()).segments
+    (placed,) = assemble([Answered(two_pieces, result(segment))], cutter()).segments
     assert [(one.start, one.end, one.text) for one in placed.words] == [
         (1.5, 2.0, "Hello"),
         (9.9, 10.2, "there."),
@@ -51,7 +54,7 @@ def test_a_segment_spans_its_words():
 
 def test_nothing_ends_after_the_audio():
     segment = WindowSegment(0.0, 29.98, " Hello", (1,), (WindowWord(0.2, 29.0, " Hello", 0.5),))
-    (placed,) = assemble([(clock(15, 5), result(segment))], cutter(20.0)).segments
+    (placed,) = assemble([Answered(clock(15, 5), result(segment))], cutter(20.0)).segments
     assert (placed.end, placed.words[0].end) == (20.0, 20.0)
 
 
@@ -60,7 +63,8 @@ def test_nothing_ends_after_the_audio():
 )
 def test_languages_without_spaces_get_none(language: str, text: str):
     segments = (WindowSegment(0, 1, "今日は。", (1,)), WindowSegment(1, 2, "晴れ。", (2,)))
-    assert assemble([(clock(0, 5), result(*segments, language=language))], cutter()).text == text
+    answered = Answered(clock(0, 5), result(*segments, language=language))
+    assert assemble([answered], cutter()).text == text
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, "und"), ("de", "de")])
