@@ -1,6 +1,6 @@
 """Cutters without a detector, and answers that follow a rule instead of a model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -19,18 +19,21 @@ def speech(start: float, end: float, *, joined: bool = False, padding: float = 0
 
 
 class Heard:
-    """Reads runs of speech that are given."""
+    """Reads runs of speech that are given, and counts as the real reader does."""
 
-    def __init__(self, runs: Sequence[Speech]) -> None:
-        self.decoded_samples = runs[-1].end if runs else 0
-        self.speech_samples = sum(len(run.samples) for run in runs)
+    def __init__(self, runs: Iterable[Speech]) -> None:
+        self.decoded_samples = 0
+        self.speech_samples = 0
         self._runs = iter(runs)
 
     def __iter__(self) -> Iterator[Speech]:
         return self
 
     def __next__(self) -> Speech:
-        return next(self._runs)
+        run = next(self._runs)
+        self.decoded_samples = run.end
+        self.speech_samples += len(run.samples)
+        return run
 
 
 def answered(
