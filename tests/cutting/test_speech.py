@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pytest
@@ -7,21 +7,20 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from engine.synthetic import RATE, Samples, babble, blocks, noise, talk
 from whisperfleet.cutting.features import to_float
-from whisperfleet.cutting.speech import BUFFER_SECONDS, SpeechReader
+from whisperfleet.cutting.speech import BUFFER_SECONDS, Speech, SpeechReader
 
 LIBRARY = VadOptions(min_silence_duration_ms=500)
-PARALLEL = VadOptions(min_silence_duration_ms=500, max_speech_duration_s=30.0)
+UNPADDED = VadOptions(min_silence_duration_ms=500, speech_pad_ms=0)
 
 
 def bounds(reader: SpeechReader) -> list[tuple[int, int]]:
     return [(span.start, span.end) for span in reader]
 
 
-def librarys(audio: Samples, vad: VadOptions) -> list[tuple[int, int]]:
+def librarys(audio: Samples, vad: VadOptions = LIBRARY) -> list[tuple[int, int]]:
     return [(one["start"], one["end"]) for one in get_speech_timestamps(to_float(audio), vad)]
 
 
-@pytest.mark.parametrize("vad", [LIBRARY, PARALLEL], ids=["unbounded", "30 s"])
 @pytest.mark.parametrize(
     ("spans", "seconds"),
     [
@@ -32,11 +31,14 @@ def librarys(audio: Samples, vad: VadOptions) -> list[tuple[int, int]]:
     ],
     ids=["several", "one long", "at both ends", "none"],
 )
-def test_what_fits_the_buffer_is_cut_as_the_library_does(spans, seconds: float, vad: VadOptions):
+def test_what_fits_the_buffer_is_cut_as_the_library_does(spans, seconds: float):
     audio = talk(spans, seconds)
-    reader = SpeechReader(blocks(audio, 4096), vad, 30)
-    expected = librarys(audio, vad)
-    assert bounds(reader) == expected
+    reader = SpeechReader(blocks(audio, 4096), LIBRARY)
+    found = list(reader)
+    expected = librarys(audio)
+    assert [(span.start, span.end) for span in found] == expected
+    assert [(span.onset, span.offset) for span in found] == librarys(audio, UNPADDED)
+    assert not any(span.joined for span in found)
     assert bool(expected) == bool(spans)
     assert reader.decoded_samples == len(audio)
     assert reader.speech_samples == sum(end - start for start, end in expected)
@@ -56,14 +58,17 @@ def long_audio() -> Samples:
     return talk(spans, 352)
 
 
-@pytest.mark.parametrize("vad", [LIBRARY, PARALLEL], ids=["unbounded", "30 s"])
-def test_a_long_stream_is_cut_much_as_the_library_does(long_audio: Samples, vad: VadOptions):
-    found = bounds(SpeechReader(blocks(long_audio), vad, 30))
+def test_a_long_stream_is_cut_much_as_the_library_does(long_audio: Samples):
+    spans = list(SpeechReader(blocks(long_audio), LIBRARY))
+    found = [(span.start, span.end) for span in spans]
     assert all(start < end for start, end in found)
     assert all(end <= start for (_, end), (start, _) in pairwise(found))
-    ours, theirs = (mask(each, len(long_audio)) for each in (found, librarys(long_audio, vad)))
+    ours, theirs = (mask(each, len(long_audio)) for each in (found, librarys(long_audio)))
     # The detector's memory begins anew with each buffer, so borders may move by some frames.
     assert (ours != theirs).mean() < 0.02
+    heard = mask([(span.onset, span.offset) for span in spans], len(long_audio))
+    assert (heard != mask(librarys(long_audio, UNPADDED), len(long_audio))).mean() < 0.02
+    assert not (heard & ~ours).any()
 
 
 def mask(spans: list[tuple[int, int]], length: int) -> np.ndarray:
@@ -73,49 +78,90 @@ def mask(spans: list[tuple[int, int]], length: int) -> np.ndarray:
     return marked
 
 
-def test_samples_are_those_of_the_file(long_audio: Samples):
-    for span in SpeechReader(blocks(long_audio), PARALLEL, 30):
+@pytest.mark.parametrize("keep_pauses", [False, True], ids=["speech", "all"])
+def test_samples_are_those_of_the_file(long_audio: Samples, keep_pauses: bool):
+    for span in SpeechReader(blocks(long_audio), LIBRARY, keep_pauses=keep_pauses):
         np.testing.assert_array_equal(span.samples, long_audio[span.start : span.end])
+        assert span.start <= span.onset <= span.offset <= span.end
 
 
-def test_no_span_is_longer_than_asked(long_audio: Samples):
-    vad = VadOptions(min_silence_duration_ms=500, max_speech_duration_s=8.0)
-    lengths = [len(span.samples) / RATE for span in SpeechReader(blocks(long_audio), vad, 8)]
-    assert max(lengths) <= 8.0
-
-
-def test_speech_without_a_pause_comes_in_pieces_that_touch():
+@pytest.mark.parametrize("keep_pauses", [False, True], ids=["speech", "all"])
+def test_speech_without_a_pause_comes_in_parts_that_are_joined(keep_pauses: bool):
     # One syllable over and over: the detector hears no pause of half a second in it.
     audio = np.tile(babble(0.5, seed=2), 400)
-    found = bounds(SpeechReader(blocks(audio), LIBRARY, 30))
+    found = list(SpeechReader(blocks(audio), LIBRARY, keep_pauses=keep_pauses))
     assert len(found) > 1
-    assert found[0][0] < RATE // 2
-    assert found[-1][1] == len(audio)
-    assert all(end == start for (_, end), (start, _) in pairwise(found))
+    assert found[0].start < RATE // 2
+    assert found[-1].end == len(audio)
+    assert all(before.end == after.start for before, after in pairwise(found))
+    assert [span.joined for span in found] == [False] + [True] * (len(found) - 1)
+    # What is heard goes on over the cuts.
+    assert all(after.onset - before.offset < RATE // 4 for before, after in pairwise(found))
 
 
-def test_without_the_detector_everything_comes_in_even_pieces():
-    audio = noise(70.5)
-    reader = SpeechReader(blocks(audio, 5000), None, 30)
-    spans = list(reader)
-    assert [(span.start, len(span.samples)) for span in spans] == [
-        (0, 30 * RATE),
-        (30 * RATE, 30 * RATE),
-        (60 * RATE, int(10.5 * RATE)),
-    ]
-    np.testing.assert_array_equal(np.concatenate([span.samples for span in spans]), audio)
-    assert reader.decoded_samples == reader.speech_samples == len(audio)
+def test_where_pauses_are_kept_nothing_is_left_out_and_every_cut_is_in_a_pause(long_audio: Samples):
+    reader = SpeechReader(blocks(long_audio, 5000), LIBRARY, keep_pauses=True)
+    found = list(reader)
+    assert_all_once(found, long_audio)
+    assert reader.decoded_samples == reader.speech_samples == len(long_audio)
+    spoken = librarys(long_audio, UNPADDED)
+    assert len(found) > len(spoken) / 2
+    for span in found[:-1]:
+        # Where the detector's memory begins anew, borders move by some frames.
+        assert not any(start + 2048 < span.end < end - 2048 for start, end in spoken)
+    assert not any(span.joined for span in found)
 
 
-@pytest.mark.parametrize("vad", [None, PARALLEL], ids=["all", "speech"])
+def assert_all_once(found: list[Speech], audio: Samples) -> None:
+    np.testing.assert_array_equal(np.concatenate([span.samples for span in found]), audio)
+    assert found[0].start == 0
+    assert all(before.end == after.start for before, after in pairwise(found))
+
+
+def test_a_pause_is_cut_where_it_is_quietest():
+    # Two seconds of a pause with a knock everywhere but in its last quarter second.
+    audio = talk([(1, 6), (8, 13)], 14)
+    knocks = noise(2.0, seed=9) * 8
+    audio[6 * RATE : int(7.75 * RATE)] = knocks[: int(1.75 * RATE)]
+    first, second = SpeechReader(blocks(audio), LIBRARY, keep_pauses=True)
+    assert 7.7 * RATE < first.end < 8 * RATE
+    assert (first.end, second.end) == (second.start, len(audio))
+
+
+def test_a_long_pause_is_a_piece_of_its_own():
+    audio = talk([(2, 8), (28, 34)], 40)
+    found = list(SpeechReader(blocks(audio), LIBRARY, keep_pauses=True))
+    assert_all_once(found, audio)
+    pauses = [span for span in found if span.onset == span.offset]
+    (pause,) = (span for span in pauses if 8 * RATE < span.start < 28 * RATE)
+    # A second of it stays with what was said before and after.
+    assert pause.start == pytest.approx(9 * RATE, abs=RATE // 4)
+    assert pause.end == pytest.approx(27 * RATE, abs=RATE // 4)
+
+
+def test_silence_is_kept_in_pieces_that_are_not_joined():
+    minute = noise(60)
+    reader = SpeechReader(repeat(minute, 15), LIBRARY, keep_pauses=True)
+    at = 0
+    for span in reader:
+        assert (span.start, span.onset) == (at, span.offset)
+        assert len(span.samples) <= BUFFER_SECONDS * RATE
+        assert not span.joined
+        at = span.end
+    assert at == reader.decoded_samples == 15 * 60 * RATE
+
+
+@pytest.mark.parametrize("keep_pauses", [False, True], ids=["speech", "all"])
 @pytest.mark.parametrize("samples", [0, 1, 159])
-def test_hardly_any_audio(samples: int, vad: VadOptions | None):
-    reader = SpeechReader(iter([np.zeros(samples, np.int16)]), vad, 30)
-    assert sum(len(span.samples) for span in reader) in {0, samples}
+def test_hardly_any_audio(samples: int, keep_pauses: bool):
+    audio = iter([np.zeros(samples, np.int16)])
+    reader = SpeechReader(audio, LIBRARY, keep_pauses=keep_pauses)
+    assert sum(len(span.samples) for span in reader) == (samples if keep_pauses else 0)
     assert reader.decoded_samples == samples
 
 
-def test_the_stream_is_read_no_further_than_the_buffer(long_audio: Samples):
+@pytest.mark.parametrize("keep_pauses", [False, True], ids=["speech", "all"])
+def test_the_stream_is_read_no_further_than_the_buffer(long_audio: Samples, keep_pauses: bool):
     pulled = 0
 
     def stream() -> Iterator[Samples]:
@@ -124,6 +170,17 @@ def test_the_stream_is_read_no_further_than_the_buffer(long_audio: Samples):
             pulled += len(block)
             yield block
 
-    ahead = [pulled - span.end for span in SpeechReader(stream(), PARALLEL, 30)]
+    reader = SpeechReader(stream(), LIBRARY, keep_pauses=keep_pauses)
+    ahead = [pulled - span.end for span in reader]
     assert ahead
     assert max(ahead) <= (BUFFER_SECONDS + 1) * RATE
+
+
+def test_a_part_knows_what_is_heard_in_it():
+    run = Speech(100, np.arange(50, dtype=np.int16), onset=110, offset=140)
+    part = run.part(105, 120)
+    assert (part.start, part.end, part.onset, part.offset) == (105, 120, 110, 120)
+    assert list(part.samples) == list(range(5, 20))
+    assert (run.part(100, 120).joined, part.joined) == (False, True)
+    silence = run.part(142, 150)
+    assert silence.onset == silence.offset

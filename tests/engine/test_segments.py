@@ -1,4 +1,4 @@
-"""Words are moved on the window's clock as the library moves them on the file's."""
+"""Words are moved as the library moves them, and segments divided where audio was left out."""
 
 from types import SimpleNamespace
 
@@ -33,8 +33,10 @@ class Timed(FakeForward):
     """Aligns the tokens so that each takes as many steps of 20 ms as it is told."""
 
     steps: tuple[int, ...] = ()
+    alignments: int = 0
 
     def align(self, _features, _start, text_tokens, _frames, **_):
+        self.alignments += 1
         (tokens,) = text_tokens
         times = np.cumsum([0, *(self.steps[i % len(self.steps)] for i in range(len(tokens)))])
         pairs = [(index, int(time)) for index, time in enumerate(times)]
@@ -88,3 +90,111 @@ def test_a_word_is_where_the_library_has_it_but_never_before_its_window(
         np.array([times for _, *times in theirs]), abs=0.011
     )
     assert consumed == 3000
+
+
+class Speaker:
+    """Says a word each second, in segments between two of them."""
+
+    def __init__(self, library: WordKeepingModel) -> None:
+        self.library = library
+        self.forward = Timed()
+
+    def say(
+        self, *cues: tuple[int, int], words=WORDS, lengths=(50,) * 6, seams=(), asked: bool = False
+    ):
+        """Return the segments of cues from one word to another, and what they consumed.
+
+        A word is `lengths` steps of 20 ms long, a second unless it is said.
+        """
+        self.library.model = self.forward
+        tokenizer = Tokenizer(self.library.hf_tokenizer, True, "transcribe", "en")
+        tokens, steps = [], []
+        for first, last in cues:
+            tokens.append(FIRST_TIMESTAMP + 50 * first)
+            for word, length in zip(words[first:last], lengths[first:last], strict=True):
+                text = tokenizer.encode(word)
+                tokens += text
+                steps += [length, *(0 for _ in text[1:])]
+            tokens.append(FIRST_TIMESTAMP + 50 * last)
+        self.forward.steps = tuple(steps)
+        window = Window(
+            np.zeros((80, 3000), np.float32),
+            WindowRequest("en", word_timestamps=asked),
+            "en",
+            seams=tuple(seams),
+        )
+        passage = Passage(np.zeros((1500, WIDTH), np.float32), (50258,), tokenizer, 224)
+        return split(self.library, OPTIONS, window, passage, tokens)
+
+
+@pytest.fixture
+def speaker(library: WordKeepingModel) -> Speaker:
+    return Speaker(library)
+
+
+def texts(segments) -> list[tuple[float, float, str]]:
+    return [(one.start, one.end, one.text) for one in segments]
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["segments", "words"])
+def test_a_segment_is_divided_where_audio_was_left_out(speaker: Speaker, asked: bool):
+    plain, consumed = speaker.say((0, 6), asked=asked)
+    assert texts(plain) == [(0, 6, " one two three four five six")]
+    divided, consumed_then = speaker.say((0, 6), seams=(2, 5), asked=asked)
+    assert texts(divided) == [(0, 2, " one two"), (2, 5, " three four five"), (5, 6, " six")]
+    assert consumed_then == consumed == 3000
+    if asked:
+        words = [word for one in divided for word in one.words]
+        assert words == list(plain[0].words)
+    else:
+        assert all(one.words is None for one in divided)
+
+
+@pytest.mark.parametrize(("asked", "consumed"), [(False, 400), (True, 380)])
+def test_a_seam_does_not_change_what_is_consumed(speaker: Speaker, asked: bool, consumed: int):
+    # A doubled timestamp at the end, and a last word that ends before it.
+    lengths = (50, 50, 50, 40)
+    for seams in ((), (2.0,)):
+        _, found = speaker.say((0, 4), (4, 4), lengths=lengths, seams=seams, asked=asked)
+        assert found == consumed
+
+
+def test_the_tokens_of_a_divided_segment_are_there_once(speaker: Speaker):
+    plain, _ = speaker.say((0, 6))
+    divided, _ = speaker.say((0, 6), seams=(3,))
+    assert [one.tokens for one in divided] == [plain[0].tokens, ()]
+
+
+@pytest.mark.parametrize(("seam", "before"), [(2.6, " one two three"), (2.4, " one two")])
+def test_a_word_is_where_its_middle_is(speaker: Speaker, seam: float, before: str):
+    divided, _ = speaker.say((0, 6), seams=(seam,))
+    assert [one.text for one in divided] == [before, " one two three four five six"[len(before) :]]
+
+
+@pytest.mark.parametrize("seam", [0.0, 0.25, 5.75, 6.0, 7.0])
+def test_nothing_is_divided_by_less_than_timestamps_are_inexact(speaker: Speaker, seam: float):
+    # The first and the last word are two tenths of a second long.
+    lengths = (10, 90, 50, 50, 90, 10)
+    undivided, _ = speaker.say((0, 6), lengths=lengths, seams=(seam,))
+    assert (undivided, 3000) == speaker.say((0, 6), lengths=lengths)
+    assert speaker.forward.alignments == 0
+    divided, _ = speaker.say((0, 6), lengths=lengths, seams=sorted((3.0, seam)))
+    assert [one.text for one in divided] == [" one two three", " four five six"]
+
+
+def test_only_what_spans_a_seam_is_divided(speaker: Speaker):
+    plain, _ = speaker.say((0, 2), (2, 6))
+    first, *rest = speaker.say((0, 2), (2, 6), seams=(4,))[0]
+    assert first == plain[0]
+    assert texts(rest) == [(2, 4, " three four"), (4, 6, " five six")]
+
+
+def test_a_word_without_length_behind_a_seam_is_kept(speaker: Speaker):
+    divided, _ = speaker.say((0, 6), seams=(4.9,), lengths=(50, 50, 50, 50, 50, 0))
+    assert texts(divided) == [(0, 5, " one two three four five"), (5, 5, " six")]
+
+
+def test_a_segment_whose_word_is_the_one_befores_stays_whole(speaker: Speaker):
+    # Without a space between, the library takes both for one word and gives it to the first.
+    segments, _ = speaker.say((0, 1), (1, 2), words=(" one", "two"), seams=(1.5,))
+    assert [one.text for one in segments] == [" one", "two"]

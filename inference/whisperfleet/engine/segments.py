@@ -1,5 +1,6 @@
 """From the tokens of a window to its segments and words."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -42,25 +43,24 @@ def split(
         seek=0,
     )
     segments = [_segment(piece, passage.tokenizer) for piece in pieces]
+    seams = [_seams_within(segment, window.seams) for segment in segments]
     asked = window.request.word_timestamps
-    spanning = [_spans_a_seam(segment, window.seams) for segment in segments]
-    if asked or any(spanning):
+    aligned = segments
+    if asked or any(seams):
         _align(model, options, window, passage, pieces)
-        last_word_end = get_end(pieces)
-        if asked and not ends_in_silence and last_word_end is not None and last_word_end > 0:
-            consumed = round(last_word_end * FRAMES_PER_SECOND)
         aligned = [_segment(piece, passage.tokenizer) for piece in pieces]
-        segments = [
-            part
-            for plain, worded, divided in zip(segments, aligned, spanning, strict=True)
-            for part in (
-                _divide(worded, window.seams) if divided else (worded if asked else plain,)
-            )
-        ]
-        if not asked:
-            segments = [replace(segment, words=None) for segment in segments]
-    kept = (one for one in segments if one.start != one.end and one.text.strip())
-    return tuple(kept), consumed
+    if asked:
+        segments = aligned
+        last_word_end = get_end(pieces)
+        if not ends_in_silence and last_word_end is not None and last_word_end > 0:
+            consumed = round(last_word_end * FRAMES_PER_SECOND)
+    parts = (
+        part
+        for segment, with_words, inside in zip(segments, aligned, seams, strict=True)
+        if segment.start != segment.end and segment.text.strip()
+        for part in (_divide(with_words, inside) if inside else (segment,))
+    )
+    return tuple(part if asked else replace(part, words=None) for part in parts), consumed
 
 
 def _align(
@@ -82,18 +82,23 @@ def _align(
     )
 
 
-def _spans_a_seam(segment: WindowSegment, seams: Iterable[float]) -> bool:
-    return any(segment.start + _SEAM_SECONDS < seam < segment.end - _SEAM_SECONDS for seam in seams)
+def _seams_within(segment: WindowSegment, seams: Iterable[float]) -> list[float]:
+    first, last = segment.start + _SEAM_SECONDS, segment.end - _SEAM_SECONDS
+    return [seam for seam in seams if first < seam < last]
 
 
 def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSegment]:
     """Yield the parts of a segment between seams; a word is where its middle is."""
+    if not segment.words:
+        # The library gives a word that two segments share to the first.
+        yield segment
+        return
     tokens = segment.tokens
 
     def side(word: WindowWord) -> int:
-        return sum(seam <= (word.start + word.end) / 2 for seam in seams)
+        return bisect_right(seams, (word.start + word.end) / 2)
 
-    for _, group in groupby(segment.words or (), key=side):
+    for _, group in groupby(segment.words, key=side):
         words = tuple(group)
         text = "".join(word.text for word in words)
         yield WindowSegment(words[0].start, words[-1].end, text, tokens, words)
