@@ -105,7 +105,7 @@ def part_samples(
     """Yield the samples of a file, or of one link of a chain; its end is the next one's origin."""
     with open_container(file) as container:
         stream = take_track(container, selection, limits, notes)
-        clock = Clock(container, notes)
+        clock = Clock(container, stream, notes)
         resampler = Resampler(Channels(selection.channel, notes))
         frames = decoded_frames(container, stream, limits, notes)
         try:
