@@ -169,18 +169,35 @@ def test_a_jump_that_no_recording_makes_is_no_hole(pool, tmp_path, container, ju
     assert warnings.keys() == {WarningCode.CLOCK_BREAK}
 
 
+CLUSTER = b"\x1f\x43\xb6\x75"
+
+
+def with_cluster_time(content, cluster, new_ms):
+    """Return a Matroska file in which one of the clusters has another time."""
+    begin = content.index(b"\xe7\x82", cluster) + 2
+    return content[:begin] + struct.pack(">H", new_ms) + content[begin + 2 :]
+
+
 def test_a_jump_beyond_the_end_that_the_file_states_is_no_hole(pool, tmp_path):
     path = write_tracks(
         tmp_path / "audio", "matroska", [spoken(8, "pcm_s16le", 16_000)], cluster_time_limit="4000"
     )
     content = path.read_bytes()
-    # The time of the last cluster.
-    at = content.rfind(b"\x1f\x43\xb6\x75")
-    begin = content.index(b"\xe7", at)
-    assert content[begin + 1] == 0x82
-    path.write_bytes(content[: begin + 2] + struct.pack(">H", 60_000) + content[begin + 4 :])
+    path.write_bytes(with_cluster_time(content, content.rfind(CLUSTER), 60_000))
     samples, warnings = decoded(pool, path)
     assert len(samples) == 8 * 16_000
+    assert warnings.keys() == {WarningCode.CLOCK_BREAK}
+
+
+def test_a_part_of_an_earlier_time_is_no_hole_before_what_follows(pool, tmp_path):
+    path = write_tracks(
+        tmp_path / "audio", "matroska", [spoken(12, "pcm_s16le", 16_000)], cluster_time_limit="4000"
+    )
+    content = path.read_bytes()
+    second = content.index(CLUSTER, content.index(CLUSTER) + 4)
+    path.write_bytes(with_cluster_time(content, second, 1_000))
+    samples, warnings = decoded(pool, path)
+    assert len(samples) == 12 * 16_000
     assert warnings.keys() == {WarningCode.CLOCK_BREAK}
 
 

@@ -69,21 +69,21 @@ def stated_track_seconds(container: InputContainer, stream: AudioStream) -> floa
     return stated_seconds(container) if len(container.streams) == 1 else None
 
 
-def stated_wav_seconds(file: io.FileIO) -> float | None:
-    """Return how much audio the header of a WAV file promises, where the file has less of it.
+def stated_wav_seconds(file: io.FileIO, read: float) -> float | None:
+    """Return how long the header of a WAV file says that it is, where less of it is there.
 
-    libav tells the smaller of the two.
+    `read` is what was (s). libav itself tells the smaller of the two.
     """
     head = os.pread(file.fileno(), WAV_HEAD_BYTES, 0)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
-    at, bytes_a_second = 12, 0
+    at = 12
     while at + 8 <= len(head):
         name, size = struct.unpack_from("<4sI", head, at)
-        if name == b"fmt " and at + 20 <= len(head):
-            (bytes_a_second,) = struct.unpack_from("<I", head, at + 16)
+        at += 8
         if name == b"data":
-            is_cut = at + 8 + size > os.fstat(file.fileno()).st_size and size < LARGEST_WAV_BYTES
-            return size / bytes_a_second if is_cut and bytes_a_second else None
-        at += 8 + size + size % 2
+            present = os.fstat(file.fileno()).st_size - at
+            is_cut = 0 < present < size < LARGEST_WAV_BYTES
+            return read * size / present if is_cut else None
+        at += size + size % 2
     return None

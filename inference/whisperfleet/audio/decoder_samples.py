@@ -70,7 +70,8 @@ def samples(
             yield from chained_samples(links, selection, limits, notes)
         else:
             yield from part_samples(file, selection, limits, notes)
-            notes.compare_length(stated_wav_seconds(file), notes.position)
+            stated = stated_wav_seconds(file, notes.position)
+            notes.compare_length(stated, notes.position)
         if notes.is_silent and notes.tracks > 1 and selection.track is None:
             notes.sounding_track = sounding_track(file, notes, limits)
     except MemoryError:
