@@ -105,7 +105,7 @@ def test_the_largest_file(invoke, sent, tmp_path, size, way):
         (["{clip}", "{tmp}/missing.ogg"], "cannot be read"),
         (["{clip}", "{clip}", "--id", "one"], "--id names one job"),
         (["-", "-"], "standard input can be read once"),
-        (["{clip}", "--language", "english"], "`language` is 'english'; send a Whisper code"),
+        (["{clip}", "--language", "klingon"], "`language`: 'klingon' is no language that Whisper"),
         (["{clip}", "--metadata", "{{"], "`metadata`"),
         (["{clip}", "--deadline", "tomorrow"], "`deadline`"),
         (["{clip}", "--id", "-x"], "`id`"),

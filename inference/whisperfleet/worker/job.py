@@ -74,12 +74,6 @@ class Steps:
     def _transcript_of(
         self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
     ) -> Transcript:
-        if job.model and job.model != self.model.name:
-            raise InputError(
-                Code.UNKNOWN_MODEL,
-                f"`model` is {job.model[:40]!r} and this fleet runs {self.model.name!r}; leave the "
-                "field out, or send the job to the queue of that model",
-            )
         request = WindowRequest(job.language, job.task, job.prompt, job.word_timestamps)
         with self._audio_file(job, control, stopwatch) as path:
             key = self.cache.key(path, request, job.tenant)
@@ -174,7 +168,10 @@ def _checked(
 
 
 def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
-    return {wanted: formats.render(transcript, job.task, wanted) for wanted in job.formats}
+    return {
+        wanted: formats.render(transcript, job.task, wanted, word_timestamps=job.word_timestamps)
+        for wanted in job.formats
+    }
 
 
 def _overdue(job: Job, claim: Claim) -> Failure | None:
