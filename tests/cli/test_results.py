@@ -6,13 +6,16 @@ import signal
 import pytest
 import redis
 
+from consumers import take
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
 from whisperfleet.contract.result import Failure, Result, Segment, Transcript
 from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.formats import render
+from whisperfleet.queue import WorkQueue
 
 
 def a_transcript(text):
@@ -220,8 +223,30 @@ def test_an_interrupted_wait_says_how_to_go_on(start, clips, own_server):
     assert "Traceback" not in said
 
 
+@pytest.fixture
+def lasting_server(own_server):
+    """A server of each kind that finds all of its data after a restart."""
+    with EmbeddedServer(own_server.binary, append_only=True) as server:
+        yield server
+
+
+def test_redis_restarts_while_one_waits(start, clips, lasting_server, keys):
+    server = lasting_server
+    process = start("submit", clips[0], "--wait", "--timeout", "100", "--redis", server.url)
+    wait_until_it_waits(server)
+    server.restart()
+    with server.settings.connect() as connection:
+        queue = WorkQueue(connection, keys, "test-worker")
+        queue.register()
+        claim = take(queue)
+        transcript = a_transcript("hello")
+        queue.finish(claim, Result(id=claim.job_id, state=State.DONE, transcript=transcript))
+    printed, said = process.communicate(timeout=100)
+    assert (process.returncode, printed, said) == (0, "hello\n", "")
+
+
 def test_redis_goes_away_while_one_waits(start, clips, own_server):
-    process = start("submit", clips[0], "--wait", "--redis", own_server.url)
+    process = start("submit", clips[0], "--wait", "--timeout", "8", "--redis", own_server.url)
     wait_until_it_waits(own_server)
     own_server.kill()
     _, said = process.communicate(timeout=100)
