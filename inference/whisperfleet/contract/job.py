@@ -30,6 +30,7 @@ from whisperfleet.errors import InputError, MalformedEntryError
 
 __all__ = [
     "MAX_INLINE_AUDIO_BYTES",
+    "MAX_TRACK",
     "PROTOCOL_MAJOR",
     "PROTOCOL_VERSION",
     "Channel",
@@ -44,6 +45,7 @@ PROTOCOL_MAJOR = 1
 PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.1"
 MAX_INLINE_AUDIO_BYTES = 1024 * 1024
 MAX_PROMPT_CHARACTERS = 2000
+MAX_TRACK = 64
 MAX_URL_CHARACTERS = 8192
 
 # Words for a language that is to be found out; `und` is the code of BCP 47 for it.
@@ -161,7 +163,7 @@ class Job(BaseModel):
         int | None,
         Field(
             ge=1,
-            le=64,
+            le=MAX_TRACK,
             description="Which audio track of the file, counted from 1. Absent: the one that the "
             "file marks as its default, else the first.",
         ),
