@@ -3,35 +3,33 @@
 from collections import deque
 
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import Cut, Cutter, assemble
+from whisperfleet.cutting import Answered, Cut, Cutter, assemble
 from whisperfleet.engine import Engine, WindowResult
 from whisperfleet.errors import JobError
 
 
 def run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult]]:
     """Answer every window, up to two behind where the cutter allows it."""
-    unanswered: deque[Cut] = deque()
-    answered: list[tuple[Cut, WindowResult]] = []
-
-    def take() -> WindowResult:
-        cut = unanswered.popleft()
-        (answer,) = engine.run([cut.window])
-        if isinstance(answer, JobError):
-            raise answer
-        answered.append((cut, answer))
-        return answer
-
-    previous = None
-    while cut := cutter.next(previous):
-        unanswered.append(cut)
-        previous = None
-        while len(unanswered) >= min(cutter.lookahead, 2):
-            previous = take()
-    while unanswered:
-        take()
-    return answered
+    return [(cut, result) for cut, result, _ in _run(cutter, engine)]
 
 
 def transcribe(cutter: Cutter, engine: Engine) -> Transcript:
     """Return the transcript that a cutter and an engine make of a job."""
-    return assemble([(cut.clock, result) for cut, result in run(cutter, engine)], cutter)
+    return assemble([answered for _, _, answered in _run(cutter, engine)], cutter)
+
+
+def _run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult, Answered]]:
+    unanswered: deque[Cut] = deque()
+    answered: list[tuple[Cut, WindowResult, Answered]] = []
+    while True:
+        cut = cutter.next() if len(unanswered) < 2 else None
+        if cut is not None:
+            unanswered.append(cut)
+        elif unanswered:
+            cut = unanswered.popleft()
+            (answer,) = engine.run([cut.window])
+            if isinstance(answer, JobError):
+                raise answer
+            answered.append((cut, answer, cutter.answer(cut, answer)))
+        else:
+            return answered

@@ -17,7 +17,8 @@ from servers import wait_for
 from whisperfleet.cli.app import app
 from whisperfleet.demo import clips as clips_module
 from whisperfleet.demo.clips import demo_clips
-from whisperfleet.demo.run import DemoError, run_demo
+from whisperfleet.demo.run import run_demo
+from whisperfleet.demo.worker import DemoError
 from whisperfleet.errors import ConfigurationError
 
 

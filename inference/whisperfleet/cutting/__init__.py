@@ -7,11 +7,12 @@ reads like the reference does, each window beginning where the last one's words 
 
 from whisperfleet.cutting.assemble import assemble
 from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.cutter import Cut, Cutter
+from whisperfleet.cutting.cutter import Answered, Cut, Cutter
 from whisperfleet.cutting.make import make_cutter
 from whisperfleet.cutting.options import CuttingOptions, Segmentation
 
 __all__ = [
+    "Answered",
     "Clock",
     "Cut",
     "Cutter",

@@ -1,10 +1,11 @@
 """From the words of the windows to one transcript: pure."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from whisperfleet.contract.result import Segment, Transcript, Word
 from whisperfleet.cutting.clock import Clock
-from whisperfleet.cutting.cutter import Cutter
+from whisperfleet.cutting.cutter import Answered, Cutter
 from whisperfleet.engine.seam import WindowResult, WindowSegment, WindowWord
 
 __all__ = ["UNDETERMINED", "assemble"]
@@ -16,19 +17,20 @@ UNDETERMINED = "und"
 _UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
-def assemble(answered: Sequence[tuple[Clock, WindowResult]], cutter: Cutter) -> Transcript:
-    """Return the transcript of a job whose windows are all answered, in the order they were cut.
+def assemble(answered: Sequence[Answered], cutter: Cutter) -> Transcript:
+    """Return the transcript of a job whose windows are all answered, the first of them first.
 
-    Times are in seconds of the file, to the millisecond, and never after its end. The language is
-    that of the first window; without any, what was asked for, or `und`.
+    Times are in seconds of the file, to the millisecond: no segment ends after the next one begins
+    or after the file. The language is that of the first window; without any, what was asked for, or
+    `und`.
     """
     duration = cutter.duration
-    segments = tuple(
-        _segment(segment, result, clock, duration)
-        for clock, result in answered
-        for segment in result.segments
+    segments = _in_order(
+        _segment(segment, one.result, one.clock, duration)
+        for one in sorted(answered, key=lambda one: one.clock.start)
+        for segment in one.result.segments
     )
-    first = answered[0][1] if answered else None
+    first = answered[0].result if answered else None
     language = first.language if first else cutter.language or UNDETERMINED
     return Transcript(
         text=_join((segment.text for segment in segments), language),
@@ -44,11 +46,12 @@ def _segment(
     segment: WindowSegment, result: WindowResult, clock: Clock, duration: float
 ) -> Segment:
     words = None
-    start, end = clock.locate_segment(segment.start, segment.end)
     if segment.words is not None:
         words = tuple(_word(word, clock, duration) for word in segment.words)
     if words:
         start, end = words[0].start, words[-1].end
+    else:
+        start, end = clock.locate_segment(segment.start, segment.end)
     return Segment(
         start=_within(start, duration),
         end=_within(end, duration),
@@ -69,6 +72,32 @@ def _word(word: WindowWord, clock: Clock, duration: float) -> Word:
         text=word.text.strip(),
         probability=word.probability,
     )
+
+
+def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """Return segments of which none ends after the next one begins; words keep within theirs."""
+    ordered = sorted(segments, key=lambda segment: segment.start)
+    starts = [segment.start for segment in ordered]
+    ends = [segment.end for segment in ordered]
+    for index, (before, after) in enumerate(pairwise(ordered)):
+        ends[index] = max(before.start, min(before.end, after.start))
+    return tuple(map(_bounded, ordered, starts, ends))
+
+
+def _bounded(segment: Segment, start: float, end: float) -> Segment:
+    end = max(start, end)
+    words = segment.words
+    if words is not None:
+        words = tuple(
+            word.model_copy(
+                update={
+                    "start": min(max(word.start, start), end),
+                    "end": min(max(word.end, start), end),
+                }
+            )
+            for word in words
+        )
+    return segment.model_copy(update={"start": start, "end": end, "words": words})
 
 
 def _within(seconds: float, duration: float) -> float:

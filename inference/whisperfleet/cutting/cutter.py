@@ -1,16 +1,13 @@
-"""The seam of the cutters: an iterator of windows that may want to see the answers."""
+"""The seam of the cutters: windows come out as they can be made, and answers go in."""
 
-import sys
 from dataclasses import dataclass
 from typing import Protocol
 
+from whisperfleet.contract.warnings import ResultWarning
 from whisperfleet.cutting.clock import Clock
 from whisperfleet.engine.seam import Window, WindowResult
 
-__all__ = ["UNBOUNDED", "Cut", "Cutter"]
-
-# A lookahead that leaves the bound to the caller.
-UNBOUNDED = sys.maxsize
+__all__ = ["Answered", "Cut", "Cutter"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,15 +18,16 @@ class Cut:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """What counts of a window's answer: a cutter may have kept back what it has read again."""
+
+    clock: Clock
+    result: WindowResult
+
+
 class Cutter(Protocol):
-    """One job's windows, in order of time. Use it from one thread at a time."""
-
-    @property
-    def lookahead(self) -> int:
-        """How many windows may be unanswered when `next` is called returns; at least 1.
-
-        It may grow with an answer: read it after each call of `next`.
-        """
+    """One job's windows. Use it from one thread at a time."""
 
     @property
     def language(self) -> str | None:
@@ -37,15 +35,22 @@ class Cutter(Protocol):
 
     @property
     def duration(self) -> float:
-        """The seconds that were decoded so far; all of them once `next` has returned None."""
+        """The seconds that were decoded so far; all of them once there is no window left."""
 
     @property
     def duration_after_vad(self) -> float:
         """The seconds of them that were taken for speech."""
 
-    def next(self, previous: WindowResult | None) -> Cut | None:
-        """Return the next window, or None after the last.
+    @property
+    def warnings(self) -> list[ResultWarning]:
+        """What was left out so far."""
 
-        `previous` is the answer to the oldest window whose answer was not given yet; it is needed
-        while `lookahead` is 1, and None for the first window. Raises what reading blocks raises.
+    def next(self) -> Cut | None:
+        """Return a window, or None where none can be made now.
+
+        None while every window that was returned is answered means that there are no more. Raises
+        what reading blocks raises.
         """
+
+    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+        """Take the answer to a window of `next`, in any order; return what counts of it."""

@@ -10,7 +10,7 @@ from whisperfleet.cutting.options import CuttingOptions, Segmentation
 from whisperfleet.cutting.parallel import ParallelCutter
 from whisperfleet.cutting.sequential import SequentialCutter
 from whisperfleet.cutting.speech import SpeechReader, VadOptions
-from whisperfleet.engine.seam import WINDOW_SECONDS, WindowRequest
+from whisperfleet.engine.seam import WindowRequest
 
 __all__ = ["make_cutter"]
 
@@ -26,20 +26,13 @@ def make_cutter(
     `mels` is the number of mel bands that the engine takes. Blocks are pulled as windows need them;
     about two and a half minutes of audio are held at most.
     """
-    if options.segmentation is Segmentation.SEQUENTIAL:
-        reader = SpeechReader(blocks, _vad(options, float("inf")), WINDOW_SECONDS)
-        return SequentialCutter(reader, request, options, mels)
-    longest = options.max_window_seconds
-    reader = SpeechReader(blocks, _vad(options, longest), longest)
-    return ParallelCutter(reader, request, longest, mels)
-
-
-def _vad(options: CuttingOptions, max_speech_seconds: float) -> VadOptions | None:
-    if not options.vad:
-        return None
-    return VadOptions(
+    detector = VadOptions(
         threshold=options.speech_threshold,
         min_silence_duration_ms=options.min_silence_ms,
         speech_pad_ms=options.speech_pad_ms,
-        max_speech_duration_s=max_speech_seconds,
     )
+    # Also where pauses are not left out, they are where audio can be cut.
+    reader = SpeechReader(blocks, detector, keep_pauses=not options.vad)
+    if options.segmentation is Segmentation.SEQUENTIAL:
+        return SequentialCutter(reader, request, options, mels)
+    return ParallelCutter(reader, request, options.max_window_seconds, mels)

@@ -1,24 +1,45 @@
-"""Windows that need nothing of one another: what the detector found, packed."""
+"""Windows that need little of one another: what the detector found, packed.
 
+A window ends in a pause, and nothing of another window has to be known to recognise it. Two things
+are read on from where the model stopped, as its own rule says (arXiv:2212.04356, 2.3): what a
+window's answer did not consume, and speech that goes on without a pause for longer than a window.
+"""
+
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.cutter import UNBOUNDED, Cut
+from whisperfleet.contract.warnings import ResultWarning
+from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import compute_features
+from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
+from whisperfleet.cutting.runs import Run, clock_of, length_of, skip, take
 from whisperfleet.cutting.speech import Speech, SpeechReader
 from whisperfleet.engine.seam import SAMPLE_RATE, Window, WindowRequest, WindowResult
 
 __all__ = ["ParallelCutter"]
 
 
-class ParallelCutter:
-    """Packs spans of speech, pauses left out, into windows of at most `max_window_seconds`.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What a window was made of, what follows it without a pause, and whether more does."""
 
-    No span of `reader` may be longer than that. The prompt of the job precedes each window. Windows
-    may be answered in any number and at any time once the language is known; where it is to be
-    detected, the first window's answer gives it.
+    window: Run
+    beyond: Run
+    is_open: bool
+
+    @property
+    def ends_in_speech(self) -> bool:
+        return bool(self.beyond) or self.is_open
+
+
+class ParallelCutter:
+    """Packs runs of speech into windows of at most `max_window_seconds`.
+
+    The prompt of the job precedes each window. Windows may be answered in any order; where the
+    language is to be detected, the first answer gives it and the others wait for it.
     """
 
     def __init__(
@@ -27,13 +48,15 @@ class ParallelCutter:
         self._reader = reader
         self._request = request
         self._mels = mels
-        self._windows = _pack(reader, int(max_window_seconds * SAMPLE_RATE))
+        self._capacity = int(max_window_seconds * SAMPLE_RATE)
+        self._stretches = _Stretches(reader, self._capacity)
         self._language = request.language
-
-    @property
-    def lookahead(self) -> int:
-        """One window until the language is known, then as many as the caller wants."""
-        return 1 if self._language is None else UNBOUNDED
+        self._asked: dict[Cut, _Asked] = {}
+        # To be read before anything new: it is earlier in the file.
+        self._rests: deque[Run] = deque()
+        # What is left of speech that the reader has not come to the end of.
+        self._open: Run = ()
+        self.warnings = list[ResultWarning]()
 
     @property
     def language(self) -> str | None:
@@ -50,29 +73,94 @@ class ParallelCutter:
         """The seconds of them that were taken for speech."""
         return self._reader.speech_samples / SAMPLE_RATE
 
-    def next(self, previous: WindowResult | None) -> Cut | None:
-        """Return the next window, or None after the last."""
-        if self._language is None and previous is not None:
-            self._language = previous.language
-        spans = next(self._windows, None)
-        if spans is None:
+    def next(self) -> Cut | None:
+        """Return a window, or None where none can be made now."""
+        if self._asked and self._language is None:
             return None
-        samples = np.concatenate([span.samples for span in spans])
-        return Cut(
-            Window(compute_features(samples, self._mels), self._request, self._language),
-            Clock(tuple(Piece(span.start, len(span.samples)) for span in spans)),
-        )
+        if self._rests:
+            return self._cut(self._rests.popleft(), is_open=False)
+        if any(asked.is_open for asked in self._asked.values()):
+            return None
+        run, is_open = self._stretches.pack(self._open)
+        self._open = ()
+        return self._cut(run, is_open=is_open) if run else None
+
+    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+        """Take the answer to a window; what it left unread goes into another."""
+        asked = self._asked.pop(cut)
+        self._language = self._language or result.language
+        if asked.ends_in_speech:
+            result, rest = keep_whole_words(asked.window, result)
+            rest += asked.beyond
+        else:
+            rest = unread(asked.window, result)
+        if asked.is_open:
+            self._open = rest
+        elif rest:
+            self._rests.append(rest)
+        if warning := unrecognised(cut.clock, result):
+            self.warnings.append(warning)
+        return Answered(cut.clock, self._as_asked_for(result))
+
+    def _as_asked_for(self, result: WindowResult) -> WindowResult:
+        """Return a result without the words' times where they were wanted here alone."""
+        if self._request.word_timestamps:
+            return result
+        segments = (replace(segment, words=None) for segment in result.segments)
+        return replace(result, segments=tuple(segments))
+
+    def _cut(self, run: Run, *, is_open: bool) -> Cut:
+        asked = _Asked(take(run, self._capacity), skip(run, self._capacity), is_open)
+        clock = clock_of(asked.window)
+        samples = np.concatenate([span.samples for span in asked.window])
+        request = self._request
+        if asked.ends_in_speech:
+            # Where the window ends is no pause: only the time of words tells which are whole.
+            request = replace(request, word_timestamps=True)
+        features = compute_features(samples, self._mels)
+        cut = Cut(Window(features, request, self._language, seams=clock.seams), clock)
+        self._asked[cut] = asked
+        return cut
 
 
-def _pack(spans: Iterator[Speech], capacity: int) -> Iterator[list[Speech]]:
-    """Yield runs of spans, each as long as fits into `capacity` samples."""
-    packed: list[Speech] = []
-    held = 0
-    for span in spans:
-        if packed and held + len(span.samples) > capacity:
-            yield packed
-            packed, held = [], 0
-        packed.append(span)
-        held += len(span.samples)
-    if packed:
-        yield packed
+class _Stretches:
+    """Takes speech together that is not divided by a pause, and packs what fits into a window."""
+
+    def __init__(self, spans: Iterator[Speech], capacity: int) -> None:
+        self._spans = spans
+        self._capacity = capacity
+        self._ahead: deque[Speech] = deque()
+        # A stretch that was read and did not fit.
+        self._held: tuple[Run, bool] | None = None
+
+    def pack(self, begun: Run) -> tuple[Run, bool]:
+        """Return stretches for a window, and whether the last goes on in what is not read yet.
+
+        The first of them goes on from `begun`. Empty when there is no more.
+        """
+        packed, is_open = self._stretch(begun)
+        while packed and not is_open:
+            following, is_following_open = self._stretch(())
+            if not following:
+                break
+            if length_of(packed) + length_of(following) > self._capacity:
+                self._held = following, is_following_open
+                break
+            packed += following
+        return packed, is_open
+
+    def _stretch(self, begun: Run) -> tuple[Run, bool]:
+        if not begun and self._held:
+            held, self._held = self._held, None
+            return held
+        run = begun
+        while (span := self._peek()) and (span.joined or not run):
+            if run and length_of(run) >= self._capacity:
+                return run, True
+            run += (self._ahead.popleft(),)
+        return run, False
+
+    def _peek(self) -> Speech | None:
+        if not self._ahead:
+            self._ahead.extend(span for span in (next(self._spans, None),) if span)
+        return self._ahead[0] if self._ahead else None

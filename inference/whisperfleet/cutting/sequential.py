@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.cutter import Cut
+from whisperfleet.contract.warnings import ResultWarning
+from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import HALF_WINDOW, HOP, RunningLogMel, to_float
 from whisperfleet.cutting.options import CuttingOptions
+from whisperfleet.cutting.rests import unrecognised
 from whisperfleet.cutting.speech import SpeechReader
 from whisperfleet.cutting.tape import SpeechTape
 from whisperfleet.engine.seam import (
@@ -32,9 +34,6 @@ class SequentialCutter:
     last one ended, and its prompt is the text so far, as `options` say.
     """
 
-    # Every window depends on the answer before it.
-    lookahead = 1
-
     def __init__(
         self, reader: SpeechReader, request: WindowRequest, options: CuttingOptions, mels: int
     ) -> None:
@@ -44,7 +43,8 @@ class SequentialCutter:
         self._log_mel = RunningLogMel(mels)
         self._tape = SpeechTape()
         self._ended = False
-        self._unanswered: Window | None = None
+        self._unanswered: Cut | None = None
+        self.warnings = list[ResultWarning]()
         self._seek = 0  # frames from the beginning of the tape
         self._language = request.language
         self._previous_tokens: tuple[int, ...] = ()
@@ -65,25 +65,35 @@ class SequentialCutter:
         """The seconds of them that were taken for speech."""
         return self._reader.speech_samples / SAMPLE_RATE
 
-    def next(self, previous: WindowResult | None) -> Cut | None:
-        """Return the next window, or None after the last."""
+    def next(self) -> Cut | None:
+        """Return the next window, or None while one is unanswered and after the last."""
         if self._unanswered is not None:
-            if previous is None:
-                raise ValueError("the sequential cutter needs the answer to the window before")
-            self._advance(self._unanswered, previous)
-            self._unanswered = None
+            return None
         frames = self._fill()
         if frames <= 0:
             return None
         begin = self._seek * HOP
-        self._unanswered = Window(
+        clock = self._tape.clock(begin, begin + frames * HOP)
+        window = Window(
             self._features(frames),
             self._request,
             self._language,
             self._previous_tokens,
             min(0.0, self._last_speech_end - self._seek / FRAMES_PER_SECOND),
+            clock.seams,
         )
-        return Cut(self._unanswered, self._tape.clock(begin, begin + frames * HOP))
+        self._unanswered = Cut(window, clock)
+        return self._unanswered
+
+    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+        """Take the answer to the window: the next one begins where its words ended."""
+        if cut is not self._unanswered:
+            raise ValueError("this is the answer to a window that was not asked for")
+        self._unanswered = None
+        self._advance(cut.window, result)
+        if warning := unrecognised(cut.clock, result):
+            self.warnings.append(warning)
+        return Answered(cut.clock, result)
 
     def _fill(self) -> int:
         """Read a window's worth of speech from `seek`; return how many frames there are."""

@@ -1,7 +1,8 @@
 """Where there is speech in a stream of audio, with a bounded part of it in memory."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
@@ -23,43 +24,65 @@ _STEP = 512
 # Audio before an onset that the detector reads again, so that its state has settled by then.
 _LEAD_IN = SAMPLE_RATE
 # An unfinished span that begins before this point of the buffer is cut, or the next look at the
-# audio would gain too little. Spans of at most 30 s never are.
+# audio would gain too little.
 _OVERFULL = BUFFER_SECONDS * SAMPLE_RATE // 4
+
+# Where pauses are kept: a longer one is a piece of its own but for so much at its ends, a shorter
+# one is cut where it is quietest over the length of a closed consonant.
+_LONG_PAUSE = 3 * SAMPLE_RATE
+_KEPT_OF_LONG_PAUSE = SAMPLE_RATE
+_QUIET = SAMPLE_RATE // 20
 
 Samples = NDArray[np.int16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
-    """A run of samples that begins at sample `start` of the file."""
+    """A run of samples that begins at sample `start` of the file.
+
+    The detector hears speech from sample `onset` of the file to `offset`; the rest is padding, and
+    all of it where the two are equal. `joined`: the run goes on where the one before it was cut,
+    without a pause between.
+    """
 
     start: int
     samples: Samples
+    onset: int
+    offset: int
+    joined: bool = False
 
     @property
     def end(self) -> int:
         """The sample of the file after the last of the run."""
         return self.start + len(self.samples)
 
+    def part(self, start: int, end: int) -> "Speech":
+        """Return the part between two samples of the file that lie within the run."""
+        onset = min(max(self.onset, start), end)
+        return Speech(
+            start,
+            self.samples[start - self.start : end - self.start],
+            onset,
+            max(onset, min(self.offset, end)),
+            self.joined if start == self.start else True,
+        )
+
 
 class SpeechReader:
-    """The spans of speech in a stream of blocks, in order and without overlap.
+    """The runs of speech in a stream of blocks, in order and without overlap.
 
-    Each block is mono int16 at 16 kHz. Without `vad` everything is speech, in pieces of
-    `piece_seconds`. A long span may come in pieces that touch. Can be read once.
+    Each block is mono int16 at 16 kHz. Pauses of `vad.min_silence_duration_ms` or more divide the
+    runs; they are left out but for the padding, or with `keep_pauses` divided among the runs, so
+    that nothing is left out. A long run comes in parts that are `joined`. Can be read once.
     """
 
     def __init__(
-        self, blocks: Iterable[Samples], vad: VadOptions | None, piece_seconds: float
+        self, blocks: Iterable[Samples], vad: VadOptions, *, keep_pauses: bool = False
     ) -> None:
         self.decoded_samples = 0
         self.speech_samples = 0
-        counted = self._count(blocks)
-        self._spans = (
-            _split_evenly(counted, int(piece_seconds * SAMPLE_RATE))
-            if vad is None
-            else _find_speech(counted, vad)
-        )
+        divide = _divide_at_pauses if keep_pauses else _find_speech
+        self._spans = divide(self._count(blocks), replace(vad, max_speech_duration_s=float("inf")))
 
     def __iter__(self) -> Iterator[Speech]:
         return self
@@ -76,7 +99,7 @@ class SpeechReader:
 
 
 class _Buffer:
-    """The part of a stream that is being looked at."""
+    """The part of a stream that is being looked at; its spans are in samples from its start."""
 
     def __init__(self, blocks: Iterator[Samples]) -> None:
         self.start = 0
@@ -95,9 +118,15 @@ class _Buffer:
         self.samples = np.concatenate(parts)
         return held >= length
 
-    def take(self, start: int, end: int) -> Speech:
+    def take(self, span: "_Span") -> Speech:
         """Return a copy of a part of the buffer, so that the rest can be forgotten."""
-        return Speech(self.start + start, self.samples[start:end].copy())
+        return Speech(
+            self.start + span.start,
+            self.samples[span.start : span.end].copy(),
+            self.start + span.onset,
+            self.start + span.offset,
+            span.joined,
+        )
 
     def forget(self, before: int) -> None:
         """Drop what lies before a position of the buffer."""
@@ -105,13 +134,42 @@ class _Buffer:
         self.start += before
 
 
-def _split_evenly(blocks: Iterator[Samples], piece: int) -> Iterator[Speech]:
-    buffer = _Buffer(blocks)
-    while buffer.fill(piece):
-        yield buffer.take(0, piece)
-        buffer.forget(piece)
-    if len(buffer.samples):
-        yield buffer.take(0, len(buffer.samples))
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """From `start` to `end` of a buffer, with speech from `onset` to `offset`."""
+
+    start: int
+    end: int
+    onset: int
+    offset: int
+    joined: bool = False
+
+
+def _hear(samples: Samples, vad: VadOptions) -> list[tuple[int, int]]:
+    """Return where the detector hears speech, without padding."""
+    if not len(samples):
+        return []
+    found = get_speech_timestamps(to_float(samples), replace(vad, speech_pad_ms=0))
+    return [(one["start"], one["end"]) for one in found]
+
+
+def _pad(heard: list[tuple[int, int]], padding: int, length: int) -> list[_Span]:
+    """Return what was heard with `padding` samples around it, as the library pads.
+
+    Two spans whose pause is shorter than two paddings share it.
+    """
+    starts = [onset for onset, _ in heard]
+    ends = [offset for _, offset in heard]
+    for index, ((_, offset), (onset, _)) in enumerate(pairwise(heard)):
+        own = min(padding, (onset - offset) // 2)
+        ends[index] += own
+        starts[index + 1] -= own
+    if heard:
+        starts[0] = max(0, starts[0] - padding)
+        ends[-1] = min(length, ends[-1] + padding)
+    return [
+        _Span(start, end, *bounds) for start, end, bounds in zip(starts, ends, heard, strict=True)
+    ]
 
 
 def _find_speech(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]:
@@ -123,49 +181,99 @@ def _find_speech(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]
         more = buffer.fill(BUFFER_SECONDS * SAMPLE_RATE)
         spans = _detect(buffer.samples, vad, first=taken - buffer.start, goes_on=settled.cut_open)
         settled = _settle(spans, len(buffer.samples), vad) if more else _Settled(spans, 0)
-        for start, end in settled.spans:
-            taken = buffer.start + end
-            yield buffer.take(start, end)
+        for span in settled.spans:
+            taken = buffer.start + span.end
+            yield buffer.take(span)
         buffer.forget(settled.keep_from // _STEP * _STEP)
 
 
-def _detect(
-    samples: Samples, vad: VadOptions, *, first: int, goes_on: bool
-) -> list[tuple[int, int]]:
+def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> list[_Span]:
     """Return the padded spans of speech that are not yet taken, so from `first` on.
 
     `goes_on`: speech was cut at `first`.
     """
-    if not len(samples):
-        return []
-    found = get_speech_timestamps(to_float(samples), vad)
-    spans = [(max(first, one["start"]), one["end"]) for one in found if one["end"] > first]
+    padding = vad.speech_pad_ms * SAMPLE_RATE // 1000
+    spans = [
+        replace(span, start=max(first, span.start), onset=max(first, span.onset))
+        for span in _pad(_hear(samples, vad), padding, len(samples))
+        if span.end > first
+    ]
     # The detector begins without memory, and may miss the first frames of speech that was cut.
-    if goes_on and spans and spans[0][0] <= first + _LEAD_IN:
-        spans[0] = (first, spans[0][1])
-    return spans
+    if goes_on and spans and spans[0].start <= first + _LEAD_IN:
+        spans[0] = replace(spans[0], start=first, onset=first, joined=True)
+    return [replace(span, offset=max(span.onset, span.offset)) for span in spans]
 
 
 @dataclass(frozen=True, slots=True)
 class _Settled:
     """What more audio will not change, and from where the buffer must be kept."""
 
-    spans: list[tuple[int, int]]
+    spans: list[_Span]
     keep_from: int
     cut_open: bool = False
 
 
-def _settle(spans: list[tuple[int, int]], length: int, vad: VadOptions) -> _Settled:
+def _settle(spans: list[_Span], length: int, vad: VadOptions) -> _Settled:
     """Divide the spans of a buffer of `length` samples that more audio follows."""
     recent = length - _LEAD_IN
     if not spans:
         return _Settled([], recent)
-    *earlier, (start, end) = spans
+    *earlier, last = spans
     # A span's padding reaches at most halfway to the next span. So its end stands once it is
     # followed by as much silence as two paddings; one of them it already holds.
-    if end + vad.speech_pad_ms * SAMPLE_RATE // 1000 <= length:
-        return _Settled(spans, max(end, recent))
-    if not earlier and start < _OVERFULL:
-        return _Settled([(start, recent)], recent, cut_open=True)
-    previous_end = earlier[-1][1] if earlier else 0
-    return _Settled(earlier, max(previous_end, start - _LEAD_IN))
+    if last.end + vad.speech_pad_ms * SAMPLE_RATE // 1000 <= length:
+        return _Settled(spans, max(last.end, recent))
+    if not earlier and last.start < _OVERFULL:
+        cut = replace(last, end=recent, offset=max(last.onset, min(last.offset, recent)))
+        return _Settled([cut], recent, cut_open=True)
+    previous_end = earlier[-1].end if earlier else 0
+    return _Settled(earlier, max(previous_end, last.start - _LEAD_IN))
+
+
+def _divide_at_pauses(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]:
+    buffer = _Buffer(blocks)
+    joined = False
+    more = True
+    while more:
+        more = buffer.fill(BUFFER_SECONDS * SAMPLE_RATE)
+        length = len(buffer.samples)
+        heard = _hear(buffer.samples, vad)
+        # What is near the end may look otherwise once there is more audio.
+        certain = length - _LEAD_IN if more else length
+        cuts = [cut for cut in _quiet_points(buffer.samples, heard) if 0 < cut <= certain]
+        cut_open = more and not cuts
+        if not more or not cuts:
+            cuts.append(certain)
+        for start, end in pairwise([0, *cuts]):
+            if end > start:
+                yield buffer.take(_bounded(start, end, heard, joined=joined and not start))
+        joined = cut_open
+        buffer.forget(cuts[-1])
+
+
+def _quiet_points(samples: Samples, heard: list[tuple[int, int]]) -> list[int]:
+    """Return where to divide audio so that no word is cut: in its pauses."""
+    points = []
+    bounds = [0, *(edge for span in heard for edge in span), len(samples)]
+    for offset, onset in zip(bounds[::2], bounds[1::2], strict=True):
+        if onset - offset > _LONG_PAUSE:
+            points += [offset + _KEPT_OF_LONG_PAUSE] if offset else []
+            points += [onset - _KEPT_OF_LONG_PAUSE]
+        elif offset and onset < len(samples):
+            points.append(_quietest(samples, offset, onset))
+    return points
+
+
+def _quietest(samples: Samples, start: int, end: int) -> int:
+    """Return the middle of the quietest twentieth of a second between two positions."""
+    energy = np.cumsum(np.square(samples[start:end].astype(np.int64)))
+    if len(energy) <= _QUIET:
+        return (start + end) // 2
+    return start + int(np.argmin(energy[_QUIET:] - energy[:-_QUIET])) + _QUIET // 2
+
+
+def _bounded(start: int, end: int, heard: list[tuple[int, int]], *, joined: bool) -> _Span:
+    within = [(max(start, a), min(end, b)) for a, b in heard if a < end and b > start]
+    onset = within[0][0] if within else start
+    offset = within[-1][1] if within else onset
+    return _Span(start, end, onset, offset, joined)

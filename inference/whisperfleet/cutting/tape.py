@@ -33,7 +33,8 @@ class SpeechTape:
 
     def append(self, span: Speech) -> None:
         """Write a span at the end."""
-        self._pieces.append((self.length, Piece(span.start, len(span.samples))))
+        speech = span.onset, span.offset
+        self._pieces.append((self.length, Piece(span.start, len(span.samples), speech)))
         self._samples = np.concatenate([self._samples, span.samples])
 
     def read(self, start: int, end: int) -> NDArray[np.int16]:
@@ -51,7 +52,7 @@ class SpeechTape:
             first = max(start, position)
             last = min(end, position + piece.samples)
             if first < last:
-                pieces.append(Piece(piece.start + first - position, last - first))
+                pieces.append(_part(piece, first - position, last - position))
         return Clock(tuple(pieces))
 
     def forget(self, before: int) -> None:
@@ -64,3 +65,10 @@ class SpeechTape:
             for position, piece in self._pieces
             if position + piece.samples > self._first
         ]
+
+
+def _part(piece: Piece, first: int, last: int) -> Piece:
+    """Return the part of a piece between two of its samples."""
+    start, end = piece.start + first, piece.start + last
+    onset, offset = (min(max(sample, start), end) for sample in piece.heard)
+    return Piece(start, end - start, (onset, offset))

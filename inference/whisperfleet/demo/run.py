@@ -1,17 +1,9 @@
 """The demo: a queue of its own, a real worker, and clips whose words are known."""
 
-import json
-import os
 import shlex
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import redis
 
@@ -20,21 +12,15 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
 from whisperfleet.demo.clips import Clip, count_wrong_words, words_of
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.errors import StartupError, WhisperfleetError
+from whisperfleet.demo.worker import DemoError, DemoWorker, run_worker
 
-__all__ = ["DemoError", "DemoRun", "Heard", "run_demo"]
+__all__ = ["DemoRun", "Heard", "run_demo"]
 
 QUEUE_ID = "demo.whisperfleet"
 PRIORITY = "normal"
 _MODEL = "demo"
-_READY_SECONDS = 60.0
 _WORDS_SECONDS = 120.0
-_STOP_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
-
-
-class DemoError(WhisperfleetError):
-    """The worker of the demo did not do its part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +74,8 @@ def run_demo(
     begin("starting a Redis-compatible server")
     with EmbeddedServer() as server:
         begin("starting a worker")
-        with _worker(server.url, clips) as worker:
+        folders = [clip.path.parent for clip in clips]
+        with run_worker(server.url, QUEUE_ID, _MODEL, folders) as worker:
             ready_seconds = worker.wait_until_ready()
             begin("transcribing")
             jobs, commands = _submit(server, clips)
@@ -132,7 +119,7 @@ def _submit(
     return jobs, tuple(commands)
 
 
-def _results(client: Client, worker: "_Worker", job_ids: set[str]) -> Iterator[tuple[str, Result]]:
+def _results(client: Client, worker: DemoWorker, job_ids: set[str]) -> Iterator[tuple[str, Result]]:
     deadline = time.monotonic() + _WORDS_SECONDS
     left = set(job_ids)
     while left:
@@ -149,109 +136,3 @@ def _results(client: Client, worker: "_Worker", job_ids: set[str]) -> Iterator[t
                 ) from None
         except redis.ConnectionError as error:
             raise DemoError(f"the demo's server went away ({error}); try again") from error
-
-
-class _Worker:
-    """The worker's process, and the log that it writes."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self._process = process
-        self._log = log
-
-    def wait_until_ready(self) -> float:
-        """Return how many seconds the worker says its process took to be ready."""
-        deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            for line in self._lines():
-                if line.get("message") == "ready":
-                    return float(line["seconds"])
-            self.check_alive()
-            time.sleep(0.01)
-        raise StartupError(
-            f"the worker was not ready after {_READY_SECONDS:g} s{self._last_words()}; try again "
-            "on a machine that is less busy"
-        )
-
-    def check_alive(self) -> None:
-        """Raise DemoError when the process has ended."""
-        if (code := self._process.poll()) is not None:
-            raise DemoError(f"the worker ended with exit code {code}{self._last_words()}")
-
-    def stop(self) -> None:
-        """Ask the worker to end. Raises DemoError where it does not end in order."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            code = self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise DemoError(
-                f"the worker did not end within {_STOP_SECONDS:g} s of SIGTERM{self._last_words()}"
-            ) from None
-        if code != 0:
-            raise DemoError(
-                f"the worker ended with exit code {code} after SIGTERM{self._last_words()}"
-            )
-
-    def _lines(self) -> Iterator[dict[str, str]]:
-        for line in self._log.read_text("utf-8", "replace").splitlines():
-            try:
-                document = json.loads(line)
-            except ValueError:
-                # Half a line, or a library's own.
-                continue
-            if isinstance(document, dict):
-                yield document
-
-    def _last_words(self) -> str:
-        messages = [line["message"] for line in self._lines() if "message" in line]
-        if messages:
-            return f"; its last words were: {messages[-1]}"
-        tail = self._log.read_text("utf-8", "replace").strip().splitlines()
-        return f"; its last words were: {tail[-1]}" if tail else ""
-
-
-@contextmanager
-def _worker(redis_url: str, clips: Sequence[Clip]) -> Iterator[_Worker]:
-    """Run a worker on the demo model; it may read the clips' folders and nothing else."""
-    roots = sorted({str(clip.path.parent.resolve()) for clip in clips})
-    options = {
-        "redis": redis_url,
-        "queue": QUEUE_ID,
-        "model": _MODEL,
-        "device": "cpu",
-        "file-roots": os.pathsep.join(roots),
-        "http-port": "0",
-    }
-    arguments = [f"--{name}={value}" for name, value in options.items()]
-    # What the surroundings say about a fleet's workers is not for this one.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WHISPERFLEET_")}
-    with tempfile.TemporaryDirectory(prefix="whisperfleet-demo-") as folder:
-        log = Path(folder) / "worker.log"
-        with log.open("wb") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "whisperfleet", "worker", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment,
-                # Ctrl-C in a terminal is for the demo, which then ends the worker in order.
-                process_group=0,
-            )
-        try:
-            yield _Worker(process, log)
-        finally:
-            _end(process)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave no process behind, however the demo ends."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        # Also when a second Ctrl-C cuts the wait short. A process that has ended is left alone.
-        process.kill()
-        process.wait()

@@ -51,7 +51,8 @@ class Window:
     `features` is float32 of shape (mels, frames), frames <= 3000, not padded. `language` None asks
     the engine to detect it. `previous_tokens` is the text that precedes the window, oldest first.
     `last_speech_end` is where the last word before this window ended, in seconds relative to the
-    window's start (so <= 0); word timestamps use it.
+    window's start (so <= 0); word timestamps use it. `seams` are the seconds of the window at which
+    audio was left out, in order: no segment of the answer spans one.
     """
 
     features: NDArray[np.float32]
@@ -59,6 +60,7 @@ class Window:
     language: str | None = None
     previous_tokens: tuple[int, ...] = ()
     last_speech_end: float = 0.0
+    seams: tuple[float, ...] = ()
 
     @property
     def frames(self) -> int:

@@ -1,12 +1,11 @@
-"""From a cutter to a transcript: keep the engine fed with one job's windows, in order."""
+"""From a cutter to a transcript: keep the engine fed with one job's windows."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import Clock, Cutter, assemble
+from whisperfleet.cutting import Answered, Cut, Cutter, assemble
 from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
@@ -32,40 +31,37 @@ def transcribe(
     when `control` says so, also while the engine is busy, or when the line is closed: with
     ENGINE_LOST where the engine went with a window of this job.
     """
-    unanswered: deque[tuple[Clock, Future[WindowResult]]] = deque()
-    answered: list[tuple[Clock, WindowResult]] = []
+    unanswered: dict[Future[WindowResult], Cut] = {}
+    answered: list[Answered] = []
 
-    def take() -> WindowResult:
-        clock, future = unanswered[0]
+    def take() -> None:
+        """Wait for an answer, and give the cutter all that are there."""
         with stopwatch.stage("engine"):
-            while not wait([future], _LOOK_SECONDS).done:
+            while not (done := wait(unanswered, _LOOK_SECONDS, FIRST_COMPLETED).done):
                 control.look()
-        result = future.result()
-        unanswered.popleft()
-        control.check()
-        answered.append((clock, result))
-        return result
+        for future in [future for future in unanswered if future in done]:
+            result = future.result()
+            control.check()
+            answered.append(cutter.answer(unanswered.pop(future), result))
 
     try:
-        previous: WindowResult | None = None
         while True:
-            with preparing():
-                cut = cutter.next(previous)
-            if cut is None:
-                break
-            control.check()
-            unanswered.append((cut.clock, line.submit(cut.window, control.look)))
-            previous = None
-            while len(unanswered) >= min(cutter.lookahead, line.capacity):
-                previous = take()
-        while unanswered:
-            take()
+            cut = None
+            if len(unanswered) < line.capacity:
+                with preparing():
+                    cut = cutter.next()
+            if cut is not None:
+                control.check()
+                unanswered[line.submit(cut.window, control.look)] = cut
+            elif unanswered:
+                take()
+            else:
+                return assemble(answered, cutter)
     except (Interrupted, CancelledError, EngineLostError) as stopped:
-        raise Interrupted(_reason(stopped, [future for _, future in unanswered])) from stopped
+        raise Interrupted(_reason(stopped, unanswered)) from stopped
     finally:
-        for _, future in unanswered:
+        for future in unanswered:
             future.cancel()
-    return assemble(answered, cutter)
 
 
 def _reason(stopped: BaseException, unanswered: Iterable[Future[WindowResult]]) -> Stop:

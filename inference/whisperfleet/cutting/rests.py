@@ -1,0 +1,89 @@
+"""What an answer leaves unread of its window: pure.
+
+Whisper ends a window with a doubled timestamp where it stopped in the middle of something: what
+follows is to be read by a further window (arXiv:2212.04356, 2.3). It also ends too early with words
+left unsaid, and closes what the window's end cut off as if it were whole. The detector, which heard
+speech there, tells.
+"""
+
+from dataclasses import replace
+
+from whisperfleet.contract.warnings import ResultWarning, WarningCode
+from whisperfleet.cutting.clock import Clock
+from whisperfleet.cutting.features import HOP
+from whisperfleet.cutting.runs import Run, length_of, skip, speech_within
+from whisperfleet.engine.seam import SAMPLE_RATE, WindowResult, WindowSegment
+
+__all__ = ["keep_whole_words", "unread", "unrecognised"]
+
+# Less speech than the shortest word has is the end of one that was read.
+_LEAST_CONSUMED_REST = SAMPLE_RATE // 4
+# A last timestamp is up to 0.6 s too early (p5); more speech after it than this was not read.
+_LEAST_UNSAID_REST = SAMPLE_RATE
+# A word that ends so near to where its window was cut may not be whole.
+_EDGE_SECONDS = 1.0
+# Whisper's silence rule leaves out noises that the detector takes for speech; longer ones show.
+_LEAST_UNRECOGNISED = 2 * SAMPLE_RATE
+
+
+def unread(window: Run, result: WindowResult) -> Run:
+    """Return the part of a window that ends in a pause which another window is to read."""
+    total = length_of(window)
+    consumed = _consumed(window, result)
+    if consumed < total:
+        least = _LEAST_CONSUMED_REST
+    elif result.segments:
+        consumed, least = _samples(result.segments[-1].end), _LEAST_UNSAID_REST
+    else:
+        return ()
+    return skip(window, consumed) if speech_within(window, consumed, total) >= least else ()
+
+
+def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, Run]:
+    """Return what counts of the answer to a window that was cut in speech, and what is left.
+
+    Where the model took all of it, its last segment was closed because the window ended. It is read
+    again from its beginning, or, where there is no earlier one, from its last word that is whole.
+    """
+    consumed = _consumed(window, result)
+    if consumed < length_of(window) or not result.segments:
+        return result, skip(window, consumed)
+    seconds = length_of(window) / SAMPLE_RATE
+    *earlier, last = result.segments
+    if last.end < seconds - _EDGE_SECONDS:
+        return result, skip(window, _samples(last.end))
+    if earlier and last.start > seconds / 2:
+        return replace(result, segments=tuple(earlier)), skip(window, _samples(last.start))
+    whole = [word for word in last.words or () if word.end < seconds - _EDGE_SECONDS]
+    if not whole:
+        return result, ()
+    kept = _shortened(last, len(whole))
+    return replace(result, segments=(*earlier, kept)), skip(window, _samples(kept.end))
+
+
+def unrecognised(clock: Clock, result: WindowResult) -> ResultWarning | None:
+    """Return a warning where the detector hears speech in a window that has no words."""
+    heard = [piece.heard for piece in clock.pieces]
+    if result.segments or sum(end - start for start, end in heard) < _LEAST_UNRECOGNISED:
+        return None
+    start, end = heard[0][0] / SAMPLE_RATE, heard[-1][1] / SAMPLE_RATE
+    return ResultWarning(
+        code=WarningCode.WORDS_LEFT_OUT,
+        message=f"between {start:.1f} and {end:.1f} s something like speech was heard and no words "
+        "were recognised; listen to it, and try a larger model or `language` if there are words",
+    )
+
+
+def _shortened(segment: WindowSegment, words: int) -> WindowSegment:
+    kept = (segment.words or ())[:words]
+    return replace(segment, end=kept[-1].end, text="".join(word.text for word in kept), words=kept)
+
+
+def _consumed(window: Run, result: WindowResult) -> int:
+    """Return how many samples the answer consumed; all of them where it says none."""
+    consumed = min(result.consumed_frames * HOP, length_of(window))
+    return consumed if consumed > 0 else length_of(window)
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE)
