@@ -15,7 +15,7 @@ from faster_whisper.audio import decode_audio
 from audio.media import flac_of_silence, wav_header, write_audio, write_silent_video
 from audio.servers import serving
 from whisperfleet.audio.decoder import DecodeLimits, DecoderPool
-from whisperfleet.audio.decoder_process import OPEN_OPTIONS
+from whisperfleet.audio.decoder_media import OPEN_OPTIONS
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError
 
@@ -242,7 +242,7 @@ def test_a_reader_that_waits_holds_the_decoder_up(pool, tmp_path):
 def test_memory_has_a_limit(tmp_path):
     path = tmp_path / "audio"
     path.write_bytes(flac_of_silence(5, stated=True, rate=655_350, channels=8))
-    with DecoderPool(1, DecodeLimits(memory_bytes=170 * 1024**2)) as pool:
+    with DecoderPool(1, DecodeLimits(memory_bytes=250 * 1024**2)) as pool:
         assert refusal(pool, path) is Code.TOO_LARGE
         assert len(decoded(pool, write_audio(path, "wav", "pcm_s16le", 16_000))) == 52_800
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from os import fstat
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,35 @@ from whisperfleet.audio.decoder_child import (
     ChildEndedError,
     ChildStalledError,
     DecoderChild,
+    Frame,
     describe_exit,
+    read_channels,
     read_failure,
 )
 from whisperfleet.audio.decoder_failures import ended, not_started, refused, stalled
 from whisperfleet.audio.decoder_protocol import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE,
+    AudioSelection,
     DecodeLimits,
     Kind,
     Problem,
 )
+from whisperfleet.audio.decoder_warnings import read_warning
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError, StartupError, WhisperfleetError
 
-__all__ = ["SAMPLE_RATE", "DecodeLimits", "DecodedStream", "DecoderPool", "StreamClosedError"]
+if TYPE_CHECKING:
+    from whisperfleet.contract.warnings import ResultWarning
+
+__all__ = [
+    "SAMPLE_RATE",
+    "AudioSelection",
+    "DecodeLimits",
+    "DecodedStream",
+    "DecoderPool",
+    "StreamClosedError",
+]
 
 
 class StreamClosedError(WhisperfleetError):
@@ -45,12 +59,14 @@ class DecodedStream:
     """The samples of one file: an iterator of int16 arrays of shape (samples,), mono at 16 kHz.
 
     Every block holds one second, the last one what remains; `samples` counts what was handed out.
+    `channels` are those of the chosen track, 0 before the first block. `warnings` say what the
+    samples lack or guess; they are complete when the iteration has ended.
     Use it in a `with` statement: leaving it early ends the process that decodes. One thread
     iterates, any may close.
 
     Iterating raises InputError (NOT_AUDIO, EMPTY, TOO_LONG, TOO_LARGE, TOO_MANY_CHANNELS,
-    DECODER_TIMEOUT for processor time), TransientError (DECODER_CRASHED, DECODER_TIMEOUT for a
-    stall), or StreamClosedError.
+    INVALID_JOB for a track that is not there, DECODER_TIMEOUT for processor time), TransientError
+    (DECODER_CRASHED, DECODER_TIMEOUT for a stall), or StreamClosedError.
     """
 
     def __init__(
@@ -60,6 +76,8 @@ class DecodedStream:
         give_back: Callable[["DecodedStream", DecoderChild, bool], None],
     ) -> None:
         self.samples = 0
+        self.channels = 0
+        self.warnings: list[ResultWarning] = []
         self._limits = limits
         self._give_back = give_back
         # None once it was given back; `_state` guards the handing over.
@@ -93,7 +111,7 @@ class DecodedStream:
 
     def _receive(self, child: DecoderChild) -> NDArray[np.int16] | None:
         """Return the next block, or None at the end of the file."""
-        kind, payload = child.receive(self._limits.stall_seconds)
+        kind, payload = self._receive_noting(child)
         if kind == Kind.END:
             return None
         if kind == Kind.FAILURE:
@@ -110,6 +128,21 @@ class DecodedStream:
             self._finish(reusable=False)
             raise refused(Problem.TOO_LONG, "", self._limits)
         return block
+
+    def _receive_noting(self, child: DecoderChild) -> Frame:
+        """Return the next frame that is no remark; raises as `DecoderChild.receive`."""
+        while True:
+            kind, payload = child.receive(self._limits.stall_seconds)
+            if kind == Kind.INFORMATION and not self.channels:
+                self.channels = read_channels(payload)
+            elif kind == Kind.WARNING:
+                warning = read_warning(payload)
+                # Each comes once; a process that repeats itself has been taken over by a file.
+                if any(warning.code == known.code for known in self.warnings):
+                    raise ChildEndedError
+                self.warnings.append(warning)
+            else:
+                return kind, payload
 
     def _finish(self, *, reusable: bool) -> None:
         with self._state:
@@ -172,8 +205,12 @@ class DecoderPool:
         for _ in range(self._warm):
             self._start_another()
 
-    def decode(self, source: Path | BinaryIO) -> DecodedStream:
-        """Begin to decode a file and return its samples as a stream.
+    def decode(
+        self,
+        source: Path | BinaryIO,
+        selection: AudioSelection = AudioSelection(),  # noqa: B008 - frozen
+    ) -> DecodedStream:
+        """Begin to decode a track of a file, or a channel of it, and return the samples.
 
         A file object must be flushed; its position does not matter, but is changed. Waits until one
         of the processes is free: a stream keeps its own until it ends or is closed. Raises
@@ -191,7 +228,7 @@ class DecoderPool:
                 self._streams.add(stream)
             # If it is gone already, the first read will say how it ended.
             with suppress(ChildEndedError):
-                child.begin(file.fileno())
+                child.begin(file.fileno(), selection)
             return stream
 
     def wait_until_ready(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from whisperfleet.audio.decoder_protocol import (
     HEADER,
     MAX_PAYLOAD_BYTES,
+    AudioSelection,
     DecodeLimits,
     Kind,
     Problem,
@@ -23,12 +24,13 @@ __all__ = [
     "DecoderChild",
     "Frame",
     "describe_exit",
+    "read_channels",
     "read_failure",
 ]
 
 Frame = tuple[bytes, bytearray]
 
-# Loading the libraries takes 0.2 s; a machine that is short of everything may take this long.
+# Loading the libraries takes 0.3 s; a machine that is short of everything may take this long.
 START_SECONDS = 60.0
 _END_SECONDS = 5.0
 
@@ -67,7 +69,11 @@ class DecoderChild:
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     cwd="/",
-                    env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                    env={
+                        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+                        # NumPy's threads would take address space for each of the processors.
+                        "OPENBLAS_NUM_THREADS": "1",
+                    },
                 )
         except BaseException:
             self._socket.close()
@@ -91,11 +97,14 @@ class DecoderChild:
                 raise ChildEndedError
             self._ready = True
 
-    def begin(self, descriptor: int) -> None:
-        """Have it decode the file behind an open descriptor, from its beginning."""
+    def begin(self, descriptor: int, selection: AudioSelection) -> None:
+        """Have it decode a part of the file behind an open descriptor, from its beginning."""
         self.jobs += 1
+        order = selection.to_json().encode()
         try:
-            socket.send_fds(self._socket, [b"D"], [descriptor])
+            socket.send_fds(
+                self._socket, [HEADER.pack(Kind.DECODE, len(order)), order], [descriptor]
+            )
         except OSError:
             raise ChildEndedError from None
 
@@ -158,6 +167,17 @@ def read_failure(payload: bytearray) -> tuple[Problem, str]:
         return Problem(failure["problem"]), str(failure["detail"])
     except (KeyError, TypeError, ValueError):
         raise ChildEndedError from None
+
+
+def read_channels(payload: bytearray) -> int:
+    """Return what an `I` frame says; raises ChildEndedError if it says nothing known."""
+    try:
+        channels = json.loads(payload)["channels"]
+    except (KeyError, TypeError, ValueError):
+        raise ChildEndedError from None
+    if not isinstance(channels, int):
+        raise ChildEndedError
+    return channels
 
 
 def describe_exit(code: int | None) -> str:

@@ -4,6 +4,7 @@ import signal
 
 from whisperfleet.audio.decoder_child import describe_exit
 from whisperfleet.audio.decoder_protocol import DecodeLimits, Problem
+from whisperfleet.audio.decoder_sniff import Content
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError, TransientError
 
@@ -11,18 +12,41 @@ __all__ = ["ended", "not_started", "refused", "stalled"]
 
 _CONVERT = "convert it to WAV, FLAC, MP3, Ogg Opus or M4A and send it again"
 
+_DECODE = "decode it and send the raw bytes"
+_BYTES = "send the raw bytes, and do not pass them through a string on the way"
+_LINK = "give a link to the recording itself, which needs no login and no page around it"
+_CONTENTS = {
+    Content.BASE64: ("base64 text", _DECODE),
+    Content.DATA_URL: ("a data: URL", "decode what comes after its comma and send the raw bytes"),
+    Content.HEX: ("hexadecimal text", _DECODE),
+    Content.MANGLED: (
+        "bytes that a program took for UTF-8 text on the way, which has destroyed them",
+        f"{_BYTES} (a Redis client has an option for binary values)",
+    ),
+    Content.LATIN_1: ("bytes that a program took for letters and wrote as UTF-8", _BYTES),
+    Content.LITERAL: ("the source text of a bytes literal", _BYTES),
+    Content.HTML: ("a web page (HTML)", _LINK),
+    Content.XML: ("XML, such as a storage service's refusal", f"read it, and {_LINK}"),
+    Content.JSON: ("JSON, such as a server's answer", f"read it, and {_LINK}"),
+    Content.PLAYLIST: ("a playlist", "send the recordings that it names, each as a job"),
+    Content.ADDRESS: ("an address as text", "send it in `url`, or the bytes that are there"),
+    Content.TEXT: ("plain text", "check what was sent, and send the recording"),
+    Content.BLANK: ("nothing but white space", "check what was sent, and send the recording"),
+    Content.PDF: ("a PDF document", "send the recording"),
+    Content.ZIP: ("a ZIP archive", "unpack it and send the recordings in it, each as a job"),
+    Content.GZIP: ("gzip-compressed data", "decompress it and send the recording itself"),
+    Content.IMAGE: ("a picture", "send the recording"),
+    Content.MIDI: ("a MIDI file, notes without sound", "send a recording"),
+}
+
 
 def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
     """Return what to tell the producer of a file that cannot be decoded."""
     match problem:
         case Problem.UNKNOWN_CONTAINER:
-            code = Code.NOT_AUDIO
-            text = f"this is no complete audio file of a kind that is known here; {_CONVERT}"
-        case Problem.NO_AUDIO_STREAM:
-            code, text = (
-                Code.NOT_AUDIO,
-                f"this {detail} file has no audio track; send one with sound",
-            )
+            code, text = Code.NOT_AUDIO, _instead_of_audio(detail)
+        case Problem.NO_AUDIO_STREAM | Problem.NO_SUCH_TRACK:
+            return _no_track(problem, detail)
         case Problem.UNKNOWN_CODEC:
             code, text = Code.NOT_AUDIO, f"its audio codec {detail} is not known here; {_CONVERT}"
         case Problem.SAMPLE_RATE:
@@ -50,6 +74,26 @@ def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
             code = Code.TOO_LARGE
             text = f"decoding takes more than the {_memory(limits)} that are allowed; {_CONVERT}"
     return InputError(code, text)
+
+
+def _instead_of_audio(content: str) -> str:
+    try:
+        what, remedy = _CONTENTS[Content(content)]
+    except ValueError:
+        return f"this is no complete audio file of a kind that is known here; {_CONVERT}"
+    return f"this is {what}, not audio; {remedy}"
+
+
+def _no_track(problem: Problem, detail: str) -> InputError:
+    if problem is Problem.NO_AUDIO_STREAM:
+        return InputError(
+            Code.NOT_AUDIO, f"this {detail} file has no audio track; send one with sound"
+        )
+    return InputError(
+        Code.INVALID_JOB,
+        f"the track that was asked for is not there, as the file's audio tracks number {detail}; "
+        f"send `track` from 1 to {detail}, or leave it out",
+    )
 
 
 def stalled(limits: DecodeLimits) -> TransientError:

@@ -2,9 +2,9 @@
 
 Started by `decoder` as ``python -m whisperfleet.audio.decoder_process LIMITS PARENT_PID`` with a
 socket as standard input; `decoder_protocol` says what is spoken there. It gets open files and never
-a name or an address, knows only the containers and codecs listed here, cannot open anything else,
-and has hard limits on processor time, memory, files and output. Only PyAV and the standard library
-are imported.
+a name or an address, knows only the containers and codecs that `decoder_media` lists, cannot open
+anything else, and has hard limits on processor time, memory, files and output. Only PyAV, NumPy
+(0.1 s of its start, 12 MB) and the standard library are imported, here and in what it imports.
 """
 
 import ctypes
@@ -17,76 +17,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-import av
-from av.audio.fifo import AudioFifo
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
-from av.container import InputContainer
+from whisperfleet.audio.decoder_media import Refused
+from whisperfleet.audio.decoder_notes import Notes
+from whisperfleet.audio.decoder_protocol import HEADER, AudioSelection, DecodeLimits, Kind
+from whisperfleet.audio.decoder_samples import blocks, samples
 
-from whisperfleet.audio.decoder_protocol import (
-    BLOCK_BYTES,
-    BYTES_PER_SAMPLE,
-    HEADER,
-    SAMPLE_RATE,
-    DecodeLimits,
-    Kind,
-    Problem,
-)
+__all__ = ["main"]
 
-if TYPE_CHECKING:  # generic in PyAV's annotations only
-    from av.packet import Packet
-
-# Names of libav's demuxers. No playlists (hls, dash, concat), images, subtitles or devices.
-CONTAINERS = frozenset(
-    """
-    aac aiff amr amrnb amrwb asf au avi caf flac flv matroska,webm mov,mp4,m4a,3gp,3g2,mj2 mp3 mpeg
-    mpegts ogg w64 wav
-    """.split()
-)
-# Those of them whose headers state a duration that does not rest on a guess.
-DURATION_STATED = frozenset({"flac", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "ogg"})
-
-# Names of libav's decoders. Audio only: a video stream is never decoded, not even to probe it.
-CODECS = frozenset(
-    """
-    aac aac_fixed aac_latm ac3 ac3_fixed adpcm_ima_qt adpcm_ima_wav adpcm_ms adpcm_swf alac amrnb
-    amrwb eac3 flac g722 g723_1 g726 g726le g729 gsm gsm_ms libopencore_amrnb libopencore_amrwb
-    libopus mp1 mp1float mp2 mp2float mp3 mp3float nellymoser opus pcm_alaw pcm_bluray pcm_dvd
-    pcm_f32be pcm_f32le pcm_f64be pcm_f64le pcm_mulaw pcm_s16be pcm_s16be_planar pcm_s16le
-    pcm_s16le_planar pcm_s24be pcm_s24le pcm_s24le_planar pcm_s32be pcm_s32le pcm_s32le_planar
-    pcm_s8 pcm_s8_planar pcm_u16be pcm_u16le pcm_u24be pcm_u24le pcm_u32be pcm_u32le pcm_u8 speex
-    truespeech vorbis wmalossless wmapro wmav1 wmav2 wmavoice
-    """.split()
-)
-
-# Each of the first and the last is enough to keep a file from opening another.
-OPEN_OPTIONS = {
-    "format_whitelist": ",".join(sorted(CONTAINERS)),
-    "codec_whitelist": ",".join(sorted(CODECS)),
-    # Not empty, which would mean the default ones; there is no such protocol.
-    "protocol_whitelist": "none",
-}
-
-# Below, one frame of 65,535 samples becomes minutes of output at once; above, nothing records.
-MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
-# A hole in a recording loses a few packets. A thousand in a row (26 s of mp3) is no recording.
-MAX_DAMAGED_PACKETS = 1_000
-
-READ_BYTES = 64 * 1024
 OPEN_FILES = 16
-
-
-class Refused(Exception):  # noqa: N818 - a verdict on the file, not a fault of this process
-    """The file cannot be decoded; the process can go on."""
-
-    def __init__(self, problem: Problem, detail: object = "") -> None:
-        super().__init__(problem, detail)
-        self.problem = problem
-        self.detail = str(detail)[:80]
 
 
 def main(argv: list[str]) -> None:
@@ -102,9 +42,10 @@ def main(argv: list[str]) -> None:
     gc.freeze()
     try:
         send(parent, Kind.READY)
-        while file := receive_file(parent):
+        while order := receive_order(parent):
+            file, selection = order
             with file:
-                decode(file, parent, limits)
+                decode(file, selection, parent, limits)
             # The library's filter graphs hang in reference cycles (SYSTRAN/faster-whisper#390).
             gc.collect()
     except (BrokenPipeError, ConnectionResetError):
@@ -135,14 +76,28 @@ def allow_processor_time(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def receive_file(parent: socket.socket) -> io.FileIO | None:
-    """Return the next file, at its beginning; None when the parent is done."""
-    order, descriptors, _, _ = socket.recv_fds(parent, 1, 1)
-    if not order or not descriptors:
+def receive_order(parent: socket.socket) -> tuple[io.FileIO, AudioSelection] | None:
+    """Return the next file, at its beginning, and what of it is wanted; None when there is none."""
+    head, descriptors, _, _ = socket.recv_fds(parent, HEADER.size, 1)
+    if not head or not descriptors:
         return None
     file = io.FileIO(descriptors[0], "r")
+    head += receive_exactly(parent, HEADER.size - len(head))
+    _, length = HEADER.unpack(head)
+    selection = AudioSelection.from_json(receive_exactly(parent, length).decode())
     file.seek(0)
-    return file
+    return file, selection
+
+
+def receive_exactly(parent: socket.socket, length: int) -> bytes:
+    """Return so many bytes; raises ConnectionResetError if the parent ends before them."""
+    received = b""
+    while len(received) < length:
+        more = parent.recv(length - len(received))
+        if not more:
+            raise ConnectionResetError
+        received += more
+    return received
 
 
 def send(parent: socket.socket, kind: bytes, payload: bytes | memoryview = b"") -> None:
@@ -150,168 +105,30 @@ def send(parent: socket.socket, kind: bytes, payload: bytes | memoryview = b"") 
     parent.sendall(HEADER.pack(kind, len(payload)) + payload)
 
 
-def decode(file: io.FileIO, parent: socket.socket, limits: DecodeLimits) -> None:
-    """Send the samples of a file, then its end or what is wrong with it."""
+def decode(
+    file: io.FileIO, selection: AudioSelection, parent: socket.socket, limits: DecodeLimits
+) -> None:
+    """Send the samples of a file and what they lack, then its end or what is wrong with it."""
     allow_processor_time(limits.cpu_seconds)
+    notes = Notes()
+    described = False
     try:
-        for block in blocks(samples(file, limits), limits):
+        for block in blocks(samples(file, selection, limits, notes), limits):
+            if not described:
+                send_json(parent, Kind.INFORMATION, {"channels": notes.channels})
+                described = True
             send(parent, Kind.BLOCK, block)
+        for finding, detail in notes.findings():
+            send_json(parent, Kind.WARNING, {"finding": finding, "detail": detail})
         send(parent, Kind.END)
     except Refused as refused:
         failure = {"problem": refused.problem, "detail": refused.detail}
-        send(parent, Kind.FAILURE, json.dumps(failure).encode())
+        send_json(parent, Kind.FAILURE, failure)
 
 
-def blocks(pieces: Iterator[bytes], limits: DecodeLimits) -> Iterator[bytes]:
-    """Cut pieces of any length into blocks of one second; the last is what remains."""
-    allowed = int(limits.max_seconds * SAMPLE_RATE) * BYTES_PER_SAMPLE
-    seen = 0
-    pending = bytearray()
-    for piece in pieces:
-        seen += len(piece)
-        if seen > allowed:
-            raise Refused(Problem.TOO_LONG)
-        pending += piece
-        while len(pending) >= BLOCK_BYTES:
-            yield bytes(pending[:BLOCK_BYTES])
-            del pending[:BLOCK_BYTES]
-    if not seen:
-        raise Refused(Problem.EMPTY)
-    if pending:
-        yield bytes(pending)
-
-
-def samples(file: io.FileIO, limits: DecodeLimits) -> Iterator[bytes]:
-    """Yield the first audio stream of a file as 16-bit mono at 16 kHz.
-
-    The same steps as `faster_whisper.audio.decode_audio`, so the same samples, but for damaged
-    packets: these are left out here, where the library silently ends.
-    """
-    try:
-        with open_container(file) as container:
-            stream = first_audio(container, limits)
-            yield from resample(decoded_frames(container, stream, limits))
-    except MemoryError:
-        raise Refused(Problem.OUT_OF_MEMORY) from None
-
-
-def open_container(file: io.FileIO) -> InputContainer:
-    """Open a file of a known kind, in a way that can open nothing else."""
-    try:
-        container = av.open(
-            file,
-            mode="r",
-            metadata_errors="ignore",
-            buffer_size=READ_BYTES,
-            container_options=OPEN_OPTIONS,
-        )
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, OSError, ValueError):
-        raise Refused(Problem.UNKNOWN_CONTAINER) from None
-    if container.format.name not in CONTAINERS:
-        container.close()
-        raise Refused(Problem.UNKNOWN_CONTAINER)
-    return container
-
-
-def first_audio(container: InputContainer, limits: DecodeLimits) -> AudioStream:
-    """Return the first audio stream, if it may be decoded."""
-    if not container.streams.audio:
-        raise Refused(Problem.NO_AUDIO_STREAM, container.format.name)
-    stream = container.streams.audio[0]
-    codec = stream.codec_context
-    # None where libav has no decoder, whatever PyAV's annotations say.
-    name = getattr(codec, "name", None)
-    if name not in CODECS:
-        raise Refused(Problem.UNKNOWN_CODEC, name or "")
-    stated = container.format.name in DURATION_STATED
-    if stated and (container.duration or 0) > limits.max_seconds * av.time_base:
-        raise Refused(Problem.TOO_LONG)
-    check_shape(codec.layout.nb_channels, codec.sample_rate, limits)
-    codec.thread_count = 1
-    return stream
-
-
-def check_shape(channels: int, rate_hz: int, limits: DecodeLimits) -> None:
-    """Refuse shapes that no recording has; 0 means that the header does not say."""
-    if channels > limits.max_channels:
-        raise Refused(Problem.TOO_MANY_CHANNELS, channels)
-    if rate_hz and not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise Refused(Problem.SAMPLE_RATE, rate_hz)
-
-
-def decoded_frames(
-    container: InputContainer, stream: AudioStream, limits: DecodeLimits
-) -> Iterator[AudioFrame]:
-    """Yield the frames that can be decoded, leaving out damaged packets."""
-    empty = True
-    damaged = damaged_in_a_row = 0
-    for packet in packets(container, stream):
-        try:
-            frames = stream.decode(packet)
-        except MemoryError:
-            raise
-        except av.error.FFmpegError:
-            damaged += 1
-            damaged_in_a_row += 1
-            if damaged_in_a_row > MAX_DAMAGED_PACKETS:
-                raise Refused(Problem.DAMAGED) from None
-            continue
-        for frame in frames:
-            check_shape(frame.layout.nb_channels, frame.sample_rate, limits)
-            damaged_in_a_row = 0
-            empty = False
-            # The resampler would fill gaps between timestamps; the library ignores them as well.
-            frame.pts = None
-            yield frame
-    if empty:
-        raise Refused(Problem.DAMAGED if damaged else Problem.EMPTY)
-
-
-def packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
-    """Yield packets up to the end of the file, or to where it cannot be followed any more."""
-    try:
-        yield from container.demux(stream)
-    except MemoryError:
-        raise
-    except (av.error.FFmpegError, OSError):
-        return
-
-
-def resample(frames: Iterator[AudioFrame]) -> Iterator[bytes]:
-    """Yield 16-bit mono samples at 16 kHz; a change of format within the stream starts afresh."""
-    shape = None
-    fifo, resampler = AudioFifo(), new_resampler()
-    for frame in frames:
-        if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
-            yield from drain(fifo, resampler)
-            fifo, resampler = AudioFifo(), new_resampler()
-        fifo.write(frame)
-        # A second at a time: the filter graph costs per call, not per sample.
-        if fifo.samples >= frame.sample_rate:
-            yield from convert(fifo.read(), resampler)
-    yield from drain(fifo, resampler)
-
-
-def new_resampler() -> AudioResampler:
-    """Return a resampler to what Whisper takes."""
-    return AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-
-
-def drain(fifo: AudioFifo, resampler: AudioResampler) -> Iterator[bytes]:
-    """Yield what is left in both."""
-    if fifo.samples:
-        yield from convert(fifo.read(), resampler)
-    yield from convert(None, resampler)
-
-
-def convert(frame: AudioFrame | None, resampler: AudioResampler) -> Iterator[bytes]:
-    """Yield the samples that a frame, or None for the end, brings out of the resampler."""
-    for converted in resampler.resample(frame):
-        if converted is not None:
-            # A plane may be padded beyond its samples.
-            yield bytes(memoryview(converted.planes[0])[: converted.samples * BYTES_PER_SAMPLE])
+def send_json(parent: socket.socket, kind: bytes, content: Mapping[str, object]) -> None:
+    """Send one frame of JSON."""
+    send(parent, kind, json.dumps(content).encode())
 
 
 if __name__ == "__main__":

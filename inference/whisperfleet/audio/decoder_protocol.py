@@ -1,12 +1,15 @@
 """What a decoder process and its parent say to each other over one Unix stream socket.
 
-The parent sends a single byte with an open file descriptor beside it (SCM_RIGHTS): decode this
-file. Closing its end tells the process to go. The process answers in frames: a kind of one byte,
-the length of the payload as an unsigned 32-bit integer in network order, the payload.
+Both speak in frames: a kind of one byte, the length of the payload as an unsigned 32-bit integer in
+network order, the payload. The parent knows one: `D`, with an open file descriptor beside it
+(SCM_RIGHTS) and an `AudioSelection` as JSON: decode this of that file. Closing its end tells the
+process to go. The process answers:
 
 ====== =========================================================================================
 `R`    ready: sent once, when the libraries are loaded and the limits are set
+`I`    JSON `{"channels": n}`: how many the chosen track has; once, before the first block
 `B`    a block of samples: native 16-bit signed, mono, 16 kHz; 1 s each, the last one shorter
+`W`    JSON `{"finding": <Finding>, "detail": {...}}`: what the samples lack; before the end
 `E`    the end of the file; the process awaits the next file
 `F`    failure: JSON `{"problem": <Problem>, "detail": <a few letters>}`; awaits the next file
 ====== =========================================================================================
@@ -20,7 +23,16 @@ import struct
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-__all__ = ["HEADER", "MAX_PAYLOAD_BYTES", "SAMPLE_RATE", "DecodeLimits", "Kind", "Problem"]
+__all__ = [
+    "HEADER",
+    "MAX_PAYLOAD_BYTES",
+    "SAMPLE_RATE",
+    "AudioSelection",
+    "DecodeLimits",
+    "Finding",
+    "Kind",
+    "Problem",
+]
 
 SAMPLE_RATE = 16_000
 BYTES_PER_SAMPLE = 2
@@ -34,8 +46,11 @@ HEADER = struct.Struct("!cI")
 class Kind:
     """The first byte of a frame."""
 
+    DECODE = b"D"
     READY = b"R"
+    INFORMATION = b"I"
     BLOCK = b"B"
+    WARNING = b"W"
     END = b"E"
     FAILURE = b"F"
 
@@ -45,6 +60,7 @@ class Problem(StrEnum):
 
     UNKNOWN_CONTAINER = "unknown_container"
     NO_AUDIO_STREAM = "no_audio_stream"
+    NO_SUCH_TRACK = "no_such_track"
     UNKNOWN_CODEC = "unknown_codec"
     SAMPLE_RATE = "sample_rate"
     DAMAGED = "damaged"
@@ -54,13 +70,56 @@ class Problem(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
 
 
+class Finding(StrEnum):
+    """What the samples lack although they were decoded. Each at most once a file.
+
+    The values are those of `WarningCode`, which a process without pydantic cannot import.
+    """
+
+    CUT_SHORT = "cut_short"
+    PACKETS_DROPPED = "packets_dropped"
+    GAP_IN_TIME = "gap_in_time"
+    CLOCK_BREAK = "clock_break"
+    TRACK_LEFT_OUT = "track_left_out"
+    TRACK_SILENT = "track_silent"
+    CHANNEL_MISSING = "channel_missing"
+    CHANNELS_CANCEL = "channels_cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSelection:
+    """What of a file is wanted.
+
+    `track` counts its audio tracks from 1; None is the one that the container marks as default,
+    else the first. `channel` counts the channels of the track from 0; None is their mix.
+    """
+
+    track: int | None = None
+    channel: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.track is not None and self.track < 1:
+            raise ValueError("tracks are counted from 1")
+        if self.channel is not None and self.channel < 0:
+            raise ValueError("channels are counted from 0")
+
+    def to_json(self) -> str:
+        """Return the selection as an order carries it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "AudioSelection":
+        """Return the selection that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """What one file may cost.
 
     `max_seconds` is of decoded audio, `cpu_seconds` of the processor (decoding 4 h of Opus takes
     about 20 s of it), `stall_seconds` of wall clock without any output while the reader waits.
-    `memory_bytes` bounds the address space of the process, which is about 130 MB when it is idle.
+    `memory_bytes` bounds the address space of the process, which is about 220 MB when it is idle.
     """
 
     max_seconds: float = 14_400.0
