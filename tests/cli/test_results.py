@@ -126,7 +126,7 @@ def test_what_the_words_lack_is_told_beside_them(invoke, client, finish):
     assert second["warnings"] == []
 
 
-JAPANESE = "こんにちは 世界"
+JAPANESE = "こんにちは 世界 🎧"
 
 
 @pytest.mark.parametrize(
