@@ -3,7 +3,7 @@
 from collections import deque
 
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import Answered, Cut, Cutter, assemble
+from whisperfleet.cutting import Answered, Clock, Cut, Cutter, Piece, assemble
 from whisperfleet.engine import Engine, WindowResult
 from whisperfleet.errors import JobError
 
@@ -16,6 +16,17 @@ def run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult]]:
 def transcribe(cutter: Cutter, engine: Engine) -> Transcript:
     """Return the transcript that a cutter and an engine make of a job."""
     return assemble([answered for _, _, answered in _run(cutter, engine)], cutter)
+
+
+def heedless(clock: Clock) -> Clock:
+    """Return the clock of the same window as the library has it, whatever was heard where."""
+    merged: list[Piece] = []
+    for piece in clock.pieces:
+        if merged and merged[-1].end == piece.start:
+            merged[-1] = Piece(merged[-1].start, merged[-1].samples + piece.samples)
+        else:
+            merged.append(Piece(piece.start, piece.samples))
+    return Clock(tuple(merged))
 
 
 def _run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult, Answered]]:

@@ -1,13 +1,13 @@
 import pytest
 
 from engine.synthetic import RATE, blocks, noise
-from whisperfleet.cutting import Clock, CuttingOptions, Piece, assemble, make_cutter
+from whisperfleet.cutting import Answered, Clock, CuttingOptions, Piece, assemble, make_cutter
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
 
 
 def cutter(seconds: float = 20.0, language: str | None = None):
     made = make_cutter(blocks(noise(seconds)), WindowRequest(language), CuttingOptions(), 80)
-    assert made.next(None) is None
+    assert made.next() is None
     return made
 
 
@@ -22,8 +22,11 @@ def clock(start: float, seconds: float) -> Clock:
 def test_windows_become_one_transcript():
     transcript = assemble(
         [
-            (clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
-            (clock(8, 5), result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0)),
+            Answered(clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
+            Answered(
+                clock(8, 5),
+                result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0),
+            ),
         ],
         cutter(),
     )
@@ -38,20 +41,36 @@ def test_windows_become_one_transcript():
 
 
 def test_a_segment_spans_its_words():
-    words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(1.9, 2.2, " there.", 0.7))
+    words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(2.1, 2.4, " there.", 0.7))
     two_pieces = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, RATE)))
     segment = WindowSegment(0.0, 3.0, " Hello there.", (1,), words)
-    (placed,) = assemble([(two_pieces, result(segment))], cutter()).segments
+    (placed,) = assemble([Answered(two_pieces, result(segment))], cutter()).segments
     assert [(one.start, one.end, one.text) for one in placed.words] == [
         (1.5, 2.0, "Hello"),
-        (9.9, 10.2, "there."),
+        (10.1, 10.4, "there."),
     ]
-    assert (placed.start, placed.end) == (1.5, 10.2)
+    assert (placed.start, placed.end) == (1.5, 10.4)
+
+
+def test_segments_are_in_the_order_of_the_file_whatever_was_answered_first():
+    later = Answered(clock(8, 5), result(WindowSegment(0.0, 1.0, " Second.", (2,))))
+    earlier = Answered(clock(1, 5), result(WindowSegment(0.0, 1.0, " First.", (1,))))
+    assert assemble([later, earlier], cutter()).text == "First. Second."
+
+
+def test_no_segment_ends_after_the_next_one_begins():
+    words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(1.2, 4.5, " there.", 0.7))
+    first = Answered(clock(1, 5), result(WindowSegment(0.0, 5.0, " Hello there.", (1,), words)))
+    # Read again from a place that the first reading passed by a second.
+    second = Answered(clock(4, 5), result(WindowSegment(0.0, 1.0, " And here.", (2,))))
+    before, after = assemble([first, second], cutter()).segments
+    assert (before.start, before.end, after.start) == (1.5, 4.0, 4.0)
+    assert [(word.start, word.end) for word in before.words] == [(1.5, 2.0), (2.2, 4.0)]
 
 
 def test_nothing_ends_after_the_audio():
     segment = WindowSegment(0.0, 29.98, " Hello", (1,), (WindowWord(0.2, 29.0, " Hello", 0.5),))
-    (placed,) = assemble([(clock(15, 5), result(segment))], cutter(20.0)).segments
+    (placed,) = assemble([Answered(clock(15, 5), result(segment))], cutter(20.0)).segments
     assert (placed.end, placed.words[0].end) == (20.0, 20.0)
 
 
@@ -60,7 +79,8 @@ def test_nothing_ends_after_the_audio():
 )
 def test_languages_without_spaces_get_none(language: str, text: str):
     segments = (WindowSegment(0, 1, "今日は。", (1,)), WindowSegment(1, 2, "晴れ。", (2,)))
-    assert assemble([(clock(0, 5), result(*segments, language=language))], cutter()).text == text
+    answered = Answered(clock(0, 5), result(*segments, language=language))
+    assert assemble([answered], cutter()).text == text
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, "und"), ("de", "de")])

@@ -17,11 +17,12 @@ CLOCK = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, 3 * RATE)))
         (0.0, 1.0, (1.0, 2.0)),
         (0.5, 2.0, (1.5, 3.0)),  # an end where pieces meet belongs to the earlier
         (2.0, 3.0, (10.0, 11.0)),  # a start there to the later
-        (1.5, 2.5, (2.5, 10.5)),
-        (4.0, 6.0, (12.0, 14.0)),  # past the last piece: counted on
+        (1.0, 2.8, (2.0, 3.0)),  # most of it is before the pause: so is all of it
+        (1.5, 2.6, (10.0, 10.6)),
+        (4.0, 6.0, (12.0, 13.0)),  # nothing is said after the last piece
     ],
 )
-def test_segments(start: float, end: float, expected: tuple[float, float]):
+def test_a_segment_stays_on_one_side_of_a_pause(start, end, expected):
     assert CLOCK.locate_segment(start, end) == pytest.approx(expected)
 
 
@@ -29,12 +30,60 @@ def test_segments(start: float, end: float, expected: tuple[float, float]):
     ("start", "end", "expected"),
     [
         (1.5, 2.0, (2.5, 3.0)),
-        (1.8, 2.1, (2.8, 3.1)),  # its middle is before the pause: so is all of it
-        (1.9, 2.4, (9.9, 10.4)),
+        (1.8, 2.1, (2.8, 3.0)),
+        (1.9, 2.4, (10.0, 10.4)),
+        (4.8, 5.4, (12.8, 13.0)),
     ],
 )
 def test_a_word_stays_on_one_side_of_a_pause(start, end, expected):
     assert CLOCK.locate_word(start, end) == pytest.approx(expected)
+
+
+# Three pieces that touch, with silence at the ends of each, and one after a pause. In the third the
+# detector hears nothing.
+HEARD = Clock(
+    (
+        Piece(10 * RATE, 2 * RATE, (int(10.4 * RATE), int(11.5 * RATE))),
+        Piece(12 * RATE, 2 * RATE, (int(12.5 * RATE), 14 * RATE)),
+        Piece(14 * RATE, 2 * RATE, (15 * RATE, 15 * RATE)),
+        Piece(30 * RATE, 2 * RATE, (int(30.4 * RATE), int(31.6 * RATE))),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.0, 2.0, (10.4, 11.5)),  # from where somebody speaks until where nobody does
+        (0.6, 1.2, (10.6, 11.2)),  # not moved where it lies within
+        (1.0, 3.0, (11.0, 13.0)),  # over pieces that touch
+        (1.6, 3.0, (12.5, 13.0)),  # begins in the silence between: with the next
+        (0.5, 2.3, (10.5, 11.5)),  # ends there: with the last
+        (4.5, 5.5, (14.5, 15.5)),  # where nothing is heard the model's time stands
+        (5.0, 8.0, (30.4, 31.6)),
+    ],
+)
+def test_a_segment_keeps_to_what_was_heard(start, end, expected):
+    assert HEARD.locate_segment(start, end) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.2, 0.8, (10.4, 10.8)),
+        (1.2, 1.7, (11.2, 11.5)),
+        (0.0, 0.2, (10.0, 10.2)),  # its middle is in silence: the model's time stands
+        (7.0, 8.0, (31.0, 31.6)),
+    ],
+)
+def test_a_word_keeps_to_what_was_heard(start, end, expected):
+    assert HEARD.locate_word(start, end) == pytest.approx(expected)
+
+
+def test_seams_are_where_a_part_was_left_out():
+    assert HEARD.seams == (6.0,)
+    assert CLOCK.seams == (2.0,)
+    assert Clock((Piece(5, 10),)).seams == ()
 
 
 def test_nothing_is_before_the_file():
@@ -42,30 +91,82 @@ def test_nothing_is_before_the_file():
     assert clock.locate_word(-0.5, 0.1) == (0.0, 0.1)
 
 
+# Whole hundredths of a second, which the library rounds to.
 pieces_strategy = st.lists(
-    # Whole hundredths of a second, which the library rounds to.
-    st.tuples(st.integers(0, 500), st.integers(1, 500)),
-    min_size=1,
-    max_size=6,
+    st.tuples(st.integers(0, 500), st.integers(1, 500)), min_size=1, max_size=6
 )
 
 
-@given(pieces_strategy, st.integers(0, 2000), st.integers(0, 2000))
-def test_times_are_those_of_the_librarys_map(gaps_and_lengths, first: int, length: int):
+def pieces_of(gaps_and_lengths) -> list[Piece]:
     pieces, position = [], 0
-    for gap, samples in gaps_and_lengths:
-        pieces.append(Piece(position + gap * 160, samples * 160))
+    for gap, length in gaps_and_lengths:
+        pieces.append(Piece(position + gap * 160, length * 160))
         position = pieces[-1].end
+    return pieces
+
+
+@given(pieces_strategy, st.floats(0, 1), st.floats(0, 1))
+def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, one, other):
+    pieces = pieces_of(gaps_and_lengths)
     library = SpeechTimestampsMap([{"start": p.start, "end": p.end} for p in pieces], RATE)
     clock = Clock(tuple(pieces))
-    # A quarter of a hundredth off the borders: the library truncates to samples, and 0.29 s would
-    # be one sample short of 29 hundredths.
-    start, end = (first + 0.25) / 100, (first + length + 0.25) / 100
-    assert clock.locate_segment(start, end) == pytest.approx(
-        (library.get_original_time(start), library.get_original_time(end, is_end=True)), abs=0.0051
-    )
-    index = library.get_chunk_index((start + end) / 2)
-    assert clock.locate_word(start, end) == pytest.approx(
-        (library.get_original_time(start, index), library.get_original_time(end, index)),
-        abs=0.0051,
-    )
+    begin = 0
+    for index, piece in enumerate(pieces):
+        low, high = sorted((one, other))
+        start, end = ((begin + share * piece.samples) / RATE for share in (low, high))
+        begin += piece.samples
+        if round(start * RATE) == begin:
+            # Nothing begins with the last sample.
+            continue
+        expected = (
+            library.get_original_time(start, index),
+            library.get_original_time(end, index),
+        )
+        # The library rounds to hundredths and truncates to samples.
+        assert clock.locate_segment(start, end) == pytest.approx(expected, abs=0.0051)
+        assert clock.locate_word(start, end) == pytest.approx(expected, abs=0.0051)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2 * RATE), st.integers(1, 3 * RATE), st.floats(0, 1), st.floats(0, 1)
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.floats(-1, 20),
+    st.floats(0, 20),
+)
+def test_every_time_is_within_the_audio_and_in_order(pieces_and_speech, start, length):
+    pieces, position = [], 0
+    for gap, samples, one, other in pieces_and_speech:
+        # A gap of less than a tenth is none: many pieces touch.
+        position += gap if gap > RATE // 10 else 0
+        onset, offset = (position + int(share * samples) for share in sorted((one, other)))
+        pieces.append(Piece(position, samples, (onset, offset)))
+        position += samples
+    clock = Clock(tuple(pieces))
+    located = clock.locate_segment(start, start + length)
+    assert located[0] <= located[1]
+    (block,) = {find_block(pieces, seconds) for seconds in located}
+    middle = clock.locate_word(start + length / 2, start + length / 2)[0]
+    assert block == find_block(pieces, middle)
+    begin, end = clock.locate_word(start, start + length)
+    assert begin <= end
+    assert any(p.start <= begin * RATE <= end * RATE <= p.end for p in map(widened, pieces))
+
+
+def widened(piece: Piece) -> Piece:
+    """Return a piece that a rounded sample of its ends lies in."""
+    return Piece(piece.start - 1, piece.samples + 2)
+
+
+def find_block(pieces: list[Piece], seconds: float) -> int:
+    """Return which of the runs of pieces that touch holds a time."""
+    block = 0
+    for index, piece in enumerate(pieces):
+        block += bool(index and pieces[index - 1].end != piece.start)
+        if widened(piece).start <= seconds * RATE <= widened(piece).end:
+            return block
+    raise AssertionError(f"{seconds} s is in none of the pieces")

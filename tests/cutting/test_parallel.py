@@ -1,15 +1,21 @@
-from itertools import pairwise
+from collections import deque
+from itertools import cycle, pairwise
 
 import numpy as np
 import pytest
 from faster_whisper.vad import VadOptions, get_speech_timestamps
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cutting.running import run, transcribe
+from cutting.running import heedless, run
+from cutting.scripted import Heard, answered, nothing, speech
 from engine.synthetic import RATE, babble, blocks, noise, talk
-from whisperfleet.cutting import Clock, CuttingOptions, Piece, make_cutter
-from whisperfleet.cutting.cutter import UNBOUNDED
+from whisperfleet.contract.warnings import WarningCode
+from whisperfleet.cutting import Cut, CuttingOptions, Piece, assemble, make_cutter
 from whisperfleet.cutting.features import compute_features, to_float
-from whisperfleet.engine import WindowRequest
+from whisperfleet.cutting.parallel import ParallelCutter
+from whisperfleet.cutting.speech import Speech
+from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
 from whisperfleet.engine.whisper import WhisperEngine
 
 ENGLISH = WindowRequest("en")
@@ -17,15 +23,34 @@ TALK = talk([(1, 7), (8.5, 22), (24, 33), (36, 50), (53, 58)], 59)
 
 
 def cuts(audio, request=ENGLISH, options=CuttingOptions(), mels=80):  # noqa: B008
+    """Return a cutter and its windows; where it waits, it hears that there are no words."""
     cutter = make_cutter(blocks(audio), request, options, mels)
-    found = []
-    while cut := cutter.next(None):
-        found.append(cut)
-    return cutter, found
+    return cutter, every_window(cutter)
+
+
+def every_window(cutter, answer=nothing) -> list[Cut]:
+    """Return all windows of a cutter, each answered when no more can be made before."""
+    found, unanswered = [], deque()
+    while (cut := cutter.next()) or unanswered:
+        if cut:
+            found.append(cut)
+            unanswered.append(cut)
+        else:
+            first = unanswered.popleft()
+            cutter.answer(first, answer(first))
+    return found
+
+
+def one_after_the_other(found: list[Cut]) -> bool:
+    return all(before.end <= after.start for before, after in pairwise(pieces_of(found)))
+
+
+def pieces_of(found: list[Cut]) -> list[Piece]:
+    return sorted((piece for cut in found for piece in cut.clock.pieces), key=lambda one: one.start)
 
 
 def test_windows_are_packed_spans_with_the_librarys_features():
-    vad = VadOptions(min_silence_duration_ms=500, max_speech_duration_s=30.0)
+    vad = VadOptions(min_silence_duration_ms=500)
     spans = [(one["start"], one["end"]) for one in get_speech_timestamps(to_float(TALK), vad)]
     cutter, found = cuts(TALK)
     pieces = [piece for cut in found for piece in cut.clock.pieces]
@@ -35,6 +60,8 @@ def test_windows_are_packed_spans_with_the_librarys_features():
         samples = np.concatenate([TALK[one.start : one.end] for one in cut.clock.pieces])
         assert len(samples) <= 30 * RATE
         np.testing.assert_array_equal(cut.window.features, compute_features(samples, 80))
+        assert cut.window.seams == cut.clock.seams
+        assert len(cut.window.seams) == len(cut.clock.pieces) - 1
     for cut, following in pairwise(found):
         together = sum(one.samples for one in (*cut.clock.pieces, following.clock.pieces[0]))
         assert together > 30 * RATE
@@ -42,20 +69,201 @@ def test_windows_are_packed_spans_with_the_librarys_features():
     assert cutter.duration_after_vad == sum(end - start for start, end in spans) / RATE
 
 
-def test_without_the_detector_windows_follow_one_another():
-    _, found = cuts(TALK, options=CuttingOptions(vad=False, max_window_seconds=20.0))
-    assert [cut.clock for cut in found] == [
-        Clock((Piece(0, 20 * RATE),)),
-        Clock((Piece(20 * RATE, 20 * RATE),)),
-        Clock((Piece(40 * RATE, 19 * RATE),)),
-    ]
-    assert [cut.window.frames for cut in found] == [2000, 2000, 1900]
+@pytest.mark.parametrize("seconds", [30.0, 17.0])
+def test_without_the_detector_windows_follow_one_another_and_end_in_pauses(seconds: float):
+    options = CuttingOptions(vad=False, max_window_seconds=seconds)
+    cutter, found = cuts(TALK, options=options)
+    pieces = pieces_of(found)
+    assert (pieces[0].start, pieces[-1].end) == (0, len(TALK))
+    assert all(before.end == after.start for before, after in pairwise(pieces))
+    assert cutter.duration == cutter.duration_after_vad == 59
+    assert max(cut.window.seconds for cut in found) <= seconds
+    assert all(cut.clock.seams == () for cut in found)
+    vad = VadOptions(min_silence_duration_ms=500, speech_pad_ms=0)
+    spoken = get_speech_timestamps(to_float(TALK), vad)
+    ends = [cut.clock.pieces[-1].end for cut in found]
+    assert len(ends) > 2
+    for end in ends:
+        assert not any(span["start"] < end < span["end"] for span in spoken)
 
 
 def test_shorter_windows_cut_longer_speech():
-    _, found = cuts(babble(58), options=CuttingOptions(max_window_seconds=10.0))
+    audio = babble(58)
+    _, found = cuts(audio, options=CuttingOptions(max_window_seconds=10.0))
     assert len(found) >= 6
     assert max(cut.window.seconds for cut in found) <= 10.0
+    assert one_after_the_other(found)
+    spans = get_speech_timestamps(to_float(audio), VadOptions(min_silence_duration_ms=500))
+    read = sum(piece.samples for piece in pieces_of(found))
+    assert read == sum(span["end"] - span["start"] for span in spans)
+
+
+def parallel(*runs: Speech, request=ENGLISH, seconds: float = 5.0) -> ParallelCutter:
+    return ParallelCutter(Heard(runs), request, seconds, mels=1)
+
+
+def bounds(cut: Cut) -> list[tuple[float, float]]:
+    return [(piece.start / RATE, piece.end / RATE) for piece in heedless(cut.clock).pieces]
+
+
+def test_what_an_answer_did_not_consume_is_read_before_anything_new():
+    cutter = parallel(speech(1, 5), speech(6, 10), speech(11, 15))
+    first, second = cutter.next(), cutter.next()
+    cutter.answer(first, answered((0, 1.5), consumed=1.5))
+    rest, third = cutter.next(), cutter.next()
+    assert [bounds(cut) for cut in (first, second, rest, third)] == [
+        [(1, 5)],
+        [(6, 10)],
+        [(2.5, 5)],
+        [(11, 15)],
+    ]
+    for cut in (second, rest, third):
+        cutter.answer(cut, nothing(cut))
+    assert cutter.next() is None
+
+
+def test_speech_longer_than_a_window_is_read_on_from_the_last_whole_cue():
+    cutter = parallel(speech(1, 12), speech(20, 22))
+    first, other = cutter.next(), cutter.next()
+    # What follows the first window is read when it is known where.
+    assert [bounds(first), bounds(other)] == [[(1, 6)], [(20, 22)]]
+    assert cutter.next() is None
+    kept = cutter.answer(first, answered((0, 3.5), (3.5, 5), consumed=5))
+    assert [(one.start, one.end) for one in kept.result.segments] == [(0, 3.5)]
+    assert bounds(cutter.next()) == [(4.5, 9.5)]
+
+
+def test_speech_that_comes_in_parts_is_one():
+    cutter = parallel(speech(0, 4), speech(4, 8, joined=True), speech(8, 9, joined=True))
+    first = cutter.next()
+    assert bounds(first) == [(0, 5)]
+    assert first.clock.seams == ()
+    assert cutter.next() is None
+    cutter.answer(first, answered((0, 4.5), consumed=4.5))
+    second = cutter.next()
+    assert bounds(second) == [(4.5, 9)]
+    cutter.answer(second, nothing(second))
+    assert cutter.next() is None
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_window_that_ends_in_speech_has_the_times_of_words(asked: bool):
+    request = WindowRequest("en", word_timestamps=asked)
+    cutter = parallel(speech(0, 7), speech(9, 11), request=request)
+    long, short = cutter.next(), cutter.next()
+    assert [cut.window.request.word_timestamps for cut in (long, short)] == [True, asked]
+    word = WindowWord(0.5, 3.0, " word", 0.9)
+    kept = cutter.answer(long, answered((0, 5), consumed=5, words=(word,)))
+    assert [one.words for one in kept.result.segments] == [(word,) if asked else None]
+
+
+def test_a_moment_that_is_left_over_is_no_window():
+    # The features of less than a hundredth of a second are none.
+    cutter = parallel(speech(0, 5.005))
+    cut = cutter.next()
+    cutter.answer(cut, nothing(cut))
+    assert cutter.next() is None
+
+
+def test_speech_without_words_is_told():
+    cutter = parallel(speech(1, 5), speech(6, 10))
+    found = every_window(cutter, lambda cut: nothing(cut) if cut.clock.start < 2 * RATE else WHOLE)
+    assert len(found) == 2
+    (warning,) = cutter.warnings
+    assert warning.code == WarningCode.WORDS_LEFT_OUT
+    assert "between 1.0 and 5.0 s" in warning.message
+
+
+WHOLE = answered((0, 4), consumed=4)
+
+
+def by_rule(cut: Cut) -> WindowResult:
+    """Answer with a word a second, and stop in the middle of every third window."""
+    seconds = cut.window.seconds
+    stops = cut.clock.start % 3 == 0 and seconds > 2
+    end = seconds / 2 if stops else seconds
+    words = [WindowWord(at, min(at + 0.7, end), f" {at}", 0.9) for at in range(int(end) or 1)]
+    return answered((0.0, end), consumed=end, words=words)
+
+
+RUNS = [
+    speech(0, 4),
+    speech(5, 18),
+    speech(19, 21),
+    speech(22, 29),
+    speech(29, 36, joined=True),
+    speech(36, 41, joined=True),
+    speech(45, 46),
+]
+
+
+SPOKEN = sum(len(one.samples) for one in RUNS) / RATE
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.randoms(use_true_random=False))
+def test_answers_in_any_order_give_the_same_transcript(rng):
+    transcripts = []
+    for choose in (lambda _: 0, rng.randrange):
+        cutter = parallel(*RUNS)
+        unanswered, kept = [], []
+        while True:
+            cut = cutter.next() if not unanswered or choose(2) == 0 else None
+            if cut:
+                unanswered.append(cut)
+            elif unanswered:
+                cut = unanswered.pop(choose(len(unanswered)))
+                kept.append(cutter.answer(cut, by_rule(cut)))
+            else:
+                break
+        transcripts.append(assemble(kept, cutter))
+    assert transcripts[0] == transcripts[1]
+    assert len(transcripts[0].segments) > len(RUNS)
+
+
+# Whatever an engine may say, on purpose or not: times before the window, after it, backwards.
+seconds_strategy = st.floats(-2, 8, allow_nan=False)
+words_strategy = st.lists(
+    st.builds(WindowWord, seconds_strategy, seconds_strategy, st.just(" word"), st.just(0.5)),
+    max_size=3,
+).map(tuple)
+answer_strategy = st.builds(
+    WindowResult,
+    st.lists(
+        st.builds(
+            WindowSegment,
+            seconds_strategy,
+            seconds_strategy,
+            st.just(" words"),
+            st.just((1,)),
+            st.none() | words_strategy,
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.integers(-100, 800) | st.integers(0, 2),
+    *map(st.just, ("en", 1.0, 0.0, -0.1, 0.0, 1.0)),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(answer_strategy, min_size=1, max_size=5))
+def test_whatever_an_engine_answers_all_speech_is_read_in_a_bounded_number_of_windows(answers):
+    cutter = parallel(*RUNS)
+    script = cycle(answers)
+    found = []
+
+    def answer(cut: Cut) -> WindowResult:
+        found.append(cut)
+        # At most one for each half second of speech, and one for each run.
+        assert len(found) <= 2 * SPOKEN + len(RUNS)
+        return next(script)
+
+    every_window(cutter, answer)
+    read = np.zeros(RUNS[-1].end, bool)
+    for piece in pieces_of(found):
+        read[piece.start : piece.end] = True
+    for one in RUNS:
+        assert read[one.start : one.end].all()
 
 
 def test_every_window_has_the_request_and_no_previous_text():
@@ -75,26 +283,17 @@ def test_no_speech_gives_no_window(audio):
 
 def test_a_language_that_is_known_needs_no_answers():
     cutter = make_cutter(blocks(TALK), ENGLISH, CuttingOptions(), 80)
-    assert cutter.lookahead == UNBOUNDED
+    assert [cutter.next() is None for _ in range(2)] == [False, False]
 
 
 def test_the_first_answer_gives_the_language_of_all(engine: WhisperEngine):
     cutter = make_cutter(blocks(TALK), WindowRequest(), CuttingOptions(), engine.mels)
-    assert (cutter.lookahead, cutter.language) == (1, None)
-    answered = run(cutter, engine)
-    assert cutter.lookahead == UNBOUNDED
-    languages = [cut.window.language for cut, _ in answered]
-    detected = answered[0][1].language
-    assert len(answered) > 1
-    assert languages == [None] + [detected] * (len(answered) - 1)
-    assert {result.language for _, result in answered} == {detected}
-    assert cutter.language == detected
-
-
-def test_windows_need_nothing_of_one_another(engine: WhisperEngine):
-    whole = transcribe(make_cutter(blocks(TALK), ENGLISH, CuttingOptions(), 80), engine)
-    _, found = cuts(TALK)
-    alone = [segment for cut in reversed(found) for segment in engine.run([cut.window])[0].segments]
-    assert sorted(segment.text for segment in whole.segments) == sorted(
-        segment.text.strip() for segment in alone
-    )
+    first = cutter.next()
+    assert (cutter.next(), cutter.language) == (None, None)
+    (answer,) = engine.run([first.window])
+    cutter.answer(first, answer)
+    assert cutter.language == answer.language
+    others = run(cutter, engine)
+    assert len(others) > 1
+    assert {cut.window.language for cut, _ in others} == {answer.language}
+    assert {result.language for _, result in others} == {answer.language}

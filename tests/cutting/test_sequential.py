@@ -1,19 +1,28 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from cutting.running import run, transcribe
+from cutting.running import heedless, run, transcribe
 from engine.fake_forward import FakeForward, Row
 from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
-from engine.synthetic import RATE, blocks, talk
+from engine.synthetic import RATE, blocks, noise, talk
 from whisperfleet.contract.job import Task
-from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
+from whisperfleet.contract.warnings import WarningCode
+from whisperfleet.cutting import (
+    Answered,
+    CuttingOptions,
+    Segmentation,
+    assemble,
+    make_cutter,
+)
 from whisperfleet.cutting.features import to_float
-from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
+from whisperfleet.engine import Window, WindowRequest, WindowResult, WindowSegment
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.errors import JobError
 
 SEQUENTIAL = CuttingOptions(Segmentation.SEQUENTIAL)
 
@@ -22,9 +31,19 @@ TALK = talk([(1, 19), (22, 34), (34.6, 52), (55, 58)], 59.21)
 TALK[18 * 16_000 :] //= 2
 
 
-def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
-    """Compare every token and time; return the number of windows."""
-    expected, info = library.transcribe(
+class Seamless:
+    """An engine that is not told where audio was left out, as the library is not."""
+
+    def __init__(self, engine: WhisperEngine) -> None:
+        self._engine = engine
+
+    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+        return self._engine.run([replace(window, seams=()) for window in windows])
+
+
+def librarys_text(library, audio, request, vad: bool):
+    """Return the library's segments, and what it says of the file."""
+    segments, info = library.transcribe(
         to_float(audio),
         request.language,
         request.task.value,
@@ -34,23 +53,38 @@ def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
         vad_filter=vad,
         vad_parameters={"min_silence_duration_ms": 500},
     )
-    expected = list(expected)
+    return list(segments), info
+
+
+def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
+    """Compare every token and every time but those across a pause; return the number of windows."""
+    expected, info = librarys_text(library, audio, request, vad)
     options = CuttingOptions(Segmentation.SEQUENTIAL, vad=vad)
     cutter = make_cutter(blocks(audio), request, options, engine.mels)
-    answered = run(cutter, engine)
-    found = [segment for _, result in answered for segment in result.segments]
+    answered = run(cutter, Seamless(engine))
+    found = [(cut.clock, segment) for cut, own in answered for segment in own.segments]
     assert expected
-    assert [list(segment.tokens) for segment in found] == [one.tokens for one in expected]
-    transcript = assemble([(cut.clock, result) for cut, result in answered], cutter)
-    for mine, theirs in zip(transcript.segments, expected, strict=True):
-        assert mine.text == theirs.text.strip()
-        words = theirs.words or ()
-        # A segment spans its words here, as it does in the library where it maps times.
-        first, last = (words[0], words[-1]) if words else (theirs, theirs)
-        bounds = [(mine.start, mine.end), *((word.start, word.end) for word in mine.words or ())]
-        librarys = [(first.start, last.end), *((word.start, word.end) for word in words)]
-        # The library rounds to hundredths where it maps times, and lets them pass the file's end.
-        assert np.array(bounds) == pytest.approx(np.minimum(librarys, info.duration), abs=0.0051)
+    assert [list(segment.tokens) for _, segment in found] == [one.tokens for one in expected]
+    times = []
+    for (clock, mine), theirs in zip(found, expected, strict=True):
+        assert mine.text == theirs.text
+        place = heedless(clock).locate_word if mine.words else heedless(clock).locate_segment
+        pairs = zip(mine.words or (), theirs.words or (), strict=True)
+        for own, librarys in pairs if mine.words else [(mine, theirs)]:
+            if not any(own.start < seam < own.end for seam in clock.seams):
+                # The library lets times pass the end of what is heard.
+                last = clock.pieces[-1].end / RATE
+                times.append(
+                    (place(own.start, own.end), np.minimum((librarys.start, librarys.end), last))
+                )
+    assert times
+    # It rounds to hundredths where it maps times.
+    ours, theirs = np.array(times).swapaxes(0, 1)
+    assert ours == pytest.approx(theirs, abs=0.0051)
+    transcript = assemble([Answered(cut.clock, own) for cut, own in answered], cutter)
+    assert sorted(one.text for one in transcript.segments) == sorted(
+        one.text.strip() for one in expected
+    )
     assert transcript.language == info.language
     assert transcript.language_probability == pytest.approx(info.language_probability, abs=1e-3)
     assert transcript.duration == pytest.approx(info.duration, abs=0.001)
@@ -86,9 +120,11 @@ def answers(*results: WindowResult, condition_on_previous_text: bool = True):
         condition_on_previous_text=condition_on_previous_text,
     )
     cutter = make_cutter(blocks(TALK), WindowRequest("en", prompt="Aab"), options, 80)
-    windows = [cutter.next(None).window]
-    windows += [cutter.next(result).window for result in results]
-    return windows
+    cuts = [cutter.next()]
+    for result in results:
+        cutter.answer(cuts[-1], result)
+        cuts.append(cutter.next())
+    return [cut.window for cut in cuts]
 
 
 def result(*tokens: int, consumed: int = 1000, temperature: float = 0.0) -> WindowResult:
@@ -193,12 +229,31 @@ def test_the_prompt_is_kept_and_reset_as_the_library_does(
     assert (300 in ours.prompts[-1]) is kept
 
 
-def test_the_answer_before_is_needed():
+def test_no_window_is_made_before_the_last_one_is_answered():
     cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
-    assert cutter.lookahead == 1
-    cutter.next(None)
-    with pytest.raises(ValueError, match="needs the answer"):
-        cutter.next(None)
+    first = cutter.next()
+    assert cutter.next() is None
+    cutter.answer(first, result(1))
+    assert cutter.next() is not None
+
+
+def test_an_answer_to_another_window_is_refused():
+    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    first = cutter.next()
+    cutter.answer(first, result(1))
+    with pytest.raises(ValueError, match="was not asked for"):
+        cutter.answer(first, result(1))
+
+
+def test_speech_without_words_is_told():
+    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    cut = cutter.next()
+    assert cutter.warnings == []
+    cutter.answer(cut, no_text(0.0, silent=True))
+    (warning,) = cutter.warnings
+    assert warning.code == WarningCode.WORDS_LEFT_OUT
+    cutter.answer(cutter.next(), result(1))
+    assert cutter.warnings == [warning]
 
 
 def test_no_audio_gives_no_window(engine: WhisperEngine):
@@ -225,6 +280,24 @@ def test_real_speech_through_the_demo_model(demo: tuple[WhisperEngine, WhisperMo
     audio = np.concatenate([spoken("tour"), *(spoken(name) // 2 for name in ("tour", "music"))])
     request = WindowRequest(None, word_timestamps=True)
     assert same_as_the_library(*demo, audio, request, vad) > 1
+
+
+@pytest.mark.parametrize("words", [False, True], ids=["segments", "words"])
+def test_where_pauses_are_left_out_no_segment_spans_one_and_the_words_are_the_same(
+    demo: tuple[WhisperEngine, WhisperModel], words: bool
+):
+    engine, library = demo
+    clips = [spoken(name) // quieter for name, quieter in (("tour", 1), ("countdown", 2))]
+    audio = np.concatenate([clips[0], noise(6.0) // 4, clips[1], noise(6.0) // 4, clips[1]])
+    request = WindowRequest(None, word_timestamps=words)
+    expected, _ = librarys_text(library, audio, request, vad=True)
+    cutter = make_cutter(blocks(audio), request, SEQUENTIAL, engine.mels)
+    answered = run(cutter, engine)
+    for cut, result in answered:
+        for one in result.segments:
+            assert not any(one.start + 0.4 < seam < one.end - 0.4 for seam in cut.clock.seams)
+    text = "".join(one.text for _, result in answered for one in result.segments)
+    assert text.split() == "".join(one.text for one in expected).split()
 
 
 def test_a_file_that_gets_louder_has_the_librarys_words(

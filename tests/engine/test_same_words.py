@@ -8,9 +8,16 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
+from cutting.running import heedless
 from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
 from engine.synthetic import babble, blocks
-from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
+from whisperfleet.cutting import (
+    Answered,
+    CuttingOptions,
+    Segmentation,
+    assemble,
+    make_cutter,
+)
 from whisperfleet.cutting.features import compute_features, to_float
 from whisperfleet.demo.clips import Clip, read_clips
 from whisperfleet.engine import Window, WindowRequest
@@ -80,15 +87,11 @@ def test_files_that_are_read_one_window_after_the_other(demo: tuple[WhisperEngin
         for audio in audios
     ]
     answered = [[] for _ in cutters]
-    cuts = {index: cutter.next(None) for index, cutter in enumerate(cutters)}
-    while cuts:
+    while cuts := {index: cut for index, one in enumerate(cutters) if (cut := one.next())}:
         answers = engine.run([cut.window for cut in cuts.values()])
-        following = {}
         for (index, cut), answer in zip(cuts.items(), answers, strict=True):
-            answered[index].append((cut.clock, answer))
-            if after := cutters[index].next(answer):
-                following[index] = after
-        cuts = following
+            cutters[index].answer(cut, answer)
+            answered[index].append(Answered(heedless(cut.clock), answer))
     for audio, cutter, own in zip(audios, cutters, answered, strict=True):
         expected, _ = library.transcribe(
             to_float(audio), temperature=0.0, word_timestamps=True, vad_filter=False

@@ -2,20 +2,23 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
+from cutting.scripted import Heard, speech
 from servers import wait_for
-from whisperfleet.cutting import CuttingOptions, make_cutter
+from whisperfleet.cutting import Cutter
+from whisperfleet.cutting.parallel import ParallelCutter
+from whisperfleet.cutting.speech import Speech
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
 from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
 
-WORD = WindowSegment(0.0, 1.0, " word", (7,))
-RESULT = WindowResult((WORD,), 0, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 SECONDS = 150
+WORDS = WindowSegment(0.0, 29.0, " words", (7,))
+RESULT = WindowResult((WORDS,), 2900, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class HeldEngine:
@@ -42,11 +45,19 @@ def engine():
 
 
 def begin(line: EngineQueue, control: JobControl, stopwatch: Stopwatch | None = None):
-    """Transcribe five windows of half a minute."""
-    seconds = (np.zeros(16_000, np.int16) for _ in range(SECONDS))
-    cutter = make_cutter(seconds, WindowRequest("en"), CuttingOptions(vad=False), 80)
+    """Transcribe five windows of near half a minute."""
     with line.join() as job:
-        return transcribe(cutter, job, control, stopwatch or Stopwatch())
+        return transcribe(cutter_of(half_minutes()), job, control, stopwatch or Stopwatch())
+
+
+def half_minutes() -> Iterator[Speech]:
+    """Yield so much speech that no two runs share a window, with a second between."""
+    for start in range(0, SECONDS, 30):
+        yield speech(start, start + 29)
+
+
+def cutter_of(runs: Iterator[Speech]) -> Cutter:
+    return ParallelCutter(Heard(runs), WindowRequest("en"), 30.0, 80)
 
 
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):
@@ -55,7 +66,7 @@ def test_the_words_of_all_windows_in_order(engine: HeldEngine):
     with EngineQueue(engine, 1000) as line:
         transcript = begin(line, JobControl(60, lambda: None), stopwatch)
     assert [segment.start for segment in transcript.segments] == [0, 30, 60, 90, 120]
-    assert transcript.duration == SECONDS
+    assert transcript.duration == SECONDS - 1
 
 
 @pytest.mark.parametrize("stop", [Stop.CANCELLED, Stop.DRAINING])
@@ -162,25 +173,24 @@ def test_a_job_is_told_of_a_lost_engine_though_it_was_making_a_window_then():
     control = JobControl(60, lambda: None)
     lost = threading.Event()
 
-    def seconds():
-        for number in range(SECONDS):
-            if number == 75:
+    def runs() -> Iterator[Speech]:
+        for number, run in enumerate(half_minutes()):
+            if number == 3:
                 # One window is before the engine, and the next is being made.
                 engine.let.set()
                 assert lost.wait(10)
-            yield np.zeros(16_000, np.int16)
+            yield run
 
     def on_lost() -> None:
         control.stop(Stop.DRAINING)
         lost.set()
 
-    cutter = make_cutter(seconds(), WindowRequest("en"), CuttingOptions(vad=False), 80)
     with (
         EngineQueue(engine, 1000, on_lost=on_lost) as line,
         line.join() as job,
         pytest.raises(Interrupted) as raised,
     ):
-        transcribe(cutter, job, control, Stopwatch())
+        transcribe(cutter_of(runs()), job, control, Stopwatch())
     assert raised.value.stop is Stop.ENGINE_LOST
 
 

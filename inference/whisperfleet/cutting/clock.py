@@ -36,8 +36,8 @@ class Piece:
 class Clock:
     """Where the pieces of a window, set end to end, lie in the file.
 
-    A time after the last piece is counted on from it. What spans pieces that do not touch in the
-    file belongs to those that its middle lies in, and nothing begins or ends in their silence.
+    What spans pieces that do not touch in the file belongs to those that its middle lies in, and
+    nothing begins or ends outside of them.
     """
 
     pieces: tuple[Piece, ...]
@@ -62,15 +62,15 @@ class Clock:
         first, last = self._touching(self._piece_at((start + end) / 2))
         at_start = min(max(self._piece_at(start), first), last)
         at_end = min(max(self._piece_at(end, is_end=True), first), last)
-        begin = self._shift(start, at_start)
-        finish = self._shift(end, at_end)
+        low, high = self.pieces[first].start, self.pieces[last].end
+        begin = _clamp(self._shift(start, at_start), low, high)
+        finish = _clamp(self._shift(end, at_end), low, high)
         onset = _onset(begin, self.pieces[at_start : last + 1])
         offset = _offset(finish, self.pieces[first : at_end + 1])
-        if onset < offset:
-            return onset / SAMPLE_RATE, offset / SAMPLE_RATE
-        # The detector hears nothing there.
-        low, high = self.pieces[first].start, self.pieces[last].end
-        return _clamp(begin, low, high) / SAMPLE_RATE, _clamp(finish, low, high) / SAMPLE_RATE
+        if onset >= offset:
+            # The detector hears nothing there.
+            onset, offset = begin, finish
+        return onset / SAMPLE_RATE, offset / SAMPLE_RATE
 
     def locate_word(self, start: float, end: float) -> tuple[float, float]:
         """Return the start and end of a word in seconds of the file.

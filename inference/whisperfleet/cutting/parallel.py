@@ -21,6 +21,9 @@ from whisperfleet.engine.seam import SAMPLE_RATE, Window, WindowRequest, WindowR
 
 __all__ = ["ParallelCutter"]
 
+# Less than the shortest word is no window of its own.
+_LEAST_REST = SAMPLE_RATE // 4
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
@@ -96,7 +99,7 @@ class ParallelCutter:
             rest = unread(asked.window, result)
         if asked.is_open:
             self._open = rest
-        elif rest:
+        elif length_of(rest) >= _LEAST_REST:
             self._rests.append(rest)
         if warning := unrecognised(cut.clock, result):
             self.warnings.append(warning)

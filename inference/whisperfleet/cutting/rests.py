@@ -20,6 +20,9 @@ __all__ = ["keep_whole_words", "unread", "unrecognised"]
 _LEAST_CONSUMED_REST = SAMPLE_RATE // 4
 # A last timestamp is up to 0.6 s too early (p5); more speech after it than this was not read.
 _LEAST_UNSAID_REST = SAMPLE_RATE
+# A window is read on at least so far from its beginning, whatever an answer says: a minute of audio
+# makes 120 windows at the most.
+_LEAST_PROGRESS = SAMPLE_RATE // 2
 # A word that ends so near to where its window was cut may not be whole.
 _EDGE_SECONDS = 1.0
 # Whisper's silence rule leaves out noises that the detector takes for speech; longer ones show.
@@ -36,7 +39,7 @@ def unread(window: Run, result: WindowResult) -> Run:
         consumed, least = _samples(result.segments[-1].end), _LEAST_UNSAID_REST
     else:
         return ()
-    return skip(window, consumed) if speech_within(window, consumed, total) >= least else ()
+    return _after(window, consumed) if speech_within(window, consumed, total) >= least else ()
 
 
 def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, Run]:
@@ -45,20 +48,21 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
     Where the model took all of it, its last segment was closed because the window ended. It is read
     again from its beginning, or, where there is no earlier one, from its last word that is whole.
     """
-    consumed = _consumed(window, result)
-    if consumed < length_of(window) or not result.segments:
-        return result, skip(window, consumed)
-    seconds = length_of(window) / SAMPLE_RATE
+    consumed, total = _consumed(window, result), length_of(window)
+    if consumed < total or not result.segments:
+        return result, _after(window, consumed)
+    seconds = total / SAMPLE_RATE
     *earlier, last = result.segments
     if last.end < seconds - _EDGE_SECONDS:
-        return result, skip(window, _samples(last.end))
+        unsaid = speech_within(window, _samples(last.end), total) >= _LEAST_CONSUMED_REST
+        return result, _after(window, _samples(last.end)) if unsaid else ()
     if earlier and last.start > seconds / 2:
-        return replace(result, segments=tuple(earlier)), skip(window, _samples(last.start))
+        return replace(result, segments=tuple(earlier)), _after(window, _samples(last.start))
     whole = [word for word in last.words or () if word.end < seconds - _EDGE_SECONDS]
     if not whole:
         return result, ()
     kept = _shortened(last, len(whole))
-    return replace(result, segments=(*earlier, kept)), skip(window, _samples(kept.end))
+    return replace(result, segments=(*earlier, kept)), _after(window, _samples(kept.end))
 
 
 def unrecognised(clock: Clock, result: WindowResult) -> ResultWarning | None:
@@ -83,6 +87,10 @@ def _consumed(window: Run, result: WindowResult) -> int:
     """Return how many samples the answer consumed; all of them where it says none."""
     consumed = min(result.consumed_frames * HOP, length_of(window))
     return consumed if consumed > 0 else length_of(window)
+
+
+def _after(window: Run, samples: int) -> Run:
+    return skip(window, max(samples, _LEAST_PROGRESS))
 
 
 def _samples(seconds: float) -> int:

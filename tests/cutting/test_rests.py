@@ -1,0 +1,137 @@
+"""What an answer leaves unread of its window, rule by rule."""
+
+import pytest
+
+from cutting.scripted import answered, speech
+from engine.synthetic import RATE
+from whisperfleet.contract.warnings import WarningCode
+from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
+from whisperfleet.cutting.runs import Run, clock_of, length_of
+from whisperfleet.engine import WindowWord
+
+# Ten seconds of a window: speech from 1 s of the file to 7, and from 20 to 24, padded with 0.4 s.
+WINDOW = (speech(0.6, 7.0, padding=0.4), speech(19.6, 23.2, padding=0.4))
+# Ten seconds in the middle of speech.
+SPEECH = (speech(100, 110),)
+
+
+def begins_at(rest: Run) -> float | None:
+    """Return the second of the file where a rest begins, None where there is none."""
+    return rest[0].start / RATE if rest else None
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        # A doubled timestamp: the model stopped there.
+        (answered((0, 3), consumed=3), 3.6),
+        (answered((0, 3), (3, 7.4), consumed=7.4), 20.6),
+        # What is left has less than a quarter second of speech.
+        (answered((0, 9.4), consumed=9.4), None),
+        (answered((0, 9.2), consumed=9.2), 22.4),
+        # All is consumed, and the last cue ends long before the speech does.
+        (answered((0, 3), consumed=10), 3.6),
+        (answered((0, 2), (2, 8.5), consumed=10), 21.7),
+        # Timestamps are early: not a second of speech is after it.
+        (answered((0, 8.7), consumed=10), None),
+        # Nothing is said to be consumed: then all of it is.
+        (answered((0, 9.9), consumed=0), None),
+        # Nothing was recognised at all.
+        (answered(consumed=10), None),
+        (answered(consumed=0), None),
+        # Nothing was recognised, and the model stopped.
+        (answered(consumed=4), 4.6),
+        # It moves on by half a second, whatever it is told.
+        (answered((0, 0.02), consumed=0.02), 1.1),
+        (answered((-1, 0), consumed=10), 1.1),
+        (answered((0, 99), consumed=99), None),
+    ],
+)
+def test_what_is_left_of_a_window_that_ends_in_a_pause(result, expected):
+    rest = unread(WINDOW, result)
+    assert begins_at(rest) == (pytest.approx(expected) if expected else None)
+    if rest:
+        assert rest[-1].end == WINDOW[-1].end
+
+
+def words(*ends: float) -> list[WindowWord]:
+    return [WindowWord(end - 0.5, end, f" {end:g}", 0.9) for end in ends]
+
+
+def kept(result) -> list[tuple[float, float]]:
+    return [(one.start, one.end) for one in result.segments]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected", "rest"),
+    [
+        # The model stopped by itself: its cues are whole.
+        (answered((0, 4), (4, 8), consumed=8), [(0, 4), (4, 8)], 108),
+        # It closed the last cue because the window ended: that is read again.
+        (answered((0, 6), (6, 10), consumed=10), [(0, 6)], 106),
+        (answered((0, 3), (3, 6), (6, 9.5), consumed=10), [(0, 3), (3, 6)], 106),
+        # It ended long before the window did.
+        (answered((0, 4), (4, 8), consumed=10), [(0, 4), (4, 8)], 108),
+        # One cue over all of it, or most: what is whole of it stays.
+        (answered((0, 10), consumed=10, words=words(1, 5, 8, 9.5)), [(0, 8)], 108),
+        (
+            answered((0, 2), (2, 10), consumed=10, words=words(3, 7.5, 9.2)),
+            [(0, 2), (2, 7.5)],
+            107.5,
+        ),
+        # Not one word is whole, or none is known: read on after all of it.
+        (answered((0, 10), consumed=10, words=words(9.5, 9.9)), [(0, 10)], None),
+        (answered((0, 10), consumed=10), [(0, 10)], None),
+        # Nothing was recognised.
+        (answered(consumed=10), [], None),
+        (answered(consumed=6), [], 106),
+        # It moves on by half a second, whatever it is told.
+        (answered((0, 0.1), consumed=0.1), [(0, 0.1)], 100.5),
+        (answered((-3, 0), consumed=10), [(-3, 0)], 100.5),
+        (answered((0, 10), consumed=10, words=words(-2)), [(0, -2)], 100.5),
+    ],
+)
+def test_what_counts_of_a_window_that_was_cut_in_speech(result, expected, rest):
+    counts, left = keep_whole_words(SPEECH, result)
+    assert kept(counts) == expected
+    assert begins_at(left) == rest
+    if left:
+        assert left[-1].end == SPEECH[-1].end
+        assert left[0].joined
+
+
+def test_a_cue_that_is_shortened_has_the_text_of_its_whole_words():
+    result = answered((0, 10), consumed=10, words=words(1, 5, 9.5))
+    counts, _ = keep_whole_words(SPEECH, result)
+    (segment,) = counts.segments
+    assert segment.text == " 1 5"
+    assert segment.words == tuple(words(1, 5))
+
+
+def test_silence_before_a_cut_is_not_read_again():
+    window = (speech(100, 104), speech(104, 110, joined=True, padding=3))
+    _, rest = keep_whole_words(window, answered((0, 4), consumed=10))
+    assert rest == ()
+
+
+@pytest.mark.parametrize("left", [3.0, 7.4])
+def test_a_rest_knows_where_speech_is(left: float):
+    rest = unread(WINDOW, answered((0, left), consumed=left))
+    assert length_of(rest) == round((10 - left) * RATE)
+    assert rest[-1].offset == WINDOW[-1].offset
+    assert all(run.start <= run.onset <= run.offset <= run.end for run in rest)
+
+
+def test_speech_without_words_is_told_with_its_place():
+    warning = unrecognised(clock_of(WINDOW), answered(consumed=10))
+    assert warning.code == WarningCode.WORDS_LEFT_OUT
+    assert "between 1.0 and 22.8 s" in warning.message
+    assert "listen to it" in warning.message
+
+
+def test_a_noise_without_words_and_words_are_not_told():
+    short = clock_of((speech(5, 7.6, padding=0.4),))
+    assert unrecognised(short, answered(consumed=2.6)) is None
+    assert unrecognised(clock_of(WINDOW), answered((0, 1), consumed=1)) is None
+    silence = clock_of((speech(5, 15, padding=5),))
+    assert unrecognised(silence, answered(consumed=10)) is None
