@@ -1,10 +1,14 @@
 """Audio files, good and bad, made on the spot."""
 
 import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 
 def tones(rate: int, channels: int, seconds: float) -> np.ndarray:
@@ -49,6 +53,63 @@ def write_audio(
     return path
 
 
+@dataclass(frozen=True)
+class Track:
+    """An audio track to write: samples of shape (samples, channels), and when they are played."""
+
+    samples: np.ndarray
+    codec: str
+    rate: int
+    layout: str = "mono"
+    is_default: bool = False
+    language: str | None = None
+    # From the time (s) of a packet to the one that is written, or None for a packet to lose.
+    played_at: Callable[[float], float | None] = float
+
+
+def write_tracks(
+    path: Path, container: str, tracks: list[Track], *, video_seconds: float = 0, **options: str
+) -> Path:
+    """Encode tracks as they are described; the pictures, if any, begin at 0."""
+    with av.open(path, "w", format=container, options=options) as file:
+        pictures = video_seconds and _add_pictures(file)
+        streams = [file.add_stream(t.codec, rate=t.rate, layout=t.layout) for t in tracks]
+        for stream, track in zip(streams, tracks, strict=True):
+            stream.disposition = Disposition.default if track.is_default else Disposition(0)
+            if track.language:
+                stream.metadata["language"] = track.language
+        packets = [*_encoded_pictures(pictures, int(video_seconds * 10))] if pictures else []
+        for stream, track in zip(streams, tracks, strict=True):
+            packets += _played(_encoded(stream, track), track)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            file.mux(packet)
+    return path
+
+
+def _encoded(stream: av.AudioStream, track: Track) -> Iterator[av.Packet]:
+    sound = av.AudioFrame.from_ndarray(
+        track.samples.reshape(1, -1), format="s16", layout=track.layout
+    )
+    sound.sample_rate, sound.time_base, sound.pts = track.rate, Fraction(1, track.rate), 0
+    codec = stream.codec_context
+    resampler = av.AudioResampler(
+        format=codec.format,
+        layout=track.layout,
+        rate=track.rate,
+        frame_size=codec.frame_size or 1024,
+    )
+    for frame in [*resampler.resample(sound), *resampler.resample(None), None]:
+        yield from stream.encode(frame)
+
+
+def _played(packets: Iterable[av.Packet], track: Track) -> Iterator[av.Packet]:
+    for packet in packets:
+        time = track.played_at(float(packet.pts * packet.time_base))
+        if time is not None:
+            packet.pts = packet.dts = round(time / packet.time_base)
+            yield packet
+
+
 def write_silent_video(path: Path) -> Path:
     """Encode pictures without a sound track."""
     with av.open(path, "w", format="mp4") as file:
@@ -61,10 +122,16 @@ def _add_pictures(file: av.container.OutputContainer) -> av.VideoStream:
 
 
 def _mux_pictures(file: av.container.OutputContainer, pictures: av.VideoStream, count: int) -> None:
+    for packet in _encoded_pictures(pictures, count):
+        file.mux(packet)
+
+
+def _encoded_pictures(pictures: av.VideoStream, count: int) -> Iterator[av.Packet]:
+    """Yield so many black pictures, ten a second."""
     for _ in range(count):
         picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
-        file.mux(pictures.encode(picture))
-    file.mux(pictures.encode(None))
+        yield from pictures.encode(picture)
+    yield from pictures.encode(None)
 
 
 def flac_of_silence(seconds: int, *, stated: bool, rate: int = 8000, channels: int = 1) -> bytes:

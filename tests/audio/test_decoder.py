@@ -15,7 +15,7 @@ from faster_whisper.audio import decode_audio
 from audio.media import flac_of_silence, wav_header, write_audio, write_silent_video
 from audio.servers import serving
 from whisperfleet.audio.decoder import DecodeLimits, DecoderPool
-from whisperfleet.audio.decoder_media import OPEN_OPTIONS
+from whisperfleet.audio.decoder_media import CODECS, CONTAINERS, OPEN_OPTIONS
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError
 
@@ -34,7 +34,14 @@ def decoded(pool, source):
     assert stream.samples == len(samples)
     assert {len(block) for block in blocks[:-1]} <= {16_000}
     assert 0 < len(blocks[-1]) <= 16_000
+    assert stream.channels > 0
     return samples
+
+
+def warnings(pool, source):
+    with pool.decode(source) as stream:
+        list(stream)
+    return {warning.code: warning.message for warning in stream.warnings}
 
 
 def refusal(pool, source):
@@ -60,6 +67,10 @@ FILES = {
     "caf": ("caf", "alac", 44_100),
     "w64": ("w64", "pcm_f32le", 32_000),
     "au": ("au", "pcm_s16be", 11_025),
+    "ac3": ("ac3", "ac3", 48_000, "stereo"),
+    "eac3": ("eac3", "eac3", 48_000, "stereo"),
+    "wavpack": ("wv", "wavpack", 44_100, "stereo"),
+    "tta": ("tta", "tta", 44_100, "stereo"),
 }
 
 
@@ -68,6 +79,7 @@ def test_the_samples_are_those_of_the_library(pool, tmp_path, kind):
     path = write_audio(tmp_path / "audio", *FILES[kind])
     samples = decoded(pool, path)
     assert samples.dtype == np.int16
+    assert not warnings(pool, path)
     np.testing.assert_array_equal(samples.astype(np.float32) / 32768, decode_audio(str(path)))
 
 
@@ -93,11 +105,18 @@ def test_a_file_object_is_decoded_from_its_beginning(pool, tmp_path):
         assert len(decoded(pool, file)) == 52_800
 
 
+def test_what_is_listed_is_in_the_library():
+    others = {"libopencore_amrnb", "libopencore_amrwb"}  # of builds with other libraries
+    assert CODECS - others <= av.codecs_available
+    assert {names.partition(",")[0] for names in CONTAINERS} <= av.formats_available
+
+
 def test_a_stream_header_that_promises_too_much(pool, tmp_path):
     # As recorders write that do not know the length yet.
     path = tmp_path / "audio"
     path.write_bytes(wav_header(data_bytes=0x7FFFFFFF) + bytes(32_000))
     assert len(decoded(pool, path)) == 16_000
+    assert not warnings(pool, path)
 
 
 @pytest.mark.parametrize(

@@ -277,6 +277,9 @@ sleep 60
 """
 
 
+DROPPED = '{"finding": "packets_dropped", "detail": {"packets": 1}}  '
+
+
 @pytest.mark.parametrize(
     "frame",
     [
@@ -284,6 +287,10 @@ sleep 60
         pytest.param(r"B\000\000\000\001x", id="half a sample"),
         pytest.param(r"?\000\000\000\000", id="an unknown kind"),
         pytest.param(r"F\000\000\000\002{}", id="a failure without a problem"),
+        pytest.param(r"W\000\000\000\002{}", id="a warning without a finding"),
+        pytest.param(2 * (r"W\000\000\000\072" + DROPPED), id="a warning twice"),
+        pytest.param(r"I\000\000\000\002[]", id="information without channels"),
+        pytest.param(2 * (r"I\000\000\000\016" + '{"channels":1}'), id="information twice"),
     ],
 )
 def test_a_decoder_taken_over_by_a_file_is_not_believed(minute, tmp_path, monkeypatch, frame):

@@ -28,7 +28,16 @@ def stated_seconds(container: InputContainer) -> float | None:
     duration = container.duration or 0
     if container.format.name not in WHOLE_STATED or duration <= 0 or is_estimate(container):
         return None
-    return duration / av.time_base
+    return duration / av.time_base - begins_at(container)
+
+
+def begins_at(container: InputContainer) -> float:
+    """Return the time (s) from which a stated duration is counted; not 0 in Matroska alone.
+
+    There it is the time of the end: a later part of a live stream says how long the whole is.
+    """
+    start = container.start_time if container.format.name == MATROSKA else None
+    return (start or 0) / av.time_base
 
 
 def is_estimate(container: InputContainer) -> bool:
@@ -55,22 +64,26 @@ def stated_track_seconds(container: InputContainer, stream: AudioStream) -> floa
         # The name may carry a language, as in DURATION-eng.
         if key.upper().partition("-")[0] == "DURATION" and (match := CLOCK_TIME.match(value)):
             hours, minutes, seconds = match.groups()
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            end = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            return end - begins_at(container)
     return stated_seconds(container) if len(container.streams) == 1 else None
 
 
-def stated_wav_seconds(file: io.FileIO) -> float | None:
-    """Return how much audio the header of a WAV file promises; libav cuts that to what there is."""
+def stated_wav_seconds(file: io.FileIO, read: float) -> float | None:
+    """Return how long the header of a WAV file says that it is, where less of it is there.
+
+    `read` is what was (s). libav itself tells the smaller of the two.
+    """
     head = os.pread(file.fileno(), WAV_HEAD_BYTES, 0)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
-    at, bytes_a_second = 12, 0
+    at = 12
     while at + 8 <= len(head):
         name, size = struct.unpack_from("<4sI", head, at)
-        if name == b"fmt " and at + 20 <= len(head):
-            (bytes_a_second,) = struct.unpack_from("<I", head, at + 16)
+        at += 8
         if name == b"data":
-            trusted = bytes_a_second and size < LARGEST_WAV_BYTES
-            return size / bytes_a_second if trusted else None
-        at += 8 + size + size % 2
+            present = os.fstat(file.fileno()).st_size - at
+            is_cut = 0 < present < size < LARGEST_WAV_BYTES
+            return read * size / present if is_cut else None
+        at += size + size % 2
     return None

@@ -70,7 +70,8 @@ def samples(
             yield from chained_samples(links, selection, limits, notes)
         else:
             yield from part_samples(file, selection, limits, notes)
-            notes.compare_length(stated_wav_seconds(file), notes.position)
+            stated = stated_wav_seconds(file, notes.position)
+            notes.compare_length(stated, notes.position)
         if notes.is_silent and notes.tracks > 1 and selection.track is None:
             notes.sounding_track = sounding_track(file, notes, limits)
     except MemoryError:
@@ -105,7 +106,7 @@ def part_samples(
     """Yield the samples of a file, or of one link of a chain; its end is the next one's origin."""
     with open_container(file) as container:
         stream = take_track(container, selection, limits, notes)
-        clock = Clock(container, notes)
+        clock = Clock(container, stream, notes)
         resampler = Resampler(Channels(selection.channel, notes))
         frames = decoded_frames(container, stream, limits, notes)
         try:

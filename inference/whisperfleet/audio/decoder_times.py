@@ -6,7 +6,9 @@ So a position in the samples is the time at which a player plays them.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import av
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from whisperfleet.audio.decoder_lengths import stated_seconds
@@ -19,6 +21,8 @@ __all__ = ["Clock", "Silence", "on_the_clock"]
 TIMED = frozenset(
     {"asf", "flv", "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "mpeg", "mpegts", "ogg"}
 )
+# Of Ogg only those of which libav knows how long a packet is: a page has but one time.
+TIMED_IN_OGG = frozenset({"libopus", "opus", "vorbis"})
 # Those whose clock starts anew when a broadcast does, or counts from when a station went on air.
 RESTARTING = frozenset({"flv", "mpeg", "mpegts", "ogg"})
 
@@ -45,14 +49,15 @@ class Silence:
 class Clock:
     """Where in a file its samples are: `position`, in seconds from the beginning of the file."""
 
-    def __init__(self, container: InputContainer, notes: Notes) -> None:
+    def __init__(self, container: InputContainer, stream: AudioStream, notes: Notes) -> None:
         name = container.format.name
+        is_timed = name in TIMED and (name != "ogg" or stream.codec_context.name in TIMED_IN_OGG)
         self.position = 0.0
         self.has_broken = False
         self._notes = notes
         start = container.start_time
         # A file begins with the first of its tracks, at whatever its clock shows then.
-        self._start = None if name not in TIMED or start is None else start / 1_000_000
+        self._start = start / av.time_base if is_timed and start is not None else None
         self._stated = stated_seconds(container)
         self._longest = LONGEST_RESTARTING_SECONDS if name in RESTARTING else LONGEST_SECONDS
         # What was added to the file's clock when it broke.
