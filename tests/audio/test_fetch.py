@@ -28,6 +28,29 @@ def test_the_file_arrives_as_it_is(server, tmp_path):
     assert "authorization" not in head
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["[::1]", "::1", "[0:0::1]"])
+def test_an_ipv6_address_with_a_port_can_be_allowed(tmp_path, host):
+    with serving("::1") as server:
+        server.answers["/a"] = response(AUDIO)
+        networks = parse_networks(["::1/128"])
+        policy = replace(POLICY, allowed_hosts=(host,), allowed_networks=networks)
+        assert fetched(Fetcher(policy), server.url("/a"), tmp_path) == AUDIO
+        assert f"Host: [::1]:{server.port}" in server.requests[0]
+        error = failure(
+            Fetcher(replace(policy, allowed_hosts=("audio.test",))), server.url("/a"), tmp_path
+        )
+        assert error.code is Code.HOST_REFUSED
+
+
 def test_a_file_object_is_written_where_it_stands(server, tmp_path):
     server.answers["/a"] = response(AUDIO)
     with (tmp_path / "audio").open("w+b") as file:
@@ -210,6 +233,24 @@ def test_a_half_answer_of_a_file_that_is_too_large(server, tmp_path):
     server.answers["/a"] = in_parts(server, 100, whole=2**40)
     error = failure(Fetcher(POLICY), server.url("/a?secret"), tmp_path)
     assert (type(error), error.code) == (InputError, Code.TOO_LARGE)
+
+
+def test_parts_together_are_no_larger_than_a_file_may_be(server, tmp_path):
+    def send(client):
+        begin, _ = asked_range(server.requests[-1])
+        if begin == 0:
+            client.sendall(response(b"x" * 900, 206, "Content-Range: bytes 0-899/1000"))
+            return
+        told = CHUNKED.replace(b"200", b"206").removesuffix(b"\r\n")
+        client.sendall(told + b"Content-Range: bytes 900-999/1000\r\n\r\n")
+        drip(b"64\r\n" + b"x" * 100 + b"\r\n")(client)
+
+    server.answers["/a"] = send
+    fetcher = Fetcher(replace(POLICY, max_bytes=1000))
+    with (tmp_path / "file").open("wb") as file, pytest.raises(InputError) as caught:
+        fetcher.fetch(server.url("/a?secret"), file)
+    assert caught.value.code is Code.TOO_LARGE
+    assert (tmp_path / "file").stat().st_size <= 1000
 
 
 def test_a_file_in_countless_parts_is_given_up(server, tmp_path, monkeypatch):

@@ -121,7 +121,8 @@ class Fetcher:
                 return part.whole
             with self._request(location, deadline, part.ask_for_next()) as response:
                 part = part.next_of(response, location)
-                part.check_stored(self._store(response, location, into, deadline), location)
+                size = self._store(response, location, into, deadline, part.begin)
+                part.check_stored(size, location)
         raise TransientError(
             Code.FETCH_FAILED,
             f"{location} comes in more than {_MAX_PARTS} parts; check that its server answers 200 "
@@ -157,26 +158,37 @@ class Fetcher:
         return addresses
 
     def _store(
-        self, response: HTTPResponse, location: Location, into: BinaryIO, deadline: Deadline
+        self,
+        response: HTTPResponse,
+        location: Location,
+        into: BinaryIO,
+        deadline: Deadline,
+        before: int = 0,
     ) -> int:
+        """Store an answer of a file of which `before` bytes are stored; return its own size."""
         declared = response.headers.get("Content-Length", "")
         if declared.isdecimal():
-            self._policy.check_size(int(declared), location)
+            self._policy.check_size(before + int(declared), location)
         # read1 gives what one read of the socket gave: a slow drip cannot hide from the deadline.
-        return self._pour(lambda: response.read1(_CHUNK_BYTES), into, location, deadline)
+        return self._pour(lambda: response.read1(_CHUNK_BYTES), into, location, deadline, before)
 
     def _copy(self, url: str, into: BinaryIO, deadline: Deadline) -> int:
         with open_local(url, self._policy.file_roots) as file:
             return self._pour(lambda: file.read(_CHUNK_BYTES), into, "the file", deadline)
 
     def _pour(
-        self, read: Callable[[], bytes], into: BinaryIO, source: object, deadline: Deadline
+        self,
+        read: Callable[[], bytes],
+        into: BinaryIO,
+        source: object,
+        deadline: Deadline,
+        before: int = 0,
     ) -> int:
         size = 0
         while chunk := read():
             deadline.remaining(source)
             size += len(chunk)
-            self._policy.check_size(size, source)
+            self._policy.check_size(before + size, source)
             with _disk_errors():
                 into.write(chunk)
         # A body without a length ends where the connection does, and the deadline ends that too.
