@@ -51,7 +51,8 @@ class Server:
     greeting: bytes = b""
 
     def url(self, path: str, host: str | None = None, scheme: str = "http") -> str:
-        return f"{scheme}://{host or self.host}:{self.port}{path}"
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host or own}:{self.port}{path}"
 
     def serve(self, client: socket.socket) -> None:
         client.sendall(self.greeting)
@@ -76,7 +77,8 @@ def serving(host: str = "127.0.0.1", *, tls: bool = False) -> Iterator[Server]:
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(TLS / "audio.test.pem")
-    with socket.create_server((host, 0)) as listener:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
         server = Server(listener.getsockname()[1], host)
         thread = threading.Thread(target=_accept, args=(listener, server, context))
         thread.start()

@@ -62,6 +62,34 @@ def test_a_redirect_is_seen_from_where_it_was_given():
 
 
 @pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("a talk.ogg?of=Ms. Zoe", "/a%20talk.ogg?of=Ms.%20Zoe"),
+        ("/\xc3\xa4.ogg", "/%C3%A4.ogg"),
+        ("/\xe4.ogg", "/%E4.ogg"),
+        ("/a%20b%2Fc", "/a%20b%2Fc"),
+        (" /a ", "/a"),
+    ],
+    ids=["a blank", "UTF-8", "Latin-1", "escaped", "blanks around it"],
+)
+def test_a_redirect_is_escaped_as_browsers_do(reference, target):
+    origin = parse_location("https://example.org/")
+    assert resolve_redirect(origin, reference) == Location("https", "example.org", 443, target)
+
+
+def test_a_redirect_to_a_name_of_other_letters_is_followed():
+    origin = parse_location("https://example.org/")
+    led = resolve_redirect(origin, "https://b\xc3\xbccher.example/")
+    assert led == Location("https", "xn--bcher-kva.example", 443, "/")
+
+
+@pytest.mark.parametrize("reference", ["https://a b.example/", "https://a.example\\@b.example/"])
+def test_a_redirect_that_can_be_read_in_two_ways_is_refused(reference):
+    with pytest.raises(ValueError, match=r"^it redirects, and the address"):
+        resolve_redirect(parse_location("https://example.org/"), reference)
+
+
+@pytest.mark.parametrize(
     ("policy", "url", "code"),
     [
         (FetchPolicy(), "http://example.org/", Code.SCHEME_REFUSED),
@@ -78,6 +106,9 @@ def test_a_redirect_is_seen_from_where_it_was_given():
             "https://badexample.org/",
             Code.HOST_REFUSED,
         ),
+        (FetchPolicy(allowed_hosts=("[2001:DB8::1]",)), "https://[2001:db8:0::1]:9000/", None),
+        (FetchPolicy(allowed_hosts=("2001:db8::1",)), "https://[2001:db8::1]/", None),
+        (FetchPolicy(allowed_hosts=("[::1]",)), "https://[::2]:9000/", Code.HOST_REFUSED),
         (FetchPolicy(allowed_ports=frozenset({9000})), "https://example.org:9000/", None),
         (FetchPolicy(allowed_ports=frozenset({9000})), "https://example.org/", Code.HOST_REFUSED),
     ],
@@ -91,7 +122,13 @@ def test_what_a_policy_admits(policy, url, code):
         assert caught.value.code is code
 
 
-@pytest.mark.parametrize("host", ["", "*.", "*", "https://example.org", "Example.org", "a:9000"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", "*.", "*", "https://example.org", "Example.org", "a:9000"),
+        *("[::1]:9000", "[::1", "::1]", "[fe80::1%eth0]", "*.[::1]", "[127.0.0.1]"),
+    ],
+)
 def test_a_malformed_allowed_host_is_explained(host):
     with pytest.raises(ValueError, match="write a name in lower case"):
         FetchPolicy(allowed_hosts=(host,))

@@ -101,7 +101,7 @@ def test_version(invoke):
 
 def test_the_module_is_the_command(start):
     process = start("version", "--json")
-    assert json.loads(process.communicate(timeout=60)[0])["protocol"] == "1.0"
+    assert json.loads(process.communicate(timeout=60)[0])["protocol"] == "1.1"
     assert process.returncode == 0
 
 

@@ -1,6 +1,14 @@
 """`cancel`, `dlq` and `queue`, with the test as the worker."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 
 import pytest
 
@@ -63,6 +71,49 @@ def test_list_and_show_dead_letters(invoke, letter):
     assert document["fields"]["metadata"] == '{"call":7}'
     assert lines(invoke("dlq", "show", letter_id, "--json").stdout) == [document]
     assert "secret" not in listed.output + shown.output + json.dumps(document)
+
+
+LONG_ID = "call-" + "0123456789" * 12
+
+
+def on_a_terminal(environment, *arguments, columns=80):
+    """Run a command on a terminal of so many columns, and return what it wrote there."""
+    mine, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    command = [sys.executable, "-m", "whisperfleet", *arguments]
+    with subprocess.Popen(command, env=environment, stdin=its, stdout=its, stderr=its):
+        os.close(its)
+        written = b""
+        # Linux answers with an error once nobody has the other end any more.
+        with suppress(OSError):
+            while piece := os.read(mine, 4096):
+                written += piece
+    os.close(mine)
+    return written.decode()
+
+
+def test_a_list_of_dead_letters_has_whole_ids(invoke, environment, client, work_queue):
+    client.submit(Job(url=SECRET, id=LONG_ID))
+    work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed")
+    ((letter_id, _),) = client.dead_letters()
+    for listed in (invoke("dlq", "list").stdout, on_a_terminal(environment, "dlq", "list")):
+        (row,) = [line for line in listed.splitlines() if LONG_ID in line]
+        assert letter_id in row
+        assert "decoder_crashed" in row
+        assert "…" not in listed
+
+
+def test_statistics_have_the_whole_names_of_streams(invoke, environment, any_server, queue_id):
+    priority = Priority("p" * 63, 1)
+    tenant = "t" * 63
+    with Client(
+        any_server.settings, queue_id, priorities=(priority,), tenant=tenant, own_stream=True
+    ) as producer:
+        producer.submit(Job(url=SECRET), priority.name)
+    shown = (invoke("queue", "stats").stdout, on_a_terminal(environment, "queue", "stats"))
+    for table in shown:
+        assert f"{priority.name}:{tenant}" in table
+        assert "…" not in table
 
 
 @pytest.mark.usefixtures("letter")

@@ -1,18 +1,23 @@
 """`result`, `status` and `submit --wait`, with the test as the worker."""
 
 import json
+import os
 import signal
 
 import pytest
 import redis
 
+from consumers import take
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
 from whisperfleet.contract.result import Failure, Result, Segment, Transcript
 from whisperfleet.contract.states import State
+from whisperfleet.contract.warnings import ResultWarning, WarningCode
+from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.formats import render
+from whisperfleet.queue import WorkQueue
 
 
 def a_transcript(text):
@@ -42,7 +47,7 @@ def a_transcript(text):
 def finish(work_queue):
     """Claim the next job and end it: with words, or with the code of a failure."""
 
-    def end(words="hello world", failure=None):
+    def end(words="hello world", failure=None, warnings=()):
         wait_for(lambda: claims or claims.extend(filter(None, [work_queue.claim()])), "a job")
         claim = claims.pop()
         job = Job.from_fields(claim.fields)
@@ -54,6 +59,7 @@ def finish(work_queue):
             outcome = {
                 "state": State.DONE,
                 "transcript": transcript,
+                "warnings": warnings,
                 "renderings": {f: render(transcript, job.task, f) for f in job.formats},
             }
         work_queue.finish(claim, Result(id=claim.job_id, epoch=claim.epoch, **outcome))
@@ -99,6 +105,70 @@ def test_result_of_a_failure(invoke, job_id, finish):
     with_json = invoke("result", job_id, "--json")
     assert with_json.exit_code == 1
     assert json.loads(with_json.stdout)["error"]["code"] == "not_audio"
+
+
+WARNING = ResultWarning(code=WarningCode.CUT_SHORT, message="it ends early; send all of it")
+
+
+def test_what_the_words_lack_is_told_beside_them(invoke, client, finish):
+    ids = [client.submit(Job(audio=name)) for name in (b"a", b"b")]
+    finish("one", warnings=(WARNING, ResultWarning(code="of_tomorrow", message="something new")))
+    finish("two")
+    done = invoke("result", *ids)
+    assert done.exit_code == 0
+    assert done.stdout == f"==> {ids[0]} <==\none\n==> {ids[1]} <==\ntwo\n"
+    assert done.stderr.splitlines() == [
+        f"{ids[0]}: warning (cut_short): it ends early; send all of it",
+        f"{ids[0]}: warning (of_tomorrow): something new",
+    ]
+    first, second = map(json.loads, invoke("result", *ids, "--json").stdout.splitlines())
+    assert first["warnings"][0] == {"code": "cut_short", "message": "it ends early; send all of it"}
+    assert second["warnings"] == []
+
+
+JAPANESE = "こんにちは 世界 🎧"
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "shown"),
+    [
+        ({"PYTHONIOENCODING": "latin-1"}, r"\u3053\u3093\u306b\u3061\u306f"),
+        ({"PYTHONIOENCODING": "ascii"}, r"\u3053\u3093\u306b\u3061\u306f"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, r"\u3053"),
+        ({"PYTHONIOENCODING": "utf-8"}, "こんにちは"),
+    ],
+    ids=["latin-1", "ascii", "C", "utf-8"],
+)
+def test_words_that_a_terminal_cannot_show_are_escaped(start, client, finish, surroundings, shown):
+    ids = [client.submit(Job(audio=name)) for name in (b"a", b"b")]
+    finish(JAPANESE)
+    finish("plain words")
+    process = start("result", *ids, **surroundings)
+    printed, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert shown in printed
+    assert printed.endswith(f"==> {ids[1]} <==\nplain\nwords\n")
+    process = start("result", *ids, "--json", **surroundings)
+    documents = [json.loads(line) for line in process.communicate(timeout=60)[0].splitlines()]
+    assert [d["transcript"]["text"] for d in documents] == [JAPANESE, "plain words"]
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "json"])
+def test_a_file_whose_name_is_not_utf8_gives_words(start, tmp_path, finish, more):
+    paths = [tmp_path / os.fsdecode(b"r\xe9union.ogg"), tmp_path / "b.ogg"]
+    for path in paths:
+        path.write_bytes(b"audio of " + os.fsencode(path))
+    process = start("submit", *map(str, paths), "--wait", "--timeout", "100", *more)
+    finish("first")
+    finish("second")
+    printed, said = process.communicate(timeout=100)
+    assert (process.returncode, said) == (0, "")
+    if more:
+        first, second = map(json.loads, printed.splitlines())
+        assert first["source"].endswith("r\udce9union.ogg")
+        assert second["transcript"]["text"] == "second"
+    else:
+        assert printed.endswith(f"r\\udce9union.ogg <==\nfirst\n==> {paths[1]} <==\nsecond\n")
 
 
 def test_result_of_a_job_that_waits(invoke, job_id):
@@ -220,8 +290,30 @@ def test_an_interrupted_wait_says_how_to_go_on(start, clips, own_server):
     assert "Traceback" not in said
 
 
+@pytest.fixture
+def lasting_server(own_server):
+    """A server of each kind that finds all of its data after a restart."""
+    with EmbeddedServer(own_server.binary, append_only=True) as server:
+        yield server
+
+
+def test_redis_restarts_while_one_waits(start, clips, lasting_server, keys):
+    server = lasting_server
+    process = start("submit", clips[0], "--wait", "--timeout", "100", "--redis", server.url)
+    wait_until_it_waits(server)
+    server.restart()
+    with server.settings.connect() as connection:
+        queue = WorkQueue(connection, keys, "test-worker")
+        queue.register()
+        claim = take(queue)
+        transcript = a_transcript("hello")
+        queue.finish(claim, Result(id=claim.job_id, state=State.DONE, transcript=transcript))
+    printed, said = process.communicate(timeout=100)
+    assert (process.returncode, printed, said) == (0, "hello\n", "")
+
+
 def test_redis_goes_away_while_one_waits(start, clips, own_server):
-    process = start("submit", clips[0], "--wait", "--redis", own_server.url)
+    process = start("submit", clips[0], "--wait", "--timeout", "8", "--redis", own_server.url)
     wait_until_it_waits(own_server)
     own_server.kill()
     _, said = process.communicate(timeout=100)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Format, Job, Task
+from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Channel, Format, Job, Task
 
 
 @pytest.fixture
@@ -42,6 +42,11 @@ def test_an_address_travels_as_it_is(invoke, sent):
     ]
 
 
+def test_a_language_may_be_named_in_english(invoke, sent, clip):
+    assert invoke("submit", str(clip), "--language", "German").exit_code == 0
+    assert sent()[0].language == "de"
+
+
 def test_standard_input(invoke, sent, clip):
     assert invoke("submit", "-", stdin=clip.read_bytes()).exit_code == 0
     assert sent()[0].audio == clip.read_bytes()
@@ -53,7 +58,7 @@ def test_every_option_reaches_the_job(invoke, sent, clip):
         *("submit", str(clip), "--language", "de", "--task", "translate", "--prompt", "Grüße"),
         *("--word-timestamps", "--format", "srt", "--format", "vtt", "--tenant", "team-a"),
         *("--deadline", deadline.isoformat(), "--metadata", '{"call": 7}', "--id", "my-own:1"),
-        *("--priority", "high"),
+        *("--priority", "high", "--channel", "split", "--track", "2"),
     )
     assert done.stdout == "my-own:1\n"
     assert sent("high") == [
@@ -64,6 +69,8 @@ def test_every_option_reaches_the_job(invoke, sent, clip):
             task=Task.TRANSLATE,
             prompt="Grüße",
             word_timestamps=True,
+            channel=Channel.SPLIT,
+            track=2,
             formats=(Format.SRT, Format.VTT),
             deadline=deadline,
             metadata={"call": 7},
@@ -105,7 +112,7 @@ def test_the_largest_file(invoke, sent, tmp_path, size, way):
         (["{clip}", "{tmp}/missing.ogg"], "cannot be read"),
         (["{clip}", "{clip}", "--id", "one"], "--id names one job"),
         (["-", "-"], "standard input can be read once"),
-        (["{clip}", "--language", "english"], "`language` is 'english'; send a Whisper code"),
+        (["{clip}", "--language", "klingon"], "`language`: 'klingon' is no language that Whisper"),
         (["{clip}", "--metadata", "{{"], "`metadata`"),
         (["{clip}", "--deadline", "tomorrow"], "`deadline`"),
         (["{clip}", "--id", "-x"], "`id`"),
@@ -113,6 +120,10 @@ def test_the_largest_file(invoke, sent, tmp_path, size, way):
         (["{clip}", "--priority", "urgent"], "choose one of high, normal, low"),
         (["{clip}", "--timeout", "3"], "add --wait"),
         (["{clip}", "--format", "doc"], "--format"),
+        (["{clip}", "--channel", "middle"], "--channel"),
+        (["{clip}", "--track", "0"], "--track"),
+        (["{clip}", "--prompt", "Z\udcf6e"], "the option prompt 'Z\\udcf6e' holds bytes that are"),
+        (["https://a.example/\udcf6"], "holds bytes that are not UTF-8; type it anew"),
         ([], "FILE|URL"),
     ],
 )

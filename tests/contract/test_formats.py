@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
 
 from whisperfleet.contract.job import Format, Task
 from whisperfleet.contract.result import Segment, Transcript, Word
@@ -16,13 +17,18 @@ _CLOCK = re.compile(r"(\d{2,}):([0-5]\d):([0-5]\d)[.,](\d{3})")
 
 
 def a_segment(
-    start: float, end: float, text: str, words: tuple[Word, ...] | None = None
+    start: float,
+    end: float,
+    text: str,
+    words: tuple[Word, ...] | None = None,
+    channel: str | None = None,
 ) -> Segment:
     return Segment(
         start=start,
         end=end,
         text=text,
         words=words,
+        channel=channel,
         avg_logprob=-0.25,
         no_speech_prob=0.01,
         compression_ratio=1.1,
@@ -185,9 +191,11 @@ def test_verbose_json_has_the_shape_of_openai() -> None:
         "segments": [
             {
                 "id": 0,
+                "seek": 0,
                 "start": 0.1,
                 "end": 0.5,
                 "text": " Hello",
+                "tokens": [],
                 "temperature": 0.0,
                 "avg_logprob": -0.25,
                 "compression_ratio": 1.1,
@@ -195,9 +203,11 @@ def test_verbose_json_has_the_shape_of_openai() -> None:
             },
             {
                 "id": 1,
+                "seek": 0,
                 "start": 1.0,
                 "end": 2.0,
                 "text": " there",
+                "tokens": [],
                 "temperature": 0.0,
                 "avg_logprob": -0.25,
                 "compression_ratio": 1.1,
@@ -208,8 +218,87 @@ def test_verbose_json_has_the_shape_of_openai() -> None:
     }
 
 
-def test_verbose_json_has_words_only_where_they_were_asked_for() -> None:
-    document = json.loads(
-        render(a_transcript(a_segment(0, 1, "a")), Task.TRANSCRIBE, Format.VERBOSE_JSON)
+@pytest.mark.parametrize("word_timestamps", [True, False])
+def test_verbose_json_has_words_only_where_they_were_asked_for(word_timestamps: bool) -> None:
+    silence, speech = a_transcript(), a_transcript(a_segment(0, 1, "a"))
+    for transcript in (silence, speech):
+        document = render(
+            transcript, Task.TRANSCRIBE, Format.VERBOSE_JSON, word_timestamps=word_timestamps
+        )
+        assert json.loads(document).get("words") == ([] if word_timestamps else None)
+
+
+class OpenAiWord(BaseModel):
+    """The required fields of `TranscriptionWord` in openai-python 1.x, as types of JSON."""
+
+    model_config = ConfigDict(strict=True)
+
+    start: float
+    end: float
+    word: str
+
+
+class OpenAiSegment(BaseModel):
+    """`TranscriptionSegment` of the same."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+class OpenAiVerbose(BaseModel):
+    """`TranscriptionVerbose` of the same."""
+
+    model_config = ConfigDict(strict=True)
+
+    duration: float
+    language: str
+    text: str
+    segments: list[OpenAiSegment] | None = None
+    words: list[OpenAiWord] | None = None
+
+
+@given(transcripts())
+def test_verbose_json_is_what_the_client_of_openai_reads(transcript: Transcript) -> None:
+    document = render(transcript, Task.TRANSCRIBE, Format.VERBOSE_JSON, word_timestamps=True)
+    read = OpenAiVerbose.model_validate_json(document)
+    assert [s.text for s in read.segments or ()] == [s.text for s in transcript.segments]
+    assert read.words == []
+
+
+def two_channels() -> Transcript:
+    return a_transcript(
+        a_segment(0.0, 2.0, " Hello?", channel="left"),
+        a_segment(1.5, 3.0, " Q&A", channel="right"),
+        a_segment(2.5, 3.0, " hm", channel="3"),
     )
-    assert "words" not in document
+
+
+def test_subtitles_say_whose_words_they_are() -> None:
+    assert render(two_channels(), Task.TRANSCRIBE, Format.VTT) == (
+        "WEBVTT\n"
+        "\n00:00:00.000 --> 00:00:02.000\n<v left>Hello?\n"
+        "\n00:00:01.500 --> 00:00:03.000\n<v right>Q&amp;A\n"
+        "\n00:00:02.500 --> 00:00:03.000\n<v 3>hm\n"
+    )
+    assert render(two_channels(), Task.TRANSCRIBE, Format.SRT) == (
+        "1\n00:00:00,000 --> 00:00:02,000\nleft: Hello?\n"
+        "\n2\n00:00:01,500 --> 00:00:03,000\nright: Q&A\n"
+        "\n3\n00:00:02,500 --> 00:00:03,000\n3: hm\n"
+    )
+
+
+def test_text_and_json_say_whose_words_they_are() -> None:
+    text = render(two_channels(), Task.TRANSCRIBE, Format.TXT)
+    assert text == "left: Hello?\nright: Q&A\n3: hm\n"
+    document = json.loads(render(two_channels(), Task.TRANSCRIBE, Format.VERBOSE_JSON))
+    assert [segment["channel"] for segment in document["segments"]] == ["left", "right", "3"]

@@ -1,5 +1,6 @@
 """The producer's side: following, cancelling, dead letters, figures, other people's jobs."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -9,7 +10,7 @@ import redis
 
 from consumers import MakeWorker, done, take
 from servers import assert_invariants, wait_for
-from whisperfleet.client import Cancelled, Client, Redriven
+from whisperfleet.client import Cancelled, Client, Redriven, waiting
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -67,21 +68,66 @@ def test_wait_yields_each_job_as_it_ends(worker: WorkQueue, client: Client) -> N
 
 
 def test_wait_hears_of_a_job_while_it_blocks(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis
+    worker: WorkQueue, client: Client, server: EmbeddedServer
 ) -> None:
     job_id = client.submit(JOB)
     claim = worker.claim()
 
     def finish() -> None:
-        wait_for(
-            lambda: redis_client.info("clients")["blocked_clients"] >= 1, "a client that waits"
-        )
+        _wait_for_a_blocked_client(server)
         worker.finish(claim, done(claim))
 
     finisher = Thread(target=finish)
     finisher.start()
     assert dict(client.wait([job_id], timeout_seconds=30)).keys() == {job_id}
     finisher.join()
+
+
+def test_wait_without_an_end_gives_up_a_server_that_is_gone(
+    own_server: EmbeddedServer, queue_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_OUTAGE_SECONDS", 0.3)
+    with Client(own_server.settings, queue_id) as producer:
+        answers = producer.wait([producer.submit(JOB)])
+        killer = Thread(target=lambda: (_wait_for_a_blocked_client(own_server), own_server.kill()))
+        killer.start()
+        with pytest.raises(redis.ConnectionError):
+            next(answers)
+        killer.join()
+
+
+def test_wait_does_not_insist_where_nobody_answers_at_first(
+    own_server: EmbeddedServer, queue_id: str
+) -> None:
+    own_server.kill()
+    with Client(own_server.settings, queue_id) as producer:
+        began = time.monotonic()
+        with pytest.raises(redis.ConnectionError):
+            next(producer.wait(["normal-1-1"], timeout_seconds=100))
+        assert time.monotonic() - began < 50
+
+
+def test_wait_does_not_insist_on_credentials_that_are_refused(
+    own_server: EmbeddedServer, queue_id: str
+) -> None:
+    with own_server.settings.connect() as admin, Client(own_server.settings, queue_id) as producer:
+        answers = producer.wait([producer.submit(JOB)], timeout_seconds=100)
+
+        def lock_out() -> None:
+            _wait_for_a_blocked_client(own_server)
+            admin.config_set("requirepass", "another")
+            admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        locker = Thread(target=lock_out)
+        locker.start()
+        with pytest.raises(redis.AuthenticationError):
+            next(answers)
+        locker.join()
+
+
+def _wait_for_a_blocked_client(server: EmbeddedServer) -> None:
+    with server.settings.connect() as connection:
+        wait_for(lambda: connection.info("clients")["blocked_clients"] >= 1, "a client that waits")
 
 
 def test_wait_says_who_is_late(client: Client) -> None:

@@ -40,6 +40,12 @@ def test_an_address_is_shown_without_credentials(url: str, shown: str) -> None:
         ("redis://:secret@redis.example.org:port", "cannot be parsed"),
         ("redis://:secret@redis.example.org:6379/0?retry_on_timeout=yes", "retry_on_timeout"),
         ("redis://:secret@[2001:db8::1", "cannot be parsed"),
+        ("redis://:secret@redis.example.org/abc", "a database that is no number"),
+        ("redis://:secret@redis.example.org/-1", "a database that is no number"),
+        ("redis://:secret@redis.example.org/0/1", "a database that is no number"),
+        ("redis://:secret@redis.example.org?db=x", "a database that is no number"),
+        ("rediss://:secret@redis.example.org?db=-1", "a database that is no number"),
+        ("unix://:secret@/run/redis.sock?db=", "a database that is no number"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_its_password(
@@ -51,6 +57,22 @@ def test_an_address_that_cannot_be_used_is_refused_without_its_password(
     while chain:
         assert "secret" not in str(chain)
         chain = None if chain.__suppress_context__ else chain.__cause__ or chain.__context__
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("redis://redis.example.org", 0),
+        ("redis://redis.example.org/", 0),
+        ("redis://redis.example.org/3", 3),
+        ("redis://redis.example.org?db=4", 4),
+        ("unix:///run/redis.sock?db=5", 5),
+        ("unix:///run/redis.sock", 0),
+    ],
+)
+def test_a_database_is_the_one_that_the_address_names(url: str, database: int) -> None:
+    with RedisSettings(url).connect() as client:
+        assert client.connection_pool.connection_kwargs.get("db", 0) == database
 
 
 def test_the_repr_shows_no_secret() -> None:

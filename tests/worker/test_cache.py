@@ -44,7 +44,14 @@ def test_a_hit_costs_no_engine_and_gives_the_same_words(any_server, queue_id, au
 
 
 @pytest.mark.parametrize(
-    "different", [{"prompt": "hello"}, {"word_timestamps": True}, {"tenant": "acme"}]
+    "different",
+    [
+        {"prompt": "hello"},
+        {"word_timestamps": True},
+        {"tenant": "acme"},
+        {"channel": "split"},
+        {"track": 1},
+    ],
 )
 def test_other_options_or_another_tenant_miss(any_server, queue_id, audio, different):
     client = Client(any_server.settings, queue_id)
@@ -96,8 +103,9 @@ def test_what_is_kept_fades_and_can_be_broken(any_server, queue_id, audio):
         first = run(client, audio=audio)
         (kept,) = raw.keys(keys.cache("*"))
         assert 0 < raw.pttl(kept) <= 100_000
-        raw.set(kept, b"{not a transcript")
-        assert run(client, audio=audio).transcript == first.transcript
+        for broken in (b"{not a transcript", first.transcript.model_dump_json().encode()):
+            raw.set(kept, broken)
+            assert run(client, audio=audio).transcript == first.transcript
         raw.delete(kept)
         raw.lpush(kept, b"not even a string")
         assert run(client, audio=audio).transcript == first.transcript

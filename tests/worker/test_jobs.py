@@ -69,7 +69,6 @@ def test_silence_has_no_words(client):
         pytest.param({"url": "/x", "task": "sing"}, Code.INVALID_JOB, id="task"),
         pytest.param({"url": "/x", "metadata": "{"}, Code.INVALID_JOB, id="metadata-json"),
         pytest.param({"url": "/x", "deadline": "soon"}, Code.INVALID_JOB, id="deadline"),
-        pytest.param({"url": "/x", "model": "large-v9"}, Code.UNKNOWN_MODEL, id="model"),
         pytest.param({"audio": b"x" * 1_100_000}, Code.TOO_LARGE, id="inline-too-large"),
         pytest.param({"audio": b"", "id": "no-bytes"}, Code.EMPTY, id="inline-empty"),
     ],

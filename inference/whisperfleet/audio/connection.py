@@ -9,10 +9,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
+from types import MappingProxyType
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError
@@ -55,9 +56,11 @@ def request(
     policy: FetchPolicy,
     tls: ssl.SSLContext,
     deadline: Deadline,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[HTTPResponse]:
     """Ask one of `addresses` for `location`; the body is still to be read, as it was sent.
 
+    `headers` go with the request beside the usual ones.
     Whatever goes wrong until the block ends is raised as InputError (a certificate that does not
     hold) or TransientError (everything else).
     """
@@ -74,6 +77,7 @@ def request(
                     "Accept-Encoding": "identity",
                     "User-Agent": f"whisperfleet/{__version__}",
                     "Connection": "close",
+                    **headers,
                 },
                 preload_content=False,
                 decode_content=False,

@@ -7,16 +7,19 @@ name, which could answer otherwise.
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from socket import EAI_NODATA, EAI_NONAME, SOCK_STREAM, gaierror, getaddrinfo
+from types import MappingProxyType
 from typing import BinaryIO
 
 from urllib3.response import HTTPResponse
 
 from whisperfleet.audio.addresses import Address
+from whisperfleet.audio.answers import Part, check_answer, first_part
 from whisperfleet.audio.connection import Deadline, request
 from whisperfleet.audio.local_files import open_local
 from whisperfleet.audio.locations import Location, parse_location, resolve_redirect
@@ -30,8 +33,9 @@ Resolver = Callable[[str, int], Sequence[Address]]
 
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# RFC 9110 and 6585: request timeout, too early, too many requests.
-_PASSING_REFUSALS = frozenset({408, 425, 429})
+# A server that sends parts of a megabyte does so up to the largest file.
+_MAX_PARTS = 2048
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NAME_UNKNOWN = frozenset({EAI_NODATA, EAI_NONAME})
 
 
@@ -92,22 +96,47 @@ class Fetcher:
     def _follow(self, location: Location, into: BinaryIO, deadline: Deadline) -> int:
         for _ in range(self._policy.max_redirects + 1):
             with self._request(location, deadline) as response:
-                if response.status not in _REDIRECTS:
-                    _check_answer(response, location)
+                if response.status in _REDIRECTS:
+                    location = _next_location(location, response)
+                    continue
+                check_answer(response, location)
+                if response.status != HTTPStatus.PARTIAL_CONTENT:
                     return self._store(response, location, into, deadline)
-                location = _next_location(location, response)
+                part = first_part(response, location)
+                self._policy.check_size(part.whole, location)
+                part.check_stored(self._store(response, location, into, deadline), location)
+            return self._store_rest(part, location, into, deadline)
         raise InputError(
             Code.TOO_MANY_REDIRECTS,
             f"more than {self._policy.max_redirects} redirects, the last to {location}; send the "
             "address that they end at",
         )
 
+    def _store_rest(
+        self, part: Part, location: Location, into: BinaryIO, deadline: Deadline
+    ) -> int:
+        """Store what is missing after the first part of a file; return the size of all of it."""
+        for _ in range(_MAX_PARTS):
+            if part.end == part.whole:
+                return part.whole
+            with self._request(location, deadline, part.ask_for_next()) as response:
+                part = part.next_of(response, location)
+                size = self._store(response, location, into, deadline, part.begin)
+                part.check_stored(size, location)
+        raise TransientError(
+            Code.FETCH_FAILED,
+            f"{location} comes in more than {_MAX_PARTS} parts; check that its server answers 200 "
+            "with the whole file",
+        )
+
     @contextmanager
-    def _request(self, location: Location, deadline: Deadline) -> Iterator[HTTPResponse]:
+    def _request(
+        self, location: Location, deadline: Deadline, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> Iterator[HTTPResponse]:
         self._policy.check_location(location)
         addresses = self._look_up(location)
         self._policy.check_addresses(location, addresses)
-        with request(location, addresses, self._policy, self._tls, deadline) as response:
+        with request(location, addresses, self._policy, self._tls, deadline, headers) as response:
             yield response
 
     def _look_up(self, location: Location) -> Sequence[Address]:
@@ -129,26 +158,37 @@ class Fetcher:
         return addresses
 
     def _store(
-        self, response: HTTPResponse, location: Location, into: BinaryIO, deadline: Deadline
+        self,
+        response: HTTPResponse,
+        location: Location,
+        into: BinaryIO,
+        deadline: Deadline,
+        before: int = 0,
     ) -> int:
+        """Store an answer of a file of which `before` bytes are stored; return its own size."""
         declared = response.headers.get("Content-Length", "")
         if declared.isdecimal():
-            self._policy.check_size(int(declared), location)
+            self._policy.check_size(before + int(declared), location)
         # read1 gives what one read of the socket gave: a slow drip cannot hide from the deadline.
-        return self._pour(lambda: response.read1(_CHUNK_BYTES), into, location, deadline)
+        return self._pour(lambda: response.read1(_CHUNK_BYTES), into, location, deadline, before)
 
     def _copy(self, url: str, into: BinaryIO, deadline: Deadline) -> int:
         with open_local(url, self._policy.file_roots) as file:
             return self._pour(lambda: file.read(_CHUNK_BYTES), into, "the file", deadline)
 
     def _pour(
-        self, read: Callable[[], bytes], into: BinaryIO, source: object, deadline: Deadline
+        self,
+        read: Callable[[], bytes],
+        into: BinaryIO,
+        source: object,
+        deadline: Deadline,
+        before: int = 0,
     ) -> int:
         size = 0
         while chunk := read():
             deadline.remaining(source)
             size += len(chunk)
-            self._policy.check_size(size, source)
+            self._policy.check_size(before + size, source)
             with _disk_errors():
                 into.write(chunk)
         # A body without a length ends where the connection does, and the deadline ends that too.
@@ -180,32 +220,6 @@ def _next_location(location: Location, response: HTTPResponse) -> Location:
         return resolve_redirect(location, reference)
     except ValueError as error:
         raise InputError(Code.FETCH_REFUSED, f"{location} cannot be followed: {error}") from None
-
-
-def _check_answer(response: HTTPResponse, location: Location) -> None:
-    status = response.status
-    if status >= 500 or status in _PASSING_REFUSALS:
-        raise TransientError(
-            Code.FETCH_FAILED, f"{location} answers {status}; check that its server is well"
-        )
-    if status in (404, 410):
-        raise InputError(
-            Code.NOT_FOUND,
-            f"{location} answers {status}: nothing is there; check the address or upload the audio",
-        )
-    if not 200 <= status < 300:
-        raise InputError(
-            Code.FETCH_REFUSED,
-            f"{location} answers {status}; send an address that can be read without credentials, "
-            "such as a presigned one that has not expired",
-        )
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding != "identity":
-        raise InputError(
-            Code.FETCH_REFUSED,
-            f"{location} comes compressed ({encoding[:20]}) although that was not asked for; store "
-            "the audio file as it is",
-        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
 # or the signature of a presigned address would no longer fit.
 _TARGET_SAFE = "/%:@!$&'()*+,;=-._~?[]"
 _MAX_SHOWN_CHARACTERS = 200
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,26 @@ def parse_location(url: str) -> Location:
 
 
 def resolve_redirect(origin: Location, reference: str) -> Location:
-    """Return where a `Location` header leads, seen from `origin`; raises ValueError."""
+    """Return where a `Location` header leads, seen from `origin`; raises ValueError.
+
+    Blanks and other characters that an address cannot have are escaped, as browsers do: the
+    producer has no say in what a server writes.
+    """
     base = f"{origin.scheme}://{origin.host_header}{origin.target}"
     try:
-        return parse_location(urljoin(base, reference))
+        return parse_location(urljoin(base, _escaped(reference)))
     except ValueError as error:
         raise ValueError(f"it redirects, and {error}") from None
+
+
+def _escaped(reference: str) -> str:
+    # The header comes as one character a byte.
+    sent = reference.encode("latin-1", "replace")
+    try:
+        text = sent.decode()
+    except UnicodeDecodeError:
+        text = quote(sent, safe=_PRINTABLE)
+    return text.strip().replace(" ", "%20")
 
 
 def _normalise_host(host: str, *, bracketed: bool) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from whisperfleet.audio.addresses import Address, Network, refusal
@@ -17,12 +18,13 @@ __all__ = ["FetchPolicy"]
 class FetchPolicy:
     """The limits of every fetch. Refusals are `InputError`: the job fails and is not tried again.
 
-    `allowed_hosts` are exact names or ``*.suffix`` patterns (``*.example.org`` covers its
-    subdomains, not ``example.org``); empty, any host. `allowed_networks` may be contacted although
-    they are not public. A host must pass both. `allowed_ports` empty means: the scheme's own port
-    for any host, and any port of a host that `allowed_hosts` names, because naming it is trust
-    enough. `file:` addresses work only under `file_roots`, so nowhere by default; `ca_file` adds
-    the certificate authority of a private store.
+    `allowed_hosts` are exact names, ``*.suffix`` patterns (``*.example.org`` covers its subdomains,
+    not ``example.org``) or IPv6 addresses (``[::1]`` or ``::1``); empty, any host.
+    `allowed_networks` may be contacted although they are not public. A host must pass both.
+    `allowed_ports` empty means: the scheme's own port for any host, and any port of a host that
+    `allowed_hosts` names, because naming it is trust enough. `file:` addresses work only under
+    `file_roots`, so nowhere by default; `ca_file` adds the certificate authority of a private
+    store.
     """
 
     allow_http: bool = False
@@ -40,10 +42,13 @@ class FetchPolicy:
     def __post_init__(self) -> None:
         for pattern in self.allowed_hosts:
             name = pattern.removeprefix("*.")
-            if not name or name != name.lower() or set(name) & set("*/: "):
+            if _ipv6(pattern):
+                continue
+            if not name or name != name.lower() or set(name) & set("*/:[] "):
                 raise ValueError(
-                    f"allowed host {pattern!r}: write a name in lower case or *.suffix, without "
-                    "scheme, port or path"
+                    f"allowed host {pattern!r}: write a name in lower case, *.suffix or an IPv6 "
+                    "address, without scheme, port or path; each port of a host that is named is "
+                    "allowed"
                 )
         positive = (
             self.max_bytes,
@@ -110,4 +115,14 @@ class FetchPolicy:
 def _covers(pattern: str, host: str) -> bool:
     if pattern.startswith("*."):
         return host.endswith(pattern[1:])
-    return host == pattern
+    return host == (_ipv6(pattern) or pattern)
+
+
+def _ipv6(pattern: str) -> str | None:
+    """Return an IPv6 address as locations have it, or None where a pattern is something else."""
+    bracketed = pattern.startswith("[") and pattern.endswith("]")
+    try:
+        address = IPv6Address(pattern[1:-1] if bracketed else pattern)
+    except ValueError:
+        return None
+    return None if address.scope_id else str(address)

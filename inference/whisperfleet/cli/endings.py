@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whisperfleet.cli.exit_codes import ExitCode
-from whisperfleet.cli.output import print_error, print_json, print_text
+from whisperfleet.cli.output import print_error, print_json, print_note, print_text
 from whisperfleet.contract.job import Format
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
@@ -54,8 +54,15 @@ def print_endings(
             if len(submissions) > 1:
                 print_text(f"==> {submission.source} <==")
             print_text(_words(result, format))
+        _print_warnings(submission, result)
         print_why_not(submission, result, state)
     return exit_code_of(states)
+
+
+def _print_warnings(submission: Submission, result: Result | None) -> None:
+    """Say on standard error what the words lack, or are unsure of."""
+    for warning in result.warnings if result else ():
+        print_note(f"{submission.source}: warning ({warning.code}): {warning.message}")
 
 
 def print_why_not(submission: Submission, result: Result | None, state: State | None) -> None:

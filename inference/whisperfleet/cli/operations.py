@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from whisperfleet.cli.connection import open_client
 from whisperfleet.cli.exit_codes import EPILOG, ExitCode
@@ -17,7 +16,7 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import print_error, print_json, print_table, print_text
+from whisperfleet.cli.output import print_error, print_json, print_records, print_text
 from whisperfleet.contract.job import Job, describe_source
 from whisperfleet.errors import ConfigurationError, JobError
 
@@ -76,11 +75,14 @@ def list_letters(
             for letter_id, letter in letters:
                 print_json(_document(letter_id, letter))
             return
-        table = Table("letter", "job", "died at", "code", "begun", "handed back", "retries")
-        for letter_id, letter in letters:
-            counts = (letter.deliveries, letter.releases, letter.retries)
-            table.add_row(letter_id, letter.id, _moment(letter_id), letter.code, *map(str, counts))
-    print_table(table)
+        rows = [
+            (
+                *(letter_id, letter.id, _moment(letter_id), letter.code.value),
+                *map(str, (letter.deliveries, letter.releases, letter.retries)),
+            )
+            for letter_id, letter in letters
+        ]
+    print_records(("letter", "job", "died at", "code", "begun", "handed back", "retries"), rows)
 
 
 @dead_letters.command("show", epilog=EPILOG)
@@ -139,12 +141,12 @@ def stats(
     if as_json:
         print_json(_stats_document(found))
         return
-    table = Table("stream", "waiting", "running", "oldest since")
+    rows = []
     for stream in found.streams:
         waiting, since = stream.length - stream.running, stream.oldest_enqueued_at
         oldest = since.isoformat(sep=" ", timespec="seconds") if since else ""
-        table.add_row(stream.source, str(waiting), str(stream.running), oldest)
-    print_table(table)
+        rows.append((stream.source, str(waiting), str(stream.running), oldest))
+    print_records(("stream", "waiting", "running", "oldest since"), rows)
     totals = sorted(found.totals.items())
     for name, count in [("dead letters", found.dead_letters), *totals]:
         print_text(f"{name:<16} {count}")

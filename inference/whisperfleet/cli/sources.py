@@ -8,7 +8,7 @@ from pathlib import Path
 from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES
 from whisperfleet.errors import ConfigurationError
 
-__all__ = ["STANDARD_INPUT", "Source", "find_source"]
+__all__ = ["STANDARD_INPUT", "Source", "encoded", "find_source"]
 
 STANDARD_INPUT = "-"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|/)")
@@ -26,7 +26,7 @@ class Source:
         Raises ConfigurationError where it cannot be read or is too large to travel in the job.
         """
         if _ADDRESS.match(self.name):
-            return {b"url": self.name.encode()}
+            return {b"url": encoded("the address", self.name)}
         return {b"audio": self._read()}
 
     def _read(self) -> bytes:
@@ -43,6 +43,21 @@ class Source:
         if len(audio) > MAX_INLINE_AUDIO_BYTES:
             raise _too_large(self.name)
         return audio
+
+
+def encoded(what: str, text: str) -> bytes:
+    """Return what a person typed as a field of a job has it.
+
+    Raises ConfigurationError where it was typed in another encoding than the terminal's: such bytes
+    can be a file's name and nothing else.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"{what} {text[:40]!r} holds bytes that are not UTF-8; type it anew, or set LC_ALL to "
+            "the encoding that it is in"
+        ) from None
 
 
 def find_source(name: str) -> Source:

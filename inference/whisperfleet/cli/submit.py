@@ -16,8 +16,8 @@ from whisperfleet.cli.options import (
     RedisOption,
 )
 from whisperfleet.cli.output import print_json, print_note, print_text, progress
-from whisperfleet.cli.sources import STANDARD_INPUT, Source, find_source
-from whisperfleet.contract.job import Format, Job, Task
+from whisperfleet.cli.sources import STANDARD_INPUT, Source, encoded, find_source
+from whisperfleet.contract.job import MAX_TRACK, Channel, Format, Job, Task
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.errors import ConfigurationError, InputError
 
@@ -41,7 +41,11 @@ def submit(
     ],
     language: Annotated[
         str | None,
-        typer.Option("--language", "-l", help="Spoken language as a code (en). Absent: detected."),
+        typer.Option(
+            "--language",
+            "-l",
+            help="Spoken language: a code (en, pt-BR) or its name in English. Absent: detected.",
+        ),
     ] = None,
     task: Annotated[Task, typer.Option(help="`translate` gives English.")] = Task.TRANSCRIBE,
     prompt: Annotated[
@@ -51,6 +55,19 @@ def submit(
     word_timestamps: Annotated[
         bool, typer.Option("--word-timestamps", help="Add the start and end of each word.")
     ] = False,
+    channel: Annotated[
+        Channel,
+        typer.Option(help="A channel alone, or with `split` the words of each, named by it."),
+    ] = Channel.MIX,
+    track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_TRACK,
+            help="Which audio track of the file, from 1 on.",
+            show_default="the file's default",
+        ),
+    ] = None,
     formats: Annotated[
         list[Format] | None,
         typer.Option(
@@ -107,12 +124,18 @@ def submit(
         "task": task.value,
         "prompt": prompt,
         "word_timestamps": "1" if word_timestamps else None,
+        "channel": None if channel is Channel.MIX else channel.value,
+        "track": None if track is None else str(track),
         "formats": ",".join(formats or ()),
         "deadline": deadline,
         "metadata": metadata,
         "tenant": tenant,
     }
-    fields = {name.encode(): value.encode() for name, value in options.items() if value}
+    fields = {
+        name.encode(): encoded(f"the option {name.replace('_', '-')}", value)
+        for name, value in options.items()
+        if value
+    }
     submissions: list[Submission] = []
     known = _read_priorities(priorities)
     with open_client(redis, queue, known) as client, _ids_if_cut_short(submissions):

@@ -105,7 +105,7 @@ def worker(
         str,
         _setting(
             "allowed-hosts",
-            "Hosts to fetch from, by commas: names or *.suffix. Empty: any public one.",
+            "Hosts to fetch from, by commas: names, *.suffix or [IPv6]. Empty: any public one.",
             _INPUT,
         ),
     ] = "",

@@ -146,7 +146,9 @@ class Client:
         """Yield each job's id and result as it ends, those that have ended first.
 
         An id that another payload had already is answered with the failure of that submission.
-        Raises TimeoutError when jobs are left after `timeout_seconds`.
+        Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
+        `timeout_seconds`, `redis.ConnectionError` or `redis.TimeoutError` where Redis does not
+        answer at first, or is away when the time is up, or for half a minute where there is none.
         """
         return self._results.wait(job_ids, timeout_seconds)
 

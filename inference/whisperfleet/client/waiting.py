@@ -18,6 +18,35 @@ _PAGE = 200
 # Events may be trimmed before a slow reader sees them, so the results are looked at as well.
 _LOOK_SECONDS = 30.0
 _MAX_REMEMBERED = 10_000
+# A server that restarts is back before that; a wait without an end must not hide that it is gone.
+_OUTAGE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.25
+
+
+class _Patience:
+    """How long a wait goes on, and how long while Redis does not answer."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.deadline = time.monotonic() + seconds if seconds is not None else None
+        self._away_since: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def renew(self) -> None:
+        """Redis has answered."""
+        self._away_since = None
+
+    def bear(self, error: redis.RedisError) -> None:
+        """Pause after an error that may pass; raise it where it does not, or the time is up."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        end = self._away_since + _OUTAGE_SECONDS if self.deadline is None else self.deadline
+        if isinstance(error, redis.AuthenticationError) or now >= end:
+            raise error
+        time.sleep(min(_PAUSE_SECONDS, end - now))
 
 
 class ResultReader:
@@ -48,24 +77,32 @@ class ResultReader:
         """Yield each job's id and result as it ends, those that have ended first.
 
         An id that another payload had already is answered with the failure of that submission.
-        Raises TimeoutError when jobs are left after `timeout_seconds`.
+        Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
+        `timeout_seconds`, `redis.ConnectionError` or `redis.TimeoutError` where Redis does not
+        answer at first, or is away when the time is up, or for half a minute where there is none.
         """
-        deadline = time.monotonic() + timeout_seconds if timeout_seconds is not None else None
+        patience = _Patience(timeout_seconds)
         waiting = set(job_ids)
         # The position comes before the look: what ends in between is seen twice, not never.
         position = self._last_event()
         next_look = 0.0
         while waiting:
-            found: dict[str, Result]
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + _LOOK_SECONDS
-                found = self._known_results(waiting)
-            else:
-                position, found = self._next_results(position, waiting, deadline)
+            found: dict[str, Result] = {}
+            try:
+                if time.monotonic() >= next_look:
+                    found = self._known_results(waiting)
+                    next_look = time.monotonic() + _LOOK_SECONDS
+                else:
+                    position, found = self._next_results(position, waiting, patience.deadline)
+                patience.renew()
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                patience.bear(error)
+                # A server that has just started may have lost events that its results outlived.
+                next_look = 0.0
             for job_id, result in found.items():
                 waiting.discard(job_id)
                 yield job_id, result
-            if waiting and not found and deadline is not None and time.monotonic() >= deadline:
+            if waiting and not found and patience.is_over:
                 raise TimeoutError(
                     f"{len(waiting)} jobs have not ended after {timeout_seconds} s, {min(waiting)} "
                     "among them; they go on, wait again or look at their status"

@@ -45,6 +45,9 @@ class DoneEvent(_Event):
         str, Field(description="The entry that the job was, before it was deleted.")
     ] = ""
     code: Code | None = None
+    warnings: Annotated[
+        int, Field(ge=0, description="How many the result has; absent where it has none.")
+    ] = 0
     tenant: str | None = None
     conflicts_with: Annotated[
         str | None, Field(description="The id that this job asked for and that another job has.")

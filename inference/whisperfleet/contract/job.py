@@ -12,7 +12,6 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -25,11 +24,13 @@ from pydantic import (
 )
 
 from whisperfleet.contract.codes import Code
-from whisperfleet.contract.languages import LANGUAGES
+from whisperfleet.contract.languages import language_code
+from whisperfleet.contract.metadata import Metadata
 from whisperfleet.errors import InputError, MalformedEntryError
 
 __all__ = [
     "MAX_INLINE_AUDIO_BYTES",
+    "MAX_TRACK",
     "PROTOCOL_MAJOR",
     "PROTOCOL_VERSION",
     "Channel",
@@ -41,14 +42,18 @@ __all__ = [
 ]
 
 PROTOCOL_MAJOR = 1
-PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.0"
+PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.1"
 MAX_INLINE_AUDIO_BYTES = 1024 * 1024
-MAX_METADATA_BYTES = 4096
-MAX_METADATA_DEPTH = 32
 MAX_PROMPT_CHARACTERS = 2000
+MAX_TRACK = 64
 MAX_URL_CHARACTERS = 8192
 
-_TOO_DEEP = f"it is nested over {MAX_METADATA_DEPTH} levels deep; keep it beside the job"
+# Words for a language that is to be found out; `und` is the code of BCP 47 for it.
+_DETECTED = frozenset({"auto", "und"})
+
+# Fields of which every byte counts: audio, words, and names by which the queue knows a job and its
+# owner before anybody reads them as text.
+_AS_THEY_ARE = frozenset({"audio", "prompt", "id", "tenant"})
 
 
 class Task(StrEnum):
@@ -83,53 +88,17 @@ def _split_commas(value: object) -> object:
     return value
 
 
-def _parse_metadata(value: object) -> object:
+def _known_language(value: object) -> object:
     if not isinstance(value, str):
         return value
-    try:
-        return json.loads(value, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON; leave the value out or write null")
-
-
-def _check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return metadata that can be written into a result; it comes from anybody."""
-    if _depth(metadata) > MAX_METADATA_DEPTH:
-        raise ValueError(_TOO_DEEP)
-    if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
-        raise ValueError(f"it is over {MAX_METADATA_BYTES} bytes; keep it beside the job")
-    try:
-        json.dumps(metadata, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError(
-            "it holds half of a character (a lone surrogate), as a text that was cut within an "
-            "emoji does; cut texts between characters"
-        ) from None
-    return metadata
-
-
-def _depth(value: object) -> int:
-    """Return how deep a value is nested, level by level: what is too deep has no bottom."""
-    level, depth = [value], 0
-    while (level := [part for part in level if isinstance(part, dict | list | tuple)]) and (
-        depth <= MAX_METADATA_DEPTH
-    ):
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-    return depth
-
-
-Metadata = Annotated[
-    dict[str, Any], BeforeValidator(_parse_metadata), AfterValidator(_check_metadata)
-]
+    if value.casefold() in _DETECTED:
+        return None
+    if code := language_code(value):
+        return code
+    raise ValueError(
+        f"{value[:20]!r} is no language that Whisper knows; send a code such as en, or leave it "
+        "out to have it detected"
+    )
 
 
 class Job(BaseModel):
@@ -166,7 +135,11 @@ class Job(BaseModel):
     ] = None
     language: Annotated[
         str | None,
-        Field(description="Spoken language as a Whisper code (`en`). Absent or `auto`: detected."),
+        BeforeValidator(_known_language),
+        Field(
+            description="Spoken language: a code (`en`), a BCP 47 tag (`en-US`) or its English "
+            "name. Absent or `auto`: detected."
+        ),
     ] = None
     task: Annotated[Task, Field(description="`translate` gives English.")] = Task.TRANSCRIBE
     prompt: Annotated[
@@ -190,7 +163,7 @@ class Job(BaseModel):
         int | None,
         Field(
             ge=1,
-            le=64,
+            le=MAX_TRACK,
             description="Which audio track of the file, counted from 1. Absent: the one that the "
             "file marks as its default, else the first.",
         ),
@@ -234,16 +207,26 @@ class Job(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _drop_blank_fields(cls, fields: Any) -> Any:
-        # `XADD … language ''` is what a shell script with an unset variable writes.
-        if isinstance(fields, dict):
-            return {k: v for k, v in fields.items() if v != "" or k == "url"}
-        return fields
+    def _tidy(cls, fields: Any) -> Any:
+        """Take off blanks around values and leave out fields that are empty.
+
+        ``echo https://… | redis-cli -x`` adds a line end, and ``XADD … language ''`` is what a
+        shell script with an unset variable writes.
+        """
+        if not isinstance(fields, dict):
+            return fields
+        tidy = {
+            name: value.strip() if isinstance(value, str) and name not in _AS_THEY_ARE else value
+            for name, value in fields.items()
+        }
+        return {name: value for name, value in tidy.items() if value not in ("", b"")}
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if self.url is not None and self.audio is not None:
             raise ValueError("send either `url` or `audio`, not both")
+        if self.url is None and self.audio is None:
+            raise ValueError("send `url` or `audio`: one of them must say what to transcribe")
         return self
 
     @field_serializer("formats")
@@ -257,30 +240,14 @@ class Job(BaseModel):
         Raises MalformedEntryError where the entry is no job at all or of a newer protocol,
         InputError where it is a job that cannot be carried out.
         """
-        text: dict[str, Any] = {}
-        for name, value in fields.items():
-            try:
-                key = name.decode()
-                text[key] = value if key == "audio" else value.decode()
-            except UnicodeDecodeError:
-                raise MalformedEntryError(
-                    Code.MALFORMED_ENTRY,
-                    "a field is not UTF-8; only `audio` may hold raw bytes",
-                ) from None
-        _check_version(text.get("v", PROTOCOL_VERSION))
-        if not text.keys() & {"url", "audio"}:
-            raise MalformedEntryError(
-                Code.MALFORMED_ENTRY,
-                "the entry has neither `url` nor `audio`; XADD <stream> * url https://… is a job",
-            )
-        if text.get("language") == "auto":
-            del text["language"]
-        _check_audio(text.get("audio"))
-        _check_language(text.get("language"))
+        text = _decode(fields)
+        _check_version(str(text.get("v") or PROTOCOL_VERSION).strip())
+        _check_source(text)
+        _check_audio(text.get("audio") or None)
         try:
             return cls.model_validate(text)
         except ValidationError as error:
-            raise InputError(Code.INVALID_JOB, _first_sentence(error)) from None
+            raise _invalid(error) from None
 
     def to_fields(self) -> dict[str, str | bytes]:
         """Return the fields of a stream entry, without those that hold their default."""
@@ -302,6 +269,41 @@ class Job(BaseModel):
         return fields
 
 
+def _decode(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return the fields of an entry as text, `audio` as it is."""
+    text: dict[str, Any] = {}
+    for raw_name, value in fields.items():
+        name = "the name of a field"
+        try:
+            key = raw_name.decode()
+            name = f"the field {key[:40]!r}"
+            text[key] = value if key == "audio" else value.decode()
+        except UnicodeDecodeError:
+            raise MalformedEntryError(
+                Code.MALFORMED_ENTRY,
+                f"{name} is not UTF-8; only `audio` may hold raw bytes"
+                + (", and its name is in lower case" if raw_name.lower() == b"audio" else ""),
+            ) from None
+    return text
+
+
+def _check_source(text: Mapping[str, Any]) -> None:
+    """Tell an entry that is no job from a job whose source is empty."""
+    if not text.keys() & {"url", "audio"}:
+        misspelt = next((name for name in text if name.lower() in {"url", "audio"}), None)
+        raise MalformedEntryError(
+            Code.MALFORMED_ENTRY,
+            "the entry has neither `url` nor `audio`"
+            + (f" but {misspelt!r}; write the name in lower case" if misspelt else "")
+            + "; XADD <stream> * url https://… is a job",
+        )
+    if "audio" not in text and not text["url"].strip():
+        raise InputError(Code.INVALID_JOB, "`url` is empty; send the address of an audio file")
+    if text.get("audio") == b"" and not text.get("url", "").strip():
+        what = "`url` and `audio` are both empty" if "url" in text else "`audio` has no bytes"
+        raise InputError(Code.EMPTY, f"{what}; send a whole audio file or the address of one")
+
+
 def _check_version(version: str) -> None:
     major = version.partition(".")[0]
     if not major.isdecimal():
@@ -318,11 +320,7 @@ def _check_version(version: str) -> None:
 
 
 def _check_audio(audio: bytes | None) -> None:
-    if audio is None:
-        return
-    if not audio:
-        raise InputError(Code.EMPTY, "`audio` has no bytes; send a whole audio file")
-    if len(audio) > MAX_INLINE_AUDIO_BYTES:
+    if audio is not None and len(audio) > MAX_INLINE_AUDIO_BYTES:
         raise InputError(
             Code.TOO_LARGE,
             f"`audio` has {len(audio)} bytes and {MAX_INLINE_AUDIO_BYTES} are allowed; "
@@ -330,19 +328,13 @@ def _check_audio(audio: bytes | None) -> None:
         )
 
 
-def _check_language(language: str | None) -> None:
-    if language and language not in LANGUAGES:
-        raise InputError(
-            Code.UNKNOWN_LANGUAGE,
-            f"`language` is {language[:20]!r}; send a Whisper code such as en, or leave it out",
-        )
-
-
-def _first_sentence(error: ValidationError) -> str:
+def _invalid(error: ValidationError) -> InputError:
+    """Return the first of what is wrong with a job."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     what = first["msg"].removeprefix("Value error, ")
-    return f"`{where}`: {what}" if where else what
+    code = Code.UNKNOWN_LANGUAGE if where == "language" else Code.INVALID_JOB
+    return InputError(code, f"`{where}`: {what}" if where else what)
 
 
 _METADATA: TypeAdapter[dict[str, Any]] = TypeAdapter(Metadata)

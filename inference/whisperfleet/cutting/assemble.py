@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from whisperfleet.contract.languages import UNSPACED
 from whisperfleet.contract.result import Segment, Transcript, Word
 from whisperfleet.cutting.clock import Clock
 from whisperfleet.cutting.cutter import Answered, Cutter
@@ -12,9 +13,6 @@ __all__ = ["UNDETERMINED", "assemble"]
 
 # ISO 639-2: the language of audio in which nothing was said.
 UNDETERMINED = "und"
-
-# Languages that are written without spaces, as faster-whisper's `split_to_word_tokens` has them.
-_UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
 def assemble(answered: Sequence[Answered], cutter: Cutter) -> Transcript:
@@ -105,4 +103,4 @@ def _within(seconds: float, duration: float) -> float:
 
 
 def _join(texts: Iterable[str], language: str) -> str:
-    return ("" if language in _UNSPACED else " ").join(texts)
+    return ("" if language in UNSPACED else " ").join(texts)

@@ -1,6 +1,7 @@
 """How the project talks to Redis: one place for addresses, credentials and safe client settings."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from whisperfleet.errors import ConfigurationError
 __all__ = ["RedisSettings", "describe_url"]
 
 _SCHEMES = ("redis", "rediss", "unix")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_DATABASE = re.compile(rf"(/({_NUMBER.pattern})?)?")
 # Longer than any BLOCK (see `RedisSettings.max_block_seconds`), or redis-py would drop the
 # connection under a reply that is on its way.
 _BLOCK_MARGIN_SECONDS = 5.0
@@ -65,10 +68,17 @@ class RedisSettings:
             raise ConfigurationError(
                 f"{self.describe()} is no Redis address; it begins with redis://, rediss:// or unix://"
             )
-        if unknown := parse_qs(parts.query).keys() - {"db"}:
+        options = parse_qs(parts.query, keep_blank_values=True)
+        if unknown := options.keys() - {"db"}:
             raise ConfigurationError(
                 f"{self.describe()} carries the option {min(unknown)!r}; only `db` may follow the "
                 "question mark, everything else has a setting of its own"
+            )
+        # redis-py takes the database 0 where it cannot read the path.
+        path = parts.path if parts.scheme != "unix" else ""
+        if not _DATABASE.fullmatch(path) or not all(map(_NUMBER.fullmatch, options.get("db", ()))):
+            raise ConfigurationError(
+                f"{self.describe()} names a database that is no number; write redis://HOST:PORT/0"
             )
         if self.ca_file is not None and parts.scheme != "rediss":
             raise ConfigurationError(

@@ -220,6 +220,7 @@ class Finisher:
                 stream=claim.source,
                 entry=claim.entry_id,
                 code=code,
+                warnings=len(result.warnings),
                 tenant=claim.tenant,
                 conflicts_with=conflicts_with,
             ).to_fields()

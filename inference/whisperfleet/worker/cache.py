@@ -14,11 +14,11 @@ from pathlib import Path
 import redis
 from pydantic import ValidationError
 
-from whisperfleet.contract.job import PROTOCOL_MAJOR
+from whisperfleet.contract.job import PROTOCOL_MAJOR, Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.contract.result import Transcript
-from whisperfleet.engine import WindowRequest
 from whisperfleet.worker import metrics
+from whisperfleet.worker.channels import Heard
+from whisperfleet.worker.recognition import request_of
 
 __all__ = ["TranscriptCache"]
 
@@ -30,7 +30,7 @@ _MAX_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TranscriptCache:
-    """Transcripts in Redis, each kept for `seconds`; 0 keeps none.
+    """Transcripts and their warnings in Redis, each kept for `seconds`; 0 keeps none.
 
     `recipe` is what all jobs of this worker share and words depend on: model digest, compute type,
     decoding and cutting options. A cache that cannot be reached is a miss, never a failure.
@@ -41,34 +41,35 @@ class TranscriptCache:
     seconds: float
     recipe: str
 
-    def key(self, audio: Path, request: WindowRequest, tenant: str | None) -> str | None:
-        """Return where the transcript of an audio file belongs; None when nothing is kept."""
+    def key(self, audio: Path, job: Job) -> str | None:
+        """Return where what a job hears in an audio file belongs; None when nothing is kept."""
         if not self.seconds:
             return None
         with audio.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
-        parts = json.dumps([PROTOCOL_MAJOR, content, asdict(request), self.recipe])
-        digest = hmac.new((tenant or "").encode(), parts.encode(), hashlib.sha256)
+        asked = [asdict(request_of(job)), job.channel, job.track]
+        parts = json.dumps([PROTOCOL_MAJOR, content, asked, self.recipe])
+        digest = hmac.new((job.tenant or "").encode(), parts.encode(), hashlib.sha256)
         return self.keys.cache(digest.hexdigest())
 
-    def get(self, key: str | None) -> Transcript | None:
-        """Return a kept transcript, or None."""
+    def get(self, key: str | None) -> Heard | None:
+        """Return what was kept, or None."""
         if key is None:
             return None
         try:
             kept = self.client.get(key)
-            transcript = Transcript.model_validate_json(kept) if kept else None
+            heard = Heard.model_validate_json(kept) if kept else None
         except (redis.RedisError, ValidationError) as error:
             log.warning("the transcript cache cannot be read (%s); going on without", _brief(error))
-            transcript = None
-        metrics.cache_lookups.labels("hit" if transcript else "miss").inc()
-        return transcript
+            heard = None
+        metrics.cache_lookups.labels("hit" if heard else "miss").inc()
+        return heard
 
-    def put(self, key: str | None, transcript: Transcript) -> None:
-        """Keep a transcript, unless it is too large."""
+    def put(self, key: str | None, heard: Heard) -> None:
+        """Keep a transcript with its warnings, unless they are too large."""
         if key is None:
             return
-        value = transcript.model_dump_json(exclude_defaults=True)
+        value = heard.model_dump_json(exclude_defaults=True)
         if len(value) > _MAX_BYTES:
             return
         try:

@@ -2,14 +2,12 @@
 
 import io
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from whisperfleet import __version__, formats
@@ -19,16 +17,16 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
 from whisperfleet.contract.result import Failure, ModelInfo, Result, Timing, Transcript
 from whisperfleet.contract.states import State
-from whisperfleet.cutting import CuttingOptions, make_cutter
-from whisperfleet.engine import WindowRequest
+from whisperfleet.cutting import CuttingOptions
 from whisperfleet.errors import InputError
 from whisperfleet.queue import Claim
 from whisperfleet.worker import metrics
 from whisperfleet.worker.cache import TranscriptCache
+from whisperfleet.worker.channels import Heard
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue, JobLine
+from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.prep_slots import PrepSlots
-from whisperfleet.worker.transcribe import transcribe
+from whisperfleet.worker.recognition import Recogniser
 
 __all__ = ["Steps"]
 
@@ -56,7 +54,7 @@ class Steps:
         """
         stopwatch = Stopwatch()
         job: Job | None = None
-        transcript: Transcript | None = None
+        heard: Heard | None = None
         error: Failure | None = None
         state = State.DONE
         try:
@@ -64,49 +62,22 @@ class Steps:
             if overdue := _overdue(job, claim):
                 state, error = State.EXPIRED, overdue
             else:
-                transcript = self._transcript_of(job, claim.priority, control, stopwatch)
+                heard = self._hear(job, claim.priority, control, stopwatch)
         except InputError as fault:
             state, error = State.FAILED, Failure(code=fault.code, message=fault.message)
         except Interrupted as interrupted:
             state, error = _ending(interrupted, control)
-        return self._result(claim, job, state, transcript, error, stopwatch)
+        return self._result(claim, job, state, heard, error, stopwatch)
 
-    def _transcript_of(
-        self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
-    ) -> Transcript:
-        if job.model and job.model != self.model.name:
-            raise InputError(
-                Code.UNKNOWN_MODEL,
-                f"`model` is {job.model[:40]!r} and this fleet runs {self.model.name!r}; leave the "
-                "field out, or send the job to the queue of that model",
-            )
-        request = WindowRequest(job.language, job.task, job.prompt, job.word_timestamps)
+    def _hear(self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch) -> Heard:
         with self._audio_file(job, control, stopwatch) as path:
-            key = self.cache.key(path, request, job.tenant)
+            key = self.cache.key(path, job)
             if kept := self.cache.get(key):
                 return kept
-            with self.engine.join(priority) as line:
-                transcript = self._recognise(path, request, line, control, stopwatch)
-            self.cache.put(key, transcript)
-            return transcript
-
-    def _recognise(
-        self,
-        path: Path,
-        request: WindowRequest,
-        line: JobLine,
-        control: JobControl,
-        stopwatch: Stopwatch,
-    ) -> Transcript:
-        with closing(self._decoded(path)) as blocks:
-            checked = _checked(stopwatch.pulling("decode", blocks), control)
-            cutter = make_cutter(checked, request, self.cutting, self.engine.mels)
-            return transcribe(cutter, line, control, stopwatch, self.slots.taken)
-
-    def _decoded(self, path: Path) -> Generator[NDArray[np.int16]]:
-        """Yield the samples of a file; a decoder is taken when the first of them is wanted."""
-        with self.decoders.decode(path) as blocks:
-            yield from blocks
+            recogniser = Recogniser(self.decoders, self.engine, self.cutting, self.slots)
+            heard = recogniser.recognise(path, job, priority, control, stopwatch)
+            self.cache.put(key, heard)
+            return heard
 
     @contextmanager
     def _audio_file(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Iterator[Path]:
@@ -126,7 +97,7 @@ class Steps:
         claim: Claim,
         job: Job | None,
         state: State,
-        transcript: Transcript | None,
+        heard: Heard | None,
         error: Failure | None,
         stopwatch: Stopwatch,
     ) -> Result:
@@ -138,7 +109,8 @@ class Steps:
         return Result(
             id=claim.job_id,
             state=state,
-            transcript=transcript,
+            transcript=heard.transcript if heard else None,
+            warnings=heard.warnings if heard else (),
             error=error,
             timing=Timing(
                 queued=round(queued, 3),
@@ -149,7 +121,7 @@ class Steps:
             worker_version=__version__,
             task=job.task if job else Task.TRANSCRIBE,
             metadata=job.metadata if job else {},
-            renderings=_render(job, transcript) if job and transcript else {},
+            renderings=_render(job, heard.transcript) if job and heard else {},
         )
 
 
@@ -165,16 +137,11 @@ class _CheckedFile(io.FileIO):
         return super().write(data)
 
 
-def _checked(
-    blocks: Iterator[NDArray[np.int16]], control: JobControl
-) -> Iterator[NDArray[np.int16]]:
-    for block in blocks:
-        control.check()
-        yield block
-
-
 def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
-    return {wanted: formats.render(transcript, job.task, wanted) for wanted in job.formats}
+    return {
+        wanted: formats.render(transcript, job.task, wanted, word_timestamps=job.word_timestamps)
+        for wanted in job.formats
+    }
 
 
 def _overdue(job: Job, claim: Claim) -> Failure | None:

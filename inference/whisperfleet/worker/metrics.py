@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
+from whisperfleet.contract.warnings import WarningCode
 from whisperfleet.engine.capacity import gpu_memory
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "releases",
     "stage_seconds",
     "startup_seconds",
+    "warnings",
     "watch_gpu_memory",
     "window_wait_seconds",
     "windows",
@@ -42,6 +44,7 @@ cache_lookups = Counter(
 claims = Counter("whisperfleet_claims", "Jobs taken from the queue", ["stream"])
 jobs = Counter("whisperfleet_jobs", "Jobs that ended here, by state and code", ["state", "code"])
 finishes = Counter("whisperfleet_finishes", "What the queue said to a finished job", ["answer"])
+warnings = Counter("whisperfleet_warnings", "What results lack or guess, by code", ["code"])
 releases = Counter("whisperfleet_releases", "Jobs handed back to the queue", ["reason"])
 in_flight = Gauge("whisperfleet_jobs_in_flight", "Jobs between claim and finish")
 job_wait_seconds = Histogram(
@@ -104,6 +107,8 @@ _EARLY = {State.CANCELLED: Code.CANCELLED, State.EXPIRED: Code.DEADLINE_PASSED}
 def _count_from_zero() -> None:
     """Let every count be there before the first: Prometheus sees no rise from nothing to one."""
     jobs.labels(State.DONE.value, "")
+    for warning in WarningCode:
+        warnings.labels(warning.value)
     for state, code in _EARLY.items():
         jobs.labels(state.value, code.value)
     for code in set(Code) - set(_EARLY.values()):

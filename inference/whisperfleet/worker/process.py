@@ -19,7 +19,7 @@ from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import ModelInfo
 from whisperfleet.engine.host_memory import keep_host_memory
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import ConfigurationError, EngineLostError, StartupError
 from whisperfleet.queue import WorkQueue
@@ -212,9 +212,15 @@ def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
     engine.warm_up()
     if engine.device == "cuda":
         metrics.watch_gpu_memory()
-    model = ModelInfo(name=resolved.name, digest=resolved.digest)
+    model = ModelInfo(name=_told_name(resolved), digest=resolved.digest)
     metrics.model.info({"name": model.name, "digest": model.digest})
     return engine, model
+
+
+def _told_name(model: ResolvedModel) -> str:
+    """Return the name that producers are told: where a model lies is no affair of theirs."""
+    from_folder = Path(model.name).expanduser() == model.path
+    return model.path.resolve().name if from_folder else model.name
 
 
 def _recipe(settings: WorkerSettings, engine: WhisperEngine, model: ModelInfo) -> str:

@@ -76,9 +76,16 @@ class Settler:
             return partial(self._retry, claim, internal)
         code = result.error.code.value if result.error else ""
         metrics.jobs.labels(result.state.value, code).inc()
+        for warning in result.warnings:
+            metrics.warnings.labels(str(warning.code)).inc()
         log.info(
             "the job ended",
-            extra={"state": result.state.value, "code": code, **result.timing.model_dump()},
+            extra={
+                "state": result.state.value,
+                "code": code,
+                "warnings": len(result.warnings),
+                **result.timing.model_dump(),
+            },
         )
         return partial(self._queue.finish, claim, result)
 

@@ -1,0 +1,112 @@
+"""From a job's file to its words: each channel that is wanted is decoded, cut and recognised."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whisperfleet.audio.decoder import AudioSelection, DecoderPool
+from whisperfleet.contract.job import Channel, Job
+from whisperfleet.cutting import CuttingOptions, make_cutter
+from whisperfleet.engine import WindowRequest
+from whisperfleet.worker.channels import Heard, merge
+from whisperfleet.worker.control import JobControl, Stopwatch
+from whisperfleet.worker.doubts import doubts
+from whisperfleet.worker.engine_queue import EngineQueue, JobLine
+from whisperfleet.worker.prep_slots import PrepSlots
+from whisperfleet.worker.transcribe import transcribe
+
+if TYPE_CHECKING:
+    from whisperfleet.contract.warnings import ResultWarning
+
+__all__ = ["Recogniser", "request_of"]
+
+# Channels are counted from 0; None is the mix of all.
+_ONE_OF: Final = {Channel.MIX: None, Channel.LEFT: 0, Channel.RIGHT: 1}
+
+
+def request_of(job: Job) -> WindowRequest:
+    """Return what a job asks of each of its windows."""
+    return WindowRequest(job.language, job.task, job.prompt, job.word_timestamps)
+
+
+@dataclass(frozen=True, slots=True)
+class Recogniser:
+    """What turns files into words; shared by all jobs that are in flight."""
+
+    decoders: DecoderPool
+    engine: EngineQueue
+    cutting: CuttingOptions
+    slots: PrepSlots
+
+    def recognise(
+        self, path: Path, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
+    ) -> Heard:
+        """Return the words of what a job wants of a file, and what they lack.
+
+        A file that is split is decoded once for each of its channels, one after the other. Raises
+        what decoding and `transcribe` raise.
+        """
+        with self.engine.join(priority) as line:
+            one_job = _OneJob(self, path, job, line, control, stopwatch)
+            if job.channel is not Channel.SPLIT:
+                heard, _ = one_job.hear(_ONE_OF[job.channel])
+                return heard
+            heard, channels = one_job.hear(0)
+            others = [one_job.hear(channel)[0] for channel in range(1, channels)]
+            return merge([heard, *others])
+
+
+@dataclass(frozen=True, slots=True)
+class _OneJob:
+    tools: Recogniser
+    path: Path
+    job: Job
+    line: JobLine
+    control: JobControl
+    stopwatch: Stopwatch
+
+    def hear(self, channel: int | None) -> tuple[Heard, int]:
+        """Return the words of a channel, None for the mix, and how many channels there are."""
+        tools = self.tools
+        samples = _Samples(tools.decoders, self.path, AudioSelection(self.job.track, channel))
+        with closing(samples.blocks()) as blocks:
+            checked = _checked(self.stopwatch.pulling("decode", blocks), self.control)
+            cutter = make_cutter(checked, request_of(self.job), tools.cutting, tools.engine.mels)
+            transcript = transcribe(
+                cutter, self.line, self.control, self.stopwatch, tools.slots.taken
+            )
+        warnings = (*samples.warnings, *doubts(transcript, self.job.language))
+        return Heard(transcript=transcript, warnings=warnings), samples.channels
+
+
+class _Samples:
+    """The samples of a channel; a decoder is taken when the first of them is wanted.
+
+    `warnings` and `channels` are known once they have ended.
+    """
+
+    def __init__(self, decoders: DecoderPool, path: Path, selection: AudioSelection) -> None:
+        self.warnings: tuple[ResultWarning, ...] = ()
+        self.channels = 0
+        self._decoders = decoders
+        self._path = path
+        self._selection = selection
+
+    def blocks(self) -> Generator[NDArray[np.int16]]:
+        with self._decoders.decode(self._path, self._selection) as stream:
+            yield from stream
+            self.warnings = tuple(stream.warnings)
+            self.channels = stream.channels
+
+
+def _checked(
+    blocks: Iterator[NDArray[np.int16]], control: JobControl
+) -> Iterator[NDArray[np.int16]]:
+    for block in blocks:
+        control.check()
+        yield block
