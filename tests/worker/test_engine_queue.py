@@ -274,7 +274,7 @@ def full():
     engine = GatedEngine(batch_size=1)
     with EngineQueue(engine, 30) as line, line.join() as job:
         running = job.submit(window(30))
-        wait_for(running.running, "the engine has begun")
+        wait_for(lambda: engine.seen, "the engine has begun")
         yield line, job, engine
         engine.gate.release(10)
 
@@ -353,7 +353,7 @@ def test_closing_leaves_nobody_waiting():
     line = EngineQueue(engine, 1000)
     with line, line.join() as job:
         running, waiting = job.submit(window(1)), job.submit(window(1))
-        wait_for(running.running, "the engine has begun")
+        wait_for(lambda: engine.seen, "the engine has begun")
         # Set while the line closes: the engine's call must end for the thread to be joined.
         threading.Timer(0.1, engine.gate.release).start()
     assert running.result(10) is RESULT
