@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from engine.fixtures import settle
 from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import Cut, Cutter, assemble
 from whisperfleet.engine import Engine, WindowResult
@@ -15,7 +16,7 @@ def run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult]]:
 
     def take() -> WindowResult:
         cut = unanswered.popleft()
-        (answer,) = engine.run([cut.window])
+        (answer,) = settle(engine, [cut.window])
         if isinstance(answer, JobError):
             raise answer
         answered.append((cut, answer))

@@ -8,7 +8,7 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
-from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
+from engine.fixtures import AS_THE_LIBRARY, load_library, settle, spoken
 from engine.synthetic import babble, blocks
 from whisperfleet.cutting import CuttingOptions, Segmentation, assemble, make_cutter
 from whisperfleet.cutting.features import compute_features, to_float
@@ -193,8 +193,8 @@ def test_the_bound_of_tokens_cuts_no_words(seconds: float, report_figure):
         if clip.kind == "short"
         for piece in densest(clip, seconds)
     ]
-    answers = bounded.run(windows)
-    unbounded = free.run(windows)
+    answers = settle(bounded, windows)
+    unbounded = settle(free, windows)
     assert [one.segments for one in answers] == [one.segments for one in unbounded]
     most = max(sum(len(one.tokens) for one in answer.segments) for answer in answers)
     bound = DecodingOptions().max_new_tokens(seconds)
