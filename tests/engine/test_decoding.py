@@ -116,6 +116,39 @@ def test_sampling_takes_smaller_batches_because_each_row_is_several(tokenizer: T
     assert [len(rows) for rows in forward.rows_of("generate")] == [10, 2, 2, 2, 2, 2]
 
 
+def test_a_draft_goes_on_with_the_texts_that_it_has(tokenizer: Tokenizer):
+    texts = {0.0: Row(LOOP), 0.4: Row(VARIED, -1.5), 0.8: Row(VARIED, -1.2)}
+    decoder = Decoder(FakeForward(say=lambda _, at: texts[at]), OPTIONS, (), 448, batch_size=8)
+    (draft,) = decoder.decode([Draft(passage(1, tokenizer))])
+    assert [text.tokens for text in draft.texts] == [LOOP]
+    assert decoder.temperature(draft) == 0.4
+    (draft,) = decoder.decode([draft])
+    assert [text.temperature for text in draft.texts] == [0.0, 0.4]
+    (answer,) = decoder.decode([draft])
+    assert (answer.tokens, answer.temperature) == (VARIED, 0.8)
+
+
+def test_drafts_of_different_temperatures_share_no_call(tokenizer: Tokenizer):
+    forward = FakeForward(say=lambda *_: Row(LOOP))
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=20)
+    new = [Draft(passage(number, tokenizer)) for number in range(4)]
+    again = decoder.decode(new[:3])
+    third = decoder.decode(again[:1])
+    forward.calls.clear()
+    answers = decoder.decode([new[3], again[1], *third, again[2]])
+    assert forward.rows_of("generate") == [[3], [1, 2], [0]]
+    assert [len(draft.texts) for draft in (answers[0], answers[1], answers[3])] == [1, 2, 2]
+    assert answers[2].temperature == 0.8
+
+
+def test_a_retry_brings_a_call_for_each_lane():
+    sizes = {
+        (batch, lanes): Decoder(FakeForward(), OPTIONS, (), 448, batch, Lanes(lanes)).retry_size
+        for batch, lanes in [(32, 1), (8, 1), (8, 2), (2, 4)]
+    }
+    assert sizes == {(32, 1): 6, (8, 1): 1, (8, 2): 2, (2, 4): 4}
+
+
 def test_what_cannot_share_a_call_does_not(tokenizer: Tokenizer):
     kinds = {
         1: passage(1, tokenizer),

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
+from whisperfleet.engine.seam import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_line import FairLine, Owner
@@ -56,6 +57,11 @@ class _Waiting:
     def temperature(self) -> float | None:
         """What its next pass is sampled at, None before the first."""
         return None if self.unsettled is None else self.unsettled.temperature
+
+    @property
+    def held_seconds(self) -> float:
+        """The audio that it stands for: what is kept between passes is as large for any window."""
+        return self.window.seconds if self.unsettled is None else WINDOW_SECONDS
 
 
 class EngineQueue:
@@ -203,7 +209,7 @@ class EngineQueue:
     def _leave(self, gone: Sequence[_Waiting]) -> None:
         """Make room for others."""
         with self._changed:
-            seconds = sum(waiting.window.seconds for waiting in gone)
+            seconds = sum(waiting.held_seconds for waiting in gone)
             self._audio_seconds = max(0.0, self._audio_seconds - seconds)
             self._changed.notify_all()
 
@@ -254,10 +260,11 @@ class EngineQueue:
                 settled.append((waiting, answer))
         metrics.windows.inc(len(settled))
         metrics.audio_seconds.inc(sum(waiting.window.seconds for waiting, _ in settled))
-        self._leave([waiting for waiting, _ in settled])
+        with self._changed:
+            self._leave(batch)
+            self._put_again(unsettled)
         for waiting, answer in settled:
             _settle(waiting.future, answer)
-        self._put_again(unsettled)
 
     def _ask(self, batch: Sequence[_Waiting]) -> list[Answer]:
         unsettled = [one.unsettled for one in batch if one.unsettled is not None]
@@ -278,14 +285,14 @@ class EngineQueue:
             metrics.batch_windows.observe(len(batch))
 
     def _put_again(self, unsettled: Sequence[_Waiting]) -> None:
-        with self._changed:
-            if not self._closed:
-                for waiting in unsettled:
-                    self._unsettled.put(waiting, waiting.job.retries)
-                metrics.windows_waiting.set(self._in_line)
-                return
+        """Put windows in line for another pass, unless the line was closed meanwhile."""
         for waiting in unsettled:
-            _abandon(waiting.future)
+            if self._closed:
+                _abandon(waiting.future)
+            else:
+                self._audio_seconds += waiting.held_seconds
+                self._unsettled.put(waiting, waiting.job.retries)
+        metrics.windows_waiting.set(self._in_line)
 
 
 def _settle(future: Future[WindowResult], answer: WindowResult | Exception) -> None:
