@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from engine.fixtures import settle
 from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import Answered, Clock, Cut, Cutter, Piece, assemble
 from whisperfleet.engine import Engine, WindowResult
@@ -38,7 +39,7 @@ def _run(cutter: Cutter, engine: Engine) -> list[tuple[Cut, WindowResult, Answer
             unanswered.append(cut)
         elif unanswered:
             cut = unanswered.popleft()
-            (answer,) = engine.run([cut.window])
+            (answer,) = settle(engine, [cut.window])
             if isinstance(answer, JobError):
                 raise answer
             answered.append((cut, answer, cutter.answer(cut, answer)))

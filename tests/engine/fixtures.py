@@ -1,5 +1,6 @@
 """Models for the tests of the engine and of the cutters."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
+from whisperfleet.engine import Engine, Unsettled, Window, WindowResult
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.engine.words import WordKeepingModel
+from whisperfleet.errors import JobError
 
 # Random weights rarely end a text. The library has no bound on the tokens of a short window, so a
 # comparison with it must not have one either; and sampling would differ from run to run.
@@ -51,3 +54,12 @@ def spoken(name: str) -> np.ndarray:
     """Return the samples of a clip of the demo, as a decoder gives them."""
     clip = files("whisperfleet").joinpath("demo", "data", "clips", f"{name}.ogg")
     return (decode_audio(str(clip)) * 32768).astype(np.int16)
+
+
+def settle(engine: Engine, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+    """Run windows through the engine until each has its answer."""
+    answers = engine.run(windows)
+    while left := [at for at, one in enumerate(answers) if isinstance(one, Unsettled)]:
+        for at, answer in zip(left, engine.retry([answers[at] for at in left]), strict=True):
+            answers[at] = answer
+    return answers

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.fake_forward import OUT_OF_MEMORY, START, WIDTH, FakeForward, Row
-from whisperfleet.engine.decoding import Decoder, Passage
+from whisperfleet.engine.decoding import Decoder, Draft, Passage
 from whisperfleet.engine.forward import to_model
 from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.loading import load_model
@@ -43,6 +43,15 @@ def passage(number: int, tokenizer: Tokenizer, prompt=PROMPT, limit: int = 224) 
     return Passage(encoded, prompt, tokenizer, limit)
 
 
+def settle(decoder: Decoder, passages):
+    """Make passes over them until each has its text, and return those."""
+    answers = [Draft(one) for one in passages]
+    while left := [at for at, one in enumerate(answers) if isinstance(one, Draft)]:
+        for at, answer in zip(left, decoder.decode([answers[at] for at in left]), strict=True):
+            answers[at] = answer
+    return answers
+
+
 rows = st.builds(
     Row,
     tokens=st.sampled_from([VARIED, LOOP, VARIED[:3]]),
@@ -57,7 +66,7 @@ rows = st.builds(
 def test_each_passage_ends_where_the_library_would_end_it(library, tokenizer, texts):
     forward = FakeForward(say=lambda number, at: texts[number][TEMPERATURES.index(at)])
     decoder = Decoder(forward, OPTIONS, (), 448, batch_size=4)
-    answers = decoder.decode([passage(number, tokenizer) for number in range(len(texts))])
+    answers = settle(decoder, [passage(number, tokenizer) for number in range(len(texts))])
 
     library.model = forward
     for number, answer in enumerate(answers):
@@ -95,7 +104,7 @@ def test_only_what_fails_goes_on_to_the_next_temperature(tokenizer: Tokenizer):
 
     forward = FakeForward(say=say)
     decoder = Decoder(forward, OPTIONS, (), 448, batch_size=20)
-    answers = decoder.decode([passage(number, tokenizer) for number in range(5)])
+    answers = settle(decoder, [passage(number, tokenizer) for number in range(5)])
     assert [answer.temperature for answer in answers] == [0.0, 0.8, 0.0, 0.8, 0.0]
     assert forward.rows_of("generate") == [[0, 1, 2, 3, 4], [1, 3], [1, 3]]
 
@@ -103,8 +112,41 @@ def test_only_what_fails_goes_on_to_the_next_temperature(tokenizer: Tokenizer):
 def test_sampling_takes_smaller_batches_because_each_row_is_several(tokenizer: Tokenizer):
     forward = FakeForward(say=lambda _, at: Row(LOOP if at == 0 else VARIED))
     decoder = Decoder(forward, OPTIONS, (), 448, batch_size=10)
-    decoder.decode([passage(number, tokenizer) for number in range(10)])
+    settle(decoder, [passage(number, tokenizer) for number in range(10)])
     assert [len(rows) for rows in forward.rows_of("generate")] == [10, 2, 2, 2, 2, 2]
+
+
+def test_a_draft_goes_on_with_the_texts_that_it_has(tokenizer: Tokenizer):
+    texts = {0.0: Row(LOOP), 0.4: Row(VARIED, -1.5), 0.8: Row(VARIED, -1.2)}
+    decoder = Decoder(FakeForward(say=lambda _, at: texts[at]), OPTIONS, (), 448, batch_size=8)
+    (draft,) = decoder.decode([Draft(passage(1, tokenizer))])
+    assert [text.tokens for text in draft.texts] == [LOOP]
+    assert decoder.temperature(draft) == 0.4
+    (draft,) = decoder.decode([draft])
+    assert [text.temperature for text in draft.texts] == [0.0, 0.4]
+    (answer,) = decoder.decode([draft])
+    assert (answer.tokens, answer.temperature) == (VARIED, 0.8)
+
+
+def test_drafts_of_different_temperatures_share_no_call(tokenizer: Tokenizer):
+    forward = FakeForward(say=lambda *_: Row(LOOP))
+    decoder = Decoder(forward, OPTIONS, (), 448, batch_size=20)
+    new = [Draft(passage(number, tokenizer)) for number in range(4)]
+    again = decoder.decode(new[:3])
+    third = decoder.decode(again[:1])
+    forward.calls.clear()
+    answers = decoder.decode([new[3], again[1], *third, again[2]])
+    assert forward.rows_of("generate") == [[3], [1, 2], [0]]
+    assert [len(draft.texts) for draft in (answers[0], answers[1], answers[3])] == [1, 2, 2]
+    assert answers[2].temperature == 0.8
+
+
+def test_a_retry_brings_a_call_for_each_lane():
+    sizes = {
+        (batch, lanes): Decoder(FakeForward(), OPTIONS, (), 448, batch, Lanes(lanes)).retry_size
+        for batch, lanes in [(32, 1), (8, 1), (8, 2), (2, 4)]
+    }
+    assert sizes == {(32, 1): 6, (8, 1): 1, (8, 2): 2, (2, 4): 4}
 
 
 def test_what_cannot_share_a_call_does_not(tokenizer: Tokenizer):
@@ -116,7 +158,7 @@ def test_what_cannot_share_a_call_does_not(tokenizer: Tokenizer):
         5: passage(5, tokenizer, (50361, 8, *PROMPT)),
     }
     forward = FakeForward(say=lambda number, _: Row((number,)))
-    answers = Decoder(forward, OPTIONS, (), 448, batch_size=8).decode(list(kinds.values()))
+    answers = settle(Decoder(forward, OPTIONS, (), 448, batch_size=8), list(kinds.values()))
     assert [answer.tokens for answer in answers] == [(number,) for number in kinds]
     assert forward.rows_of("generate") == [[1, 4], [2, 5], [3]]
     assert [options["max_length"] for options in forward.options] == [448, 448, 112]
@@ -124,8 +166,9 @@ def test_what_cannot_share_a_call_does_not(tokenizer: Tokenizer):
 
 def test_a_poison_passage_fails_alone(tokenizer: Tokenizer):
     forward = FakeForward(poison={"generate": 2})
-    answers = Decoder(forward, OPTIONS, (), 448, batch_size=8).decode(
-        [passage(number, tokenizer) for number in range(6)]
+    answers = settle(
+        Decoder(forward, OPTIONS, (), 448, batch_size=8),
+        [passage(number, tokenizer) for number in range(6)],
     )
     assert [isinstance(answer, RuntimeError) for answer in answers] == [
         number == 2 for number in range(6)
@@ -136,10 +179,10 @@ def test_the_batch_is_halved_when_memory_runs_out_and_stays_so(tokenizer: Tokeni
     forward = FakeForward(fits={"generate": 5})
     decoder = Decoder(forward, OPTIONS, (), 448, batch_size=16)
     passages = [passage(number, tokenizer) for number in range(16)]
-    assert all(answer.tokens for answer in decoder.decode(passages))
+    assert all(answer.tokens for answer in settle(decoder, passages))
     assert decoder.batch_size == 4
     forward.calls.clear()
-    decoder.decode(passages)
+    settle(decoder, passages)
     assert [len(rows) for rows in forward.rows_of("generate")] == [4, 4, 4, 4]
 
 
@@ -158,7 +201,7 @@ def test_sampling_is_rehearsed_too(tokenizer: Tokenizer):
     decoder.rehearse(passages)
     forward.say = lambda _, at: Row(LOOP if at == 0 else VARIED)
     forward.calls.clear()
-    decoder.decode(passages)
+    settle(decoder, passages)
     assert [len(rows) for rows in forward.rows_of("generate")] == [2] * 8
 
 
@@ -172,7 +215,7 @@ def test_passages_that_share_no_call_run_side_by_side(tokenizer: Tokenizer):
 
     passages = [passage(n, tokenizer, (50361, *[7] * n, *PROMPT)) for n in range(1, 4)]
     decoder = Decoder(FakeForward(say=say), OPTIONS, (), 448, 8, Lanes(3))
-    assert [answer.tokens for answer in decoder.decode(passages)] == [(1,), (2,), (3,)]
+    assert [answer.tokens for answer in settle(decoder, passages)] == [(1,), (2,), (3,)]
 
 
 class Failing(FakeForward):
@@ -187,8 +230,8 @@ class Failing(FakeForward):
 def test_memory_that_runs_out_at_a_later_try_leaves_the_earlier_texts(tokenizer: Tokenizer):
     scores = {0.0: -1.5, 0.4: -1.2, 0.8: -0.1}
     forward = Failing(say=lambda _, at: Row(VARIED, scores[at]), error=RuntimeError(OUT_OF_MEMORY))
-    answers = Decoder(forward, OPTIONS, (), 448, 8).decode(
-        [passage(number, tokenizer) for number in range(2)]
+    answers = settle(
+        Decoder(forward, OPTIONS, (), 448, 8), [passage(number, tokenizer) for number in range(2)]
     )
     best, other = answers
     assert best.avg_logprob == pytest.approx(-1.2 * len(VARIED) / (len(VARIED) + 1))
@@ -199,5 +242,5 @@ def test_memory_that_runs_out_at_a_later_try_leaves_the_earlier_texts(tokenizer:
 def test_another_failure_at_a_later_try_is_the_answer(tokenizer: Tokenizer):
     error = RuntimeError("CUDA failed with error an illegal memory access")
     forward = Failing(say=lambda *_: Row(VARIED, -1.5), error=error)
-    (answer,) = Decoder(forward, OPTIONS, (), 448, 8).decode([passage(0, tokenizer)])
+    (answer,) = settle(Decoder(forward, OPTIONS, (), 448, 8), [passage(0, tokenizer)])
     assert answer is error

@@ -9,7 +9,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
 from cutting.running import heedless
-from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
+from engine.fixtures import AS_THE_LIBRARY, load_library, settle, spoken
 from engine.synthetic import babble, blocks
 from whisperfleet.cutting import (
     Answered,
@@ -196,8 +196,8 @@ def test_the_bound_of_tokens_cuts_no_words(seconds: float, report_figure):
         if clip.kind == "short"
         for piece in densest(clip, seconds)
     ]
-    answers = bounded.run(windows)
-    unbounded = free.run(windows)
+    answers = settle(bounded, windows)
+    unbounded = settle(free, windows)
     assert [one.segments for one in answers] == [one.segments for one in unbounded]
     most = max(sum(len(one.tokens) for one in answer.segments) for answer in answers)
     bound = DecodingOptions().max_new_tokens(seconds)

@@ -8,7 +8,7 @@ import pytest
 from faster_whisper import WhisperModel
 
 from engine.fake_forward import OUT_OF_MEMORY, FakeForward, Row, numbered
-from engine.fixtures import AS_THE_LIBRARY
+from engine.fixtures import AS_THE_LIBRARY, settle
 from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
@@ -40,7 +40,7 @@ def quick(micro_model: ResolvedModel) -> WhisperEngine:
 
 
 def recognise(engine: WhisperEngine, one: Window) -> WindowResult:
-    (answer,) = engine.run([one])
+    (answer,) = settle(engine, [one])
     assert isinstance(answer, WindowResult), answer
     return answer
 

@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from whisperfleet.cli import main, worker_settings
-from whisperfleet.engine import Window, WindowResult
+from whisperfleet.engine import Answer, Window
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import JobError
 from whisperfleet.queue import QueuePolicy
 from whisperfleet.worker import loop, process
 
@@ -24,7 +23,7 @@ LOOK_SECONDS = 0.005
 class DirectedEngine(WhisperEngine):
     """The engine of the worker, preceded by what the prompt of each window says."""
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+    def run(self, windows: Sequence[Window]) -> list[Answer]:
         for window in windows:
             obey(window.request.prompt or "")
         return super().run(windows)

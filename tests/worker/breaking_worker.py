@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from whisperfleet.cli import main
-from whisperfleet.engine import Window, WindowResult
+from whisperfleet.engine import Answer, Window
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.engine.words import WordKeepingModel
-from whisperfleet.errors import JobError
 from whisperfleet.worker import process
 
 
@@ -37,7 +36,7 @@ class BreakingEngine(WhisperEngine):
         model.model = self.on = Device(model.model)
         super().__init__(model, *arguments)
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+    def run(self, windows: Sequence[Window]) -> list[Answer]:
         for window in windows:
             order, _, path = (window.request.prompt or "").partition(" ")
             if order == "break" and not (path and Path(path).exists()):

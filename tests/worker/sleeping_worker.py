@@ -4,9 +4,8 @@ import time
 from collections.abc import Sequence
 
 from whisperfleet.cli import main
-from whisperfleet.engine import Window, WindowResult
+from whisperfleet.engine import Answer, Window, WindowResult
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import JobError
 from whisperfleet.worker import process
 
 # About what an H200 takes for a window of large-v3-turbo's shape in a batch, computed.
@@ -17,7 +16,7 @@ NO_WORDS = WindowResult((), 0, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 class SleepingEngine(WhisperEngine):
     """Loads the model it is given, for its size, and never runs it."""
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+    def run(self, windows: Sequence[Window]) -> list[Answer]:
         time.sleep(SECONDS_PER_WINDOW * len(windows))
         return [NO_WORDS] * len(windows)
 

@@ -4,43 +4,17 @@ import threading
 import time
 from concurrent.futures import CancelledError
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from servers import wait_for
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
-from whisperfleet.engine import Window, WindowRequest, WindowResult
+from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError, InputError
 from whisperfleet.worker import engine_queue
 from whisperfleet.worker.engine_queue import EngineQueue
-
-RESULT = WindowResult((), 0, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
-
-
-def window(seconds: float, name: str = "") -> Window:
-    return Window(np.zeros((80, int(seconds * 100)), np.float32), WindowRequest(prompt=name))
-
-
-class GatedEngine:
-    """An engine that waits to be let on, and answers what it is told to; `seen` are its calls."""
-
-    mels = 80
-
-    def __init__(self, *answers: object, batch_size: int = 4) -> None:
-        self.gate = threading.Semaphore(0)
-        self.answers = list(answers)
-        self.batch_size = batch_size
-        self.seen: list[list[str]] = []
-
-    def run(self, windows):
-        self.seen.append([window.request.prompt for window in windows])
-        self.gate.acquire()
-        answer = self.answers.pop(0) if self.answers else [RESULT] * len(windows)
-        if isinstance(answer, RuntimeError):
-            raise answer
-        return answer
+from worker.engines import RESULT, GatedEngine, window
 
 
 @pytest.fixture
@@ -273,8 +247,8 @@ def full():
     """A line that is full and whose engine is held in a call."""
     engine = GatedEngine(batch_size=1)
     with EngineQueue(engine, 30) as line, line.join() as job:
-        running = job.submit(window(30))
-        wait_for(running.running, "the engine has begun")
+        job.submit(window(30))
+        wait_for(lambda: engine.seen, "the engine has begun")
         yield line, job, engine
         engine.gate.release(10)
 
@@ -353,7 +327,7 @@ def test_closing_leaves_nobody_waiting():
     line = EngineQueue(engine, 1000)
     with line, line.join() as job:
         running, waiting = job.submit(window(1)), job.submit(window(1))
-        wait_for(running.running, "the engine has begun")
+        wait_for(lambda: engine.seen, "the engine has begun")
         # Set while the line closes: the engine's call must end for the thread to be joined.
         threading.Timer(0.1, engine.gate.release).start()
     assert running.result(10) is RESULT

@@ -190,6 +190,32 @@ def test_weights_are_shares_and_nobody_waits_for_ever():
     assert served == {"high": 80, "normal": 30, "low": 10}
 
 
+def test_only_items_of_the_first_ones_kind_go_with_it():
+    waiting, one, other = line(), Owner(), Owner()
+    for item in ("a1", "b2", "a3"):
+        waiting.put(item, one)
+    for item in ("b4", "a5"):
+        waiting.put(item, other)
+    assert names(waiting.take(2, lambda item: item[0])) == "a1 a5"
+    assert names(waiting.take(9, lambda item: item[0])) == "b4 b2"
+    assert names(waiting.take(9, lambda item: item[0])) == "a3"
+    assert waiting.take(9, lambda item: item[0]) == []
+
+
+@given(kinds=st.lists(st.sampled_from("abc"), min_size=1, max_size=30), count=st.integers(1, 4))
+def test_no_kind_waits_for_another_without_end(kinds: list[str], count: int):
+    """However many of one kind come, who has waited longest goes next."""
+    waiting, owner = line(), Owner(is_new=False)
+    for number, kind in enumerate(kinds):
+        waiting.put(f"{kind}{number}", owner)
+    turns = 0
+    while "0" in {entry.item[1:] for entry in waiting._entries}:
+        waiting.put("c99", Owner(weight=8, is_new=False))
+        waiting.take(count, lambda item: item[0])
+        turns += 1
+    assert turns <= 9
+
+
 def test_how_long_it_took_is_told():
     clock = Clock()
     waiting = line(clock)

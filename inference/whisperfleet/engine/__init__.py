@@ -1,7 +1,9 @@
 """Windows in, words out: the seam between the queue's world and a Whisper model."""
 
 from whisperfleet.engine.seam import (
+    Answer,
     Engine,
+    Unsettled,
     Window,
     WindowRequest,
     WindowResult,
@@ -9,4 +11,13 @@ from whisperfleet.engine.seam import (
     WindowWord,
 )
 
-__all__ = ["Engine", "Window", "WindowRequest", "WindowResult", "WindowSegment", "WindowWord"]
+__all__ = [
+    "Answer",
+    "Engine",
+    "Unsettled",
+    "Window",
+    "WindowRequest",
+    "WindowResult",
+    "WindowSegment",
+    "WindowWord",
+]

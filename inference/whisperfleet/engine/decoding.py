@@ -4,8 +4,7 @@ The rules are those of `WhisperModel.generate_with_fallback`, which knows one wi
 own batched path leaves them out (SYSTRAN/faster-whisper#1427).
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +17,7 @@ from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
 from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.options import DecodingOptions
 
-__all__ = ["Decoded", "Decoder", "Passage"]
+__all__ = ["Decoded", "Decoder", "Draft", "Passage"]
 
 # Whisper's timestamps are multiples of 20 ms (arXiv:2212.04356, 2.3).
 _TIMESTAMP_SECONDS = 0.02
@@ -43,6 +42,14 @@ class Decoded:
     no_speech_prob: float
     compression_ratio: float
     temperature: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A passage and its texts so far, of which none suffices: one for each temperature tried."""
+
+    passage: Passage
+    texts: tuple[Decoded, ...] = ()
 
 
 class Decoder:
@@ -74,27 +81,25 @@ class Decoder:
         """How many passages a call may hold, as far as is known."""
         return self._searching.now
 
-    def decode(self, passages: Sequence[Passage]) -> list[Decoded | Exception]:
-        """Return each passage's text, or the exception that it alone causes.
+    @property
+    def retry_size(self) -> int:
+        """How many drafts to sample keep all lanes at work, a call each."""
+        return self._sampling.now * self._lanes.count
 
-        Passages whose text fails the quality rules go on, together, to the next temperature.
+    def temperature(self, draft: Draft) -> float:
+        """Return what the next pass over a draft is sampled at; 0 is beam search."""
+        return self._options.temperatures[len(draft.texts)]
+
+    def decode(self, drafts: Sequence[Draft]) -> list[Decoded | Draft | Exception]:
+        """Make one pass over each draft.
+
+        Returns the text where that is settled, the draft with one text more where the next
+        temperature is to be tried, or the exception that this draft alone causes.
         """
-        answers: dict[int, Decoded | Exception] = {}
-        tried: defaultdict[int, list[Decoded]] = defaultdict(list)
-        left = list(range(len(passages)))
-        for temperature in self._options.temperatures:
-            texts = self._generate([passages[index] for index in left], temperature)
-            for index, text in zip(left, texts, strict=True):
-                if isinstance(text, Exception):
-                    answers[index] = self._instead(text, tried[index])
-                elif self._suffices(text):
-                    answers[index] = text
-                else:
-                    tried[index].append(text)
-            left = [index for index in left if index not in answers]
-            if not left:
-                break
-        return [answers.get(index) or self._best(tried[index]) for index in range(len(passages))]
+        return [
+            self._judge(draft, text)
+            for draft, text in zip(drafts, self._generate(drafts), strict=True)
+        ]
 
     def rehearse(self, passages: Sequence[Passage]) -> list[Decoded | Exception]:
         """Decode to the last token that a text may have, for the memory that this takes.
@@ -111,16 +116,23 @@ class Decoder:
             answers += in_batches(attempt, passages[: size.now], size, self._lanes)
         return answers
 
+    def _judge(self, draft: Draft, text: Decoded | Exception) -> Decoded | Draft | Exception:
+        if isinstance(text, Exception):
+            # Memory that runs out leaves an earlier text.
+            return self._best(draft.texts) if draft.texts and is_out_of_memory(text) else text
+        if self._suffices(text):
+            return text
+        texts = (*draft.texts, text)
+        if len(texts) == len(self._options.temperatures):
+            return self._best(texts)
+        return Draft(draft.passage, texts)
+
     def _suffices(self, text: Decoded) -> bool:
         options = self._options
         unlikely = text.avg_logprob < options.log_prob_threshold
         if unlikely and text.no_speech_prob > options.no_speech_threshold:
             return True  # silence
         return not unlikely and text.compression_ratio <= options.compression_ratio_threshold
-
-    def _instead(self, error: Exception, texts: Sequence[Decoded]) -> Decoded | Exception:
-        """Return what a passage is answered with when a try fails: an earlier text for memory."""
-        return self._best(texts) if texts and is_out_of_memory(error) else error
 
     def _best(self, texts: Sequence[Decoded]) -> Decoded:
         """Return the likeliest text where none suffices; it counts as sampled at the last try."""
@@ -135,17 +147,18 @@ class Decoder:
             texts[-1].temperature,
         )
 
-    def _generate(
-        self, passages: Sequence[Passage], temperature: float
-    ) -> list[Decoded | Exception]:
-        """Return one attempt at each passage; what cannot share a call goes into several."""
-        return in_batches(
-            lambda some: self._attempt(some, temperature, self._suppressed),
-            passages,
-            self._size(temperature),
-            self._lanes,
-            _kind,
-        )
+    def _generate(self, drafts: Sequence[Draft]) -> list[Decoded | Exception]:
+        """Return one attempt at each draft; what cannot share a call goes into several."""
+
+        def attempt(some: Sequence[Draft]) -> list[Decoded]:
+            passages = [draft.passage for draft in some]
+            return self._attempt(passages, self.temperature(some[0]), self._suppressed)
+
+        def kind(draft: Draft) -> Hashable:
+            return self.temperature(draft), *_kind(draft.passage)
+
+        size = self._size(max(map(self.temperature, drafts), default=0.0))
+        return in_batches(attempt, drafts, size, self._lanes, kind)
 
     def _size(self, temperature: float) -> BatchSize:
         return self._sampling if temperature > 0 else self._searching

@@ -1,12 +1,13 @@
-"""The seam: `Engine.run(windows) -> results`, position by position.
+"""The seam: `Engine.run(windows) -> answers`, position by position.
 
 A window is at most 30 s of one job's audio, as features. The engine knows nothing of jobs, files or
-queues, so windows of different callers, languages and tasks may share a call.
+queues, so windows of different callers, languages and tasks may share a call. A call makes one
+decoding pass over each window; one whose text does not suffice comes back unsettled, for `retry`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,9 @@ __all__ = [
     "FRAMES_PER_WINDOW",
     "SAMPLE_RATE",
     "WINDOW_SECONDS",
+    "Answer",
     "Engine",
+    "Unsettled",
     "Window",
     "WindowRequest",
     "WindowResult",
@@ -114,6 +117,21 @@ class WindowResult:
     silent: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unsettled:
+    """A window whose text does not suffice yet; `Engine.retry` makes the next pass over it.
+
+    Those of one `temperature` share a pass. `found` is what the engine knows of the window so far,
+    for itself alone: some megabytes for as long as this value is kept, and nothing beside it.
+    """
+
+    temperature: float
+    found: Any
+
+
+Answer: TypeAlias = WindowResult | JobError | Unsettled
+
+
 class Engine(Protocol):
     """A Whisper model that is loaded and warm."""
 
@@ -125,9 +143,19 @@ class Engine(Protocol):
     def batch_size(self) -> int:
         """How many windows a call should bring; more are recognised some after the others."""
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
-        """Recognise each window: the answer at position i belongs to window i.
+    @property
+    def retry_size(self) -> int:
+        """How many unsettled windows of one temperature a call should bring."""
+
+    def run(self, windows: Sequence[Window]) -> list[Answer]:
+        """Make the first pass over each window: the answer at position i belongs to window i.
 
         An error that concerns one window takes its place in the list; an exception means that the
         engine itself is gone, and with it whatever this process could do.
+        """
+
+    def retry(self, unsettled: Sequence[Unsettled]) -> list[Answer]:
+        """Make the next pass over windows that are unsettled, answered as `run` answers them.
+
+        Each has as many passes as there are temperatures, and is settled after the last.
         """

@@ -1,9 +1,8 @@
 """Whisper on CTranslate2: faster-whisper's own steps for a window, taken by many at once."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeGuard, TypeVar
 
 import numpy as np
 from faster_whisper.audio import pad_or_trim
@@ -12,9 +11,9 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
-from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory, one_by_one
+from whisperfleet.engine.batches import BatchSize, in_batches, one_by_one
 from whisperfleet.engine.capacity import choose_batch_size
-from whisperfleet.engine.decoding import Decoded, Decoder, Passage
+from whisperfleet.engine.decoding import Decoded, Decoder, Draft, Passage
 from whisperfleet.engine.forward import Encoded, Forward, from_model, to_model
 from whisperfleet.engine.lanes import Lanes, share_processors
 from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
@@ -22,18 +21,19 @@ from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.seam import (
     FRAMES_PER_WINDOW,
+    Answer,
+    Unsettled,
     Window,
     WindowRequest,
     WindowResult,
     WindowSegment,
 )
 from whisperfleet.engine.segments import split
+from whisperfleet.engine.stages import Stages, may_be_the_devices_fault
 from whisperfleet.engine.words import WordKeepingModel
-from whisperfleet.errors import EngineLostError, InputError, JobError, TransientError
+from whisperfleet.errors import EngineLostError, InputError, JobError
 
 __all__ = ["WhisperEngine"]
-
-T = TypeVar("T")
 
 # The encoder halves the frames: a single one is no position, and nothing can be aligned to it.
 _FRAMES_PER_POSITION = 2
@@ -48,6 +48,15 @@ class _Heard:
 
     language: str
     probability: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Begun:
+    """A window before its next decoding pass."""
+
+    window: Window
+    heard: _Heard
+    draft: Draft
 
 
 class WhisperEngine:
@@ -129,6 +138,11 @@ class WhisperEngine:
         """How many windows are decoded together, as far as is known."""
         return self._decoder.batch_size
 
+    @property
+    def retry_size(self) -> int:
+        """How many unsettled windows are sampled together, as far as is known."""
+        return self._decoder.retry_size
+
     def warm_up(self) -> None:
         """Run the model, so that the first job does not pay for kernels and buffers.
 
@@ -164,14 +178,23 @@ class WhisperEngine:
             if isinstance(one, Exception):
                 raise start_failure(self.device, one) from one
 
-    def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
-        """Recognise each window: the answer at position i belongs to window i.
+    def run(self, windows: Sequence[Window]) -> list[Answer]:
+        """Make the first pass over each window: the answer at position i belongs to window i.
 
         Windows of all languages and tasks are encoded together, and decoded with those whose
         prompt is as long as theirs. Raises EngineLostError once not even silence can be recognised.
         """
-        answers = self._recognise(windows)
-        if any(map(_may_be_the_devices_fault, answers)):
+        return self._unless_lost(self._recognise(windows))
+
+    def retry(self, unsettled: Sequence[Unsettled]) -> list[Answer]:
+        """Make the next pass over windows that this engine left unsettled.
+
+        Answers, and raises, as `run` does.
+        """
+        return self._unless_lost(self._decode([one.found for one in unsettled]))
+
+    def _unless_lost(self, answers: list[Answer]) -> list[Answer]:
+        if any(map(may_be_the_devices_fault, answers)):
             self._probe()
         return answers
 
@@ -182,50 +205,47 @@ class WhisperEngine:
         asked. Raises EngineLostError then.
         """
         (answer,) = self._recognise([self._quiet_window()])
-        if _may_be_the_devices_fault(answer):
+        if may_be_the_devices_fault(answer):
             raise EngineLostError(
                 f"the model no longer runs on {self.device}: {answer.__cause__}; the worker has to "
                 "be started again, and where that does not help, look at the driver and the "
                 "device's health (nvidia-smi)"
             ) from answer
 
-    def _recognise(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
-        answers: dict[int, WindowResult | JobError] = {}
-
-        def stage(step: Callable[[list[int]], list[T | Exception]]) -> dict[int, T]:
-            """Take the windows that have no answer yet one step further; a failure is an answer."""
-            left = [index for index in range(len(windows)) if index not in answers]
-            passed = {}
-            for index, result in zip(left, step(left), strict=True):
-                if isinstance(result, Exception):
-                    answers[index] = _as_job_error(result)
-                else:
-                    passed[index] = result
-            return passed
-
+    def _recognise(self, windows: Sequence[Window]) -> list[Answer]:
+        stages = Stages(len(windows))
         for index, window in enumerate(windows):
             if early := self._answer_at_once(window):
-                answers[index] = early
-        encoded = stage(
+                stages.answers[index] = early
+        encoded = stages.take(
             lambda left: in_batches(
                 self._encode, [windows[i] for i in left], self._encoding, self._lanes
             )
         )
-        heard = stage(
+        heard = stages.take(
             lambda left: self._hear([windows[i] for i in left], [encoded[i] for i in left])
         )
-        passages = stage(
-            partial(one_by_one, lambda i: self._passage(windows[i], encoded[i], heard[i]))
+        begun = stages.take(
+            partial(one_by_one, lambda i: self._begin(windows[i], encoded[i], heard[i]))
         )
-        decoded = stage(lambda left: self._decoder.decode([passages[i] for i in left]))
-        answers |= stage(
-            lambda left: one_by_one(
-                lambda i: self._result(windows[i], passages[i], heard[i], decoded[i]),
-                left,
-                self._lanes,
-            )
+        stages.answers |= zip(begun, self._decode(list(begun.values())), strict=True)
+        return stages.in_order()
+
+    def _decode(self, begun: Sequence[_Begun]) -> list[Answer]:
+        """Make one decoding pass."""
+        stages = Stages(len(begun))
+        texts: dict[int, Decoded | Draft] = stages.take(
+            lambda left: self._decoder.decode([begun[index].draft for index in left])
         )
-        return [answers[index] for index in range(len(windows))]
+
+        def answer(index: int) -> WindowResult | Unsettled:
+            return self._answer(begun[index], texts[index])
+
+        answers: dict[int, WindowResult | Unsettled] = stages.take(
+            lambda left: one_by_one(answer, left, self._lanes)
+        )
+        stages.answers |= answers
+        return stages.in_order()
 
     def _answer_at_once(self, window: Window) -> WindowResult | JobError | None:
         """Return the answer to what needs no model."""
@@ -267,11 +287,11 @@ class WhisperEngine:
         # <|en|> without its marks
         return [_Heard(token[2:-2], probability) for (token, probability), *_ in ranked]
 
-    def _passage(self, window: Window, encoded: Encoded, heard: _Heard) -> Passage:
+    def _begin(self, window: Window, encoded: Encoded, heard: _Heard) -> _Begun:
         tokenizer = self._tokenizer(heard.language, window.request.task)
         prompt = self._model.get_prompt(tokenizer, _previous_tokens(window, tokenizer))
         limit = self._options.max_new_tokens(window.seconds)
-        return Passage(encoded, tuple(prompt), tokenizer, limit)
+        return _Begun(window, heard, Draft(Passage(encoded, tuple(prompt), tokenizer, limit)))
 
     def _tokenizer(self, language: str, task: Task) -> Tokenizer:
         key = language, task
@@ -284,9 +304,16 @@ class WhisperEngine:
             )
         return self._tokenizers[key]
 
-    def _result(
-        self, window: Window, passage: Passage, heard: _Heard, decoded: Decoded
-    ) -> WindowResult:
+    def _answer(self, begun: _Begun, text: Decoded | Draft) -> WindowResult | Unsettled:
+        if isinstance(text, Decoded):
+            return self._result(begun, text)
+        # A row is a view of its batch: on its own it keeps no neighbour's in memory.
+        passage = replace(text.passage, encoded=text.passage.encoded.copy())
+        draft = replace(text, passage=passage)
+        return Unsettled(self._decoder.temperature(draft), replace(begun, draft=draft))
+
+    def _result(self, begun: _Begun, decoded: Decoded) -> WindowResult:
+        window, heard, passage = begun.window, begun.heard, begun.draft.passage
         segments: tuple[WindowSegment, ...] = ()
         consumed = window.frames
         silent = self._is_silent(decoded)
@@ -330,26 +357,3 @@ def _silence(window: Window) -> WindowResult:
         compression_ratio=0.0,
         silent=True,
     )
-
-
-def _may_be_the_devices_fault(answer: WindowResult | JobError) -> TypeGuard[JobError]:
-    """Say whether a window failed in a way that may be every window's."""
-    return isinstance(answer, JobError) and answer.code is Code.ENGINE_FAILED
-
-
-def _as_job_error(error: Exception) -> JobError:
-    if isinstance(error, JobError):
-        return error
-    if is_out_of_memory(error):
-        answer = TransientError(
-            Code.OUT_OF_MEMORY,
-            "the device ran out of memory on a window; take a smaller model or compute type, or "
-            "give the worker a device of its own",
-        )
-    else:
-        answer = TransientError(
-            Code.ENGINE_FAILED,
-            f"the engine failed on a window: {error}; another worker may succeed",
-        )
-    answer.__cause__ = error
-    return answer

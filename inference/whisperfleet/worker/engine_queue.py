@@ -1,8 +1,9 @@
 """The windows of all jobs in flight, in one line before the one engine.
 
 Job threads put windows in and wait for futures; one thread takes batches out and runs the engine.
-The line is bounded by the seconds of audio that it holds, so memory does not follow the number of
-windows.
+What a call leaves unsettled waits in a line of its own for another pass, and the others' answers go
+out at once. Both lines together are bounded by the seconds of audio that they hold, so memory does
+not follow the number of windows.
 """
 
 import logging
@@ -11,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from whisperfleet.contract.keys import Priority
-from whisperfleet.engine import Engine, Window, WindowResult
-from whisperfleet.errors import EngineLostError, JobError
+from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
+from whisperfleet.engine.seam import WINDOW_SECONDS
+from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_line import FairLine, Owner
 
@@ -44,8 +46,22 @@ _BATCHES_PER_JOB: Final = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
+    """A window before its next pass. Its future can be cancelled until it has the answer."""
+
     window: Window
+    job: "JobLine"
     future: Future[WindowResult] = field(default_factory=Future)
+    unsettled: Unsettled | None = None
+
+    @property
+    def temperature(self) -> float | None:
+        """What its next pass is sampled at, None before the first."""
+        return None if self.unsettled is None else self.unsettled.temperature
+
+    @property
+    def held_seconds(self) -> float:
+        """The audio that it stands for: what is kept between passes is as large for any window."""
+        return self.window.seconds if self.unsettled is None else WINDOW_SECONDS
 
 
 class EngineQueue:
@@ -53,11 +69,12 @@ class EngineQueue:
 
     `max_audio_seconds` bounds the audio that waits or is being recognised, but for one window of
     each job, which always fits: nobody is kept out of the line by a long file. The weights of
-    `priorities` are their shares of the engine, as they are of the claims. `run_started` is the
-    monotonic time at which the engine's current call began, None while it is idle: a call that
-    never returns shows there. `lost` is why the engine is gone, once it is: then the line is
-    closed, `on_lost` was called on the engine's thread, and no window is answered any more. The
-    windows that the engine had raise EngineLostError, all others CancelledError.
+    `priorities` are their shares of the engine, as they are of the claims. Where new and unsettled
+    windows wait, calls for either take turns. `run_started` is the monotonic time at which the
+    engine's current call began, None while it is idle: a call that never returns shows there.
+    `lost` is why the engine is gone, once it is: then the line is closed, `on_lost` was called on
+    the engine's thread, and no window is answered any more. The windows that the engine had, be
+    they unsettled, raise EngineLostError, all others CancelledError.
     """
 
     def __init__(
@@ -77,7 +94,10 @@ class EngineQueue:
         self._last_run_seconds = _LINGER_SECONDS / _LINGER_SHARE
         # One, until it is known how long that takes.
         self._affordable_windows = 1
+        self._affordable_retries = 1
         self._line: FairLine[_Waiting] = FairLine()
+        self._unsettled: FairLine[_Waiting] = FairLine()
+        self._retried_last = False
         self._jobs: set[JobLine] = set()
         self._changed = threading.Condition()
         self._closed = False
@@ -121,7 +141,7 @@ class EngineQueue:
 
     def put(self, window: Window, job: "JobLine", look: Callable[[], None]) -> Future[WindowResult]:
         """See `JobLine.submit`."""
-        waiting = _Waiting(window)
+        waiting = _Waiting(window, job)
         with self._changed:
             while not (self._closed or self._fits(window, job)):
                 look()
@@ -130,22 +150,25 @@ class EngineQueue:
                 raise CancelledError("the engine queue is closed")
             self._audio_seconds += window.seconds
             self._line.put(waiting, job.owner)
-            metrics.windows_waiting.set(len(self._line))
+            metrics.windows_waiting.set(self._in_line)
             self._changed.notify_all()
         return waiting.future
 
     def _fits(self, window: Window, job: "JobLine") -> bool:
-        return (
-            not job.owner.items or self._audio_seconds + window.seconds <= self._max_audio_seconds
-        )
+        waits = job.owner.items or job.retries.items
+        return not waits or self._audio_seconds + window.seconds <= self._max_audio_seconds
+
+    @property
+    def _in_line(self) -> int:
+        return len(self._line) + len(self._unsettled)
 
     def _close(self) -> None:
         with self._changed:
             self._closed = True
-            abandoned = self._line.clear()
+            abandoned = [*self._line.clear(), *self._unsettled.clear()]
             self._changed.notify_all()
         for waiting in abandoned:
-            waiting.future.cancel()
+            _abandon(waiting.future)
 
     def _serve(self) -> None:
         batch: list[_Waiting] = []
@@ -154,32 +177,39 @@ class EngineQueue:
                 batch = self._next_batch()
                 if batch:
                     self._run(batch)
-                self._leave(batch)
+                # What the engine has found of a window is not kept while it waits for others.
+                batch = []
         # Whatever it is, who waits must learn of it; a panic in Rust is no Exception.
         except BaseException as error:  # noqa: BLE001
             self._lose(error, batch)
 
     def _next_batch(self) -> list[_Waiting]:
-        """Wait for the windows that are to be recognised next; there are none once it is closed."""
+        """Wait for the windows whose next pass is due; there are none once it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._line) > 0)
+            self._changed.wait_for(lambda: self._closed or self._in_line > 0)
             self._linger()
-            self._leave(self._line.drop(lambda waiting: waiting.future.cancelled()))
-            taken = self._line.take(self._batch_size)
-            metrics.windows_waiting.set(len(self._line))
-        batch = []
+            for line in (self._line, self._unsettled):
+                self._leave(line.drop(lambda waiting: waiting.future.cancelled()))
+            taken = self._take()
+            metrics.windows_waiting.set(self._in_line)
         for waiting, seconds in taken:
-            if waiting.future.set_running_or_notify_cancel():
+            if waiting.unsettled is None:
                 metrics.window_wait_seconds.observe(seconds)
-                batch.append(waiting)
-            else:
-                self._leave([waiting])
-        return batch
+        return [waiting for waiting, _ in taken]
+
+    def _take(self) -> list[tuple[_Waiting, float]]:
+        """Take windows for one call, by turns where both new and unsettled ones wait."""
+        new_ones_turn = self._retried_last and len(self._line) > 0
+        self._retried_last = len(self._unsettled) > 0 and not new_ones_turn
+        if not self._retried_last:
+            return self._line.take(self._batch_size)
+        size = min(self._engine.retry_size, self._affordable_retries)
+        return self._unsettled.take(size, lambda waiting: waiting.temperature)
 
     def _leave(self, gone: Sequence[_Waiting]) -> None:
         """Make room for others."""
         with self._changed:
-            seconds = sum(waiting.window.seconds for waiting in gone)
+            seconds = sum(waiting.held_seconds for waiting in gone)
             self._audio_seconds = max(0.0, self._audio_seconds - seconds)
             self._changed.notify_all()
 
@@ -187,18 +217,24 @@ class EngineQueue:
         """Close the line because the engine is gone, with the windows that it had."""
         log.error("the engine is gone, and its worker ends: %s", error, exc_info=error)
         self.lost = error
+        with self._changed:
+            begun = [*batch, *self._unsettled.clear()]
         # First of all: whose windows these are must not learn only that the worker ends.
-        for waiting in batch:
+        for waiting in begun:
             if not waiting.future.done():
-                waiting.future.set_exception(EngineLostError(str(error)))
+                _settle(waiting.future, EngineLostError(str(error)))
         self._on_lost()
         self._close()
 
     def _linger(self) -> None:
-        """Wait a little for windows that are being made; not where none can be coming."""
+        """Wait a little for windows that are being made; not where none can be coming.
+
+        Nor where unsettled ones wait: those that come meanwhile are next.
+        """
         self._changed.wait_for(
             lambda: (
                 self._closed
+                or len(self._unsettled) > 0
                 or len(self._line) >= self._batch_size
                 or all(job.owner.items for job in self._jobs)
             ),
@@ -206,26 +242,73 @@ class EngineQueue:
         )
 
     def _run(self, batch: Sequence[_Waiting]) -> None:
+        """Make one pass over windows that are all new or all unsettled."""
         started = self.run_started = time.monotonic()
         metrics.batch_limit.set(self._batch_size)
         try:
-            answers = self._engine.run([waiting.window for waiting in batch])
+            answers = self._ask(batch)
         finally:
             self.run_started = None
-            self._last_run_seconds = time.monotonic() - started
         if len(answers) != len(batch):
             raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")
-        each = self._last_run_seconds / len(batch)
-        self._affordable_windows = max(1, int(_LONGEST_RUN_SECONDS / max(each, 1e-6)))
-        metrics.engine_seconds.inc(self._last_run_seconds)
-        metrics.batch_windows.observe(len(batch))
-        metrics.windows.inc(len(batch))
-        metrics.audio_seconds.inc(sum(waiting.window.seconds for waiting in batch))
+        self._measure(batch, time.monotonic() - started)
+        settled, unsettled = [], []
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, JobError):
-                waiting.future.set_exception(answer)
+            if isinstance(answer, Unsettled):
+                unsettled.append(replace(waiting, unsettled=answer))
             else:
-                waiting.future.set_result(answer)
+                settled.append((waiting, answer))
+        metrics.windows.inc(len(settled))
+        metrics.audio_seconds.inc(sum(waiting.window.seconds for waiting, _ in settled))
+        with self._changed:
+            self._leave(batch)
+            self._put_again(unsettled)
+        for waiting, answer in settled:
+            _settle(waiting.future, answer)
+
+    def _ask(self, batch: Sequence[_Waiting]) -> list[Answer]:
+        unsettled = [one.unsettled for one in batch if one.unsettled is not None]
+        if unsettled:
+            return self._engine.retry(unsettled)
+        return self._engine.run([waiting.window for waiting in batch])
+
+    def _measure(self, batch: Sequence[_Waiting], seconds: float) -> None:
+        """Learn how long a pass takes, and tell."""
+        affordable = max(1, int(_LONGEST_RUN_SECONDS / max(seconds / len(batch), 1e-6)))
+        metrics.engine_seconds.inc(seconds)
+        if self._retried_last:
+            self._affordable_retries = affordable
+            metrics.fallback_passes.inc(len(batch))
+        else:
+            self._affordable_windows = affordable
+            self._last_run_seconds = seconds
+            metrics.batch_windows.observe(len(batch))
+
+    def _put_again(self, unsettled: Sequence[_Waiting]) -> None:
+        """Put windows in line for another pass, unless the line was closed meanwhile."""
+        for waiting in unsettled:
+            if self._closed:
+                _abandon(waiting.future)
+            else:
+                self._audio_seconds += waiting.held_seconds
+                self._unsettled.put(waiting, waiting.job.retries)
+        metrics.windows_waiting.set(self._in_line)
+
+
+def _settle(future: Future[WindowResult], answer: WindowResult | Exception) -> None:
+    """Give the answer to who waits, unless nobody does any more."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(answer, WindowResult):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
+
+
+def _abandon(future: Future[WindowResult]) -> None:
+    future.cancel()
+    # Only this wakes who waits for several futures at once.
+    future.set_running_or_notify_cancel()
 
 
 class JobLine:
@@ -234,6 +317,8 @@ class JobLine:
     def __init__(self, queue: EngineQueue, weight: int) -> None:
         self._queue = queue
         self.owner = Owner(weight)
+        # Of its unsettled windows; no longer new, so that none of them passes others.
+        self.retries = Owner(weight, is_new=False)
 
     @property
     def capacity(self) -> int:

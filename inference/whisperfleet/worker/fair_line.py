@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,6 +12,10 @@ Item = TypeVar("Item")
 
 # Items that came alone and are fewer than this share of a batch have one to themselves.
 _FEW_ALONE = 0.5
+
+
+def _all_alike(_item: object) -> Hashable:
+    return None
 
 
 @dataclass(slots=True, eq=False)
@@ -84,8 +88,13 @@ class FairLine(Generic[Item]):
         )
         owner.is_new = False
 
-    def take(self, count: int) -> list[tuple[Item, float]]:
-        """Remove the next items, at most `count`, and return them with the seconds they waited."""
+    def take(
+        self, count: int, kind: Callable[[Item], Hashable] = _all_alike
+    ) -> list[tuple[Item, float]]:
+        """Remove the next items, at most `count`, and return them with the seconds they waited.
+
+        Whose turn it is goes in any case, and others only where they are of the same kind.
+        """
         by_turns = self._was_alone and self._was_full
         self._entries.sort(
             key=lambda entry: (
@@ -94,7 +103,8 @@ class FairLine(Generic[Item]):
                 entry.number,
             )
         )
-        taken = self._choose(self._entries[:count])
+        alike = [e for e in self._entries if kind(e.item) == kind(self._entries[0].item)]
+        taken = self._choose(alike[:count])
         others_wait = len(taken) < len(self._entries)
         self._was_alone = others_wait and all(entry.came_alone for entry in taken)
         self._was_full = len(taken) == count

@@ -17,6 +17,7 @@ __all__ = [
     "cache_lookups",
     "claims",
     "engine_seconds",
+    "fallback_passes",
     "finishes",
     "gpu_memory_bytes",
     "in_flight",
@@ -71,7 +72,7 @@ window_wait_seconds = Histogram(
 )
 batch_windows = Histogram(
     "whisperfleet_batch_windows",
-    "Windows that share a call of the engine",
+    "Windows that share their first pass through the engine",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
 )
 batch_limit = Gauge(
@@ -81,6 +82,10 @@ batch_limit = Gauge(
 windows = Counter("whisperfleet_windows", "Windows that the engine has answered")
 audio_seconds = Counter(
     "whisperfleet_audio_seconds", "Seconds of audio that the engine has answered"
+)
+fallback_passes = Counter(
+    "whisperfleet_fallback_passes",
+    "Further passes of windows whose text did not suffice, one for each window and temperature",
 )
 engine_seconds = Counter("whisperfleet_engine_seconds", "Seconds in which the engine was busy")
 queue_errors = Counter("whisperfleet_queue_errors", "Calls to Redis that failed", ["call"])
