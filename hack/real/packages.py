@@ -142,8 +142,10 @@ class NpmPackage:
         """Let npm fetch it."""
         _run(
             self.key,
-            ["npm", "pack", "--silent", "--pack-destination", str(folder)]
-            + [f"{self.name}@{self.version}"],
+            [
+                *("npm", "pack", "--silent", "--pack-destination", str(folder)),
+                f"{self.name}@{self.version}",
+            ],
             "install npm (Debian's package npm) and check that it reaches its registry",
             folder,
         )
