@@ -52,7 +52,7 @@ def align(truth: Sequence[str], heard: Sequence[str]) -> Alignment:
             substitutions += 1
         i -= step != _INSERTED
         j -= step != _DELETED
-    return Alignment(matched, frozenset(deleted), substitutions, insertions)
+    return Alignment(dict(reversed(matched.items())), frozenset(deleted), substitutions, insertions)
 
 
 def _steps(truth: Sequence[str], heard: Sequence[str]) -> NDArray[np.uint8]:

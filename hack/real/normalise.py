@@ -64,7 +64,7 @@ _ENDINGS: Final = (("n't", "not"), ("'re", "are"), ("'ll", "will"), ("'ve", "hav
 # Written without spaces: each character stands for itself.
 _UNSPACED: Final = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff])")
 _AMOUNT: Final = re.compile(rf"([{''.join(_CURRENCIES)}])(\d[\d,]*(?:\.\d+)?)")
-_GROUPED: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d.])")
+_GROUPED: Final = re.compile(r"\d{1,3}(?:,\d{3})+(\.\d+)?(?!\d)")
 _NUMBER: Final = re.compile(r"(\d+)(?:\.(\d+))?(st|nd|rd|th)?")
 _TOKEN: Final = re.compile(rf"{_NUMBER.pattern}(?![^\W\d])|[^\W_]+(?:'[^\W_]+)*'?|'[^\W_]+")
 
@@ -73,8 +73,7 @@ def words_of(text: str) -> list[str]:
     """Return the words of a text without case, punctuation and hyphens, and numbers in words."""
     text = text.casefold().replace("\u2019", "'").replace("\u2018", "'")
     text = _AMOUNT.sub(lambda found: f"{found[2]} {_CURRENCIES[found[1]]}", text)
-    # With a comma it is no year.
-    text = _GROUPED.sub(lambda found: " ".join(_cardinal(int(found[0].replace(",", "")))), text)
+    text = _GROUPED.sub(_ungrouped, text)
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
     text = _UNSPACED.sub(r" \1 ", text)
@@ -96,6 +95,12 @@ def _spelled(token: str) -> Iterator[str]:
             return
     if token:
         yield token
+
+
+def _ungrouped(found: re.Match[str]) -> str:
+    plain = found[0].replace(",", "")
+    # Spelled at once where it could be a year, which has no comma.
+    return plain if found[1] else " ".join(_cardinal(int(plain)))
 
 
 def _number(whole: str, fraction: str, *, is_ordinal: bool) -> list[str]:

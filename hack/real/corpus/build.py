@@ -17,11 +17,12 @@ from hack.real.corpus.speech import clips, files, fluent, noisy, readers, teleph
 from hack.real.corpus.voices import Studio
 from hack.real.packages import CACHE
 
-__all__ = ["PARTS", "Extent", "build_part", "part_folder", "write_part"]
+__all__ = ["LANGUAGES", "PARTS", "Extent", "build_part", "part_folder", "write_part"]
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _SOURCES: Final = ("hack/real/corpus", "hack/real/requirements.txt")
 
+LANGUAGES: Final = "languages"
 PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "clips": clips,
     "readers": readers,
@@ -34,7 +35,7 @@ PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "loops": loops,
     "files": files,
     "no_speech": no_speech,
-    "languages": languages,
+    LANGUAGES: languages,
 }
 
 
