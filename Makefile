@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-page bench-queue schema manifests model lock clean
+.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-page bench-queue real schema manifests model lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -56,7 +56,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.testbed -m hack.manifests -m hack.null_worker
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.manifests -m hack.null_worker
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can
@@ -82,6 +82,9 @@ bench-page: $(STAMP) ## Figures of make bench into docs/benchmarks.md: FIGURES="
 
 bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
 	$(BIN)/python -m hack.bench
+
+real: $(STAMP) ## Real weights on real speech beside faster-whisper; hours of CPU: REAL=--quick takes minutes
+	$(BIN)/python -m hack.real $(REAL)
 
 schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, and the CRD into crds and the chart
 	$(BIN)/python -m whisperfleet.contract.schema docs/schema

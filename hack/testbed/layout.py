@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hack.cache import cache_folder
+
 __all__ = [
     "API_SERVER",
     "BRIDGE",
@@ -50,8 +52,7 @@ def _state() -> Path:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "whisperfleet" / "testbed"
+    return cache_folder("testbed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ Transcriber = Callable[[Path, Stopwatch], Transcript]
 
 # How far a segment's timestamp may be from the truth to count as right.
 TOLERANCE_SECONDS = 0.2
-_MAX_AUDIO_SECONDS_IN_FLIGHT = 120.0
+_MAX_AUDIO_SECONDS_IN_FLIGHT = 1920.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +96,29 @@ class KindScore:
 
 
 @contextmanager
-def open_transcriber(model: str, cutting: CuttingOptions | None = None) -> Iterator[Transcriber]:
+def open_transcriber(
+    model: str,
+    cutting: CuttingOptions | None = None,
+    request: WindowRequest | None = None,
+    threads: int = 1,
+) -> Iterator[Transcriber]:
     """Yield what turns a file into a transcript, with a worker's steps and no queue around them.
 
-    Raises ModelUnavailableError or DeviceUnavailableError where the model cannot run on the CPU.
+    So many `threads` may call it at a time; windows of their files then share batches. Raises
+    ModelUnavailableError or DeviceUnavailableError where the model cannot run on the CPU.
     """
     options = cutting or CuttingOptions()
     engine = WhisperEngine.load(resolve_model(model), device="cpu")
     unhurried = JobControl(math.inf, lambda: None)
-    with DecoderPool(1) as decoders, EngineQueue(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line:
+    wanted = request or WindowRequest()
+    with (
+        DecoderPool(threads) as decoders,
+        EngineQueue(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line,
+    ):
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:
             with line.join() as job, decoders.decode(path) as blocks:
-                cutter = make_cutter(blocks, WindowRequest(), options, line.mels)
+                cutter = make_cutter(blocks, wanted, options, line.mels)
                 return transcribe(cutter, job, unhurried, stopwatch)
 
         yield run

@@ -1,0 +1,127 @@
+"""The scores of all contenders on all parts, and the bounds that ours must keep."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from hack.real.contenders import LIBRARY, OURS
+from hack.real.corpus.build import LANGUAGES
+from hack.real.score import FileScore, Score, total
+
+__all__ = ["BOUNDS", "Board", "Bound", "Breach", "breaches"]
+
+_WHOLE_POINTS: Final = 0.1
+_PART_POINTS: Final = 0.5
+ALL: Final = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A model's scores by part and contender, and the files of each part by their names.
+
+    `cached` says of how many files of a part a contender's words were known before.
+    """
+
+    model: str
+    scores: dict[str, dict[str, Score]]
+    files: dict[str, tuple[str, ...]]
+    audio_seconds: dict[str, float]
+    cached: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def whole(self, contender: str) -> Score:
+        """Return a contender's score on all parts in English."""
+        return total(own[contender] for part, own in self.scores.items() if part != LANGUAGES)
+
+    @property
+    def ours(self) -> list[str]:
+        """Return those of ours that have run."""
+        ran = next(iter(self.scores.values()), {})
+        return [name for name in OURS if name in ran]
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A bound that was not kept: by whom, on which part, and how far from it."""
+
+    bound: str
+    model: str
+    part: str
+    contender: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What must hold; `check` yields part, contender and a sentence for each time it does not."""
+
+    name: str
+    check: Callable[[Board], Iterator[tuple[str, str, str]]]
+
+
+def breaches(board: Board, bounds: tuple["Bound", ...] | None = None) -> list[Breach]:
+    """Return every bound that is not kept, in the order of the bounds."""
+    return [
+        Breach(bound.name, board.model, *found)
+        for bound in bounds or BOUNDS
+        for found in bound.check(board)
+    ]
+
+
+def _whole_words(board: Board) -> Iterator[tuple[str, str, str]]:
+    library = board.whole(LIBRARY).error_rate
+    for name in board.ours:
+        own = board.whole(name).error_rate
+        if own > library + _WHOLE_POINTS:
+            yield ALL, name, f"{own:.2f} % of words wrong, the library {library:.2f} %"
+
+
+def _words_of_parts(board: Board) -> Iterator[tuple[str, str, str]]:
+    for part, scores in board.scores.items():
+        library = scores[LIBRARY].error_rate
+        for name in board.ours:
+            own = scores[name].error_rate
+            if own > library + _PART_POINTS:
+                yield part, name, f"{own:.2f} % of words wrong, the library {library:.2f} %"
+
+
+def _nothing_lost(board: Board) -> Iterator[tuple[str, str, str]]:
+    for part, name, file, score in _files(board):
+        if score.lost:
+            yield part, name, f"{file}: {'; '.join(score.lost)}"
+
+
+def _cues(board: Board) -> Iterator[tuple[str, str, str]]:
+    for part, name, file, score in _files(board):
+        if score.faults:
+            yield part, name, f"{file}: {'; '.join(score.faults)}"
+
+
+def _nothing_invented(board: Board) -> Iterator[tuple[str, str, str]]:
+    for part, name, file, score in _files(board):
+        if not score.words and score.insertions:
+            yield part, name, f"{file}: {score.insertions} words where nobody speaks"
+
+
+def _languages(board: Board) -> Iterator[tuple[str, str, str]]:
+    for part, scores in board.scores.items():
+        library = scores[LIBRARY].languages_wrong
+        for name in board.ours:
+            if (own := scores[name].languages_wrong) > library:
+                yield part, name, f"{own} files in a wrong language, the library {library}"
+
+
+def _files(board: Board) -> Iterator[tuple[str, str, str, FileScore]]:
+    for part, scores in board.scores.items():
+        for name in board.ours:
+            for file, score in zip(board.files[part], scores[name].files, strict=True):
+                yield part, name, file, score
+
+
+BOUNDS: Final = (
+    Bound(f"at most {_WHOLE_POINTS} points more words wrong than the library", _whole_words),
+    Bound(f"at most {_PART_POINTS} points more on any part", _words_of_parts),
+    Bound("no two words in a row lost that the library has", _nothing_lost),
+    Bound("cues neither overlap nor span a pause nor end after the audio", _cues),
+    Bound("no words where nobody speaks", _nothing_invented),
+    Bound("no more files in a wrong language than the library", _languages),
+)

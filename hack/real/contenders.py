@@ -1,0 +1,165 @@
+"""Everyone who recognises the corpus: the library in its two ways, and the workers in theirs."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+from hack.real.heard import Cue, Heard, Word
+from whisperfleet.contract.result import Transcript
+from whisperfleet.cutting import CuttingOptions, Segmentation
+from whisperfleet.engine import WindowRequest
+from whisperfleet.engine.capacity import CPU_BATCH
+from whisperfleet.evaluation import open_transcriber
+from whisperfleet.worker.control import Stopwatch
+
+__all__ = [
+    "BATCHED",
+    "CONTENDERS",
+    "LIBRARY",
+    "LIBRARY_TIMED",
+    "OURS",
+    "PARALLEL",
+    "PARALLEL_TIMED",
+    "SEQUENTIAL",
+    "SEQUENTIAL_TIMED",
+    "Contender",
+]
+
+# `timed` are the same with the times of words.
+LIBRARY: Final = "library"
+LIBRARY_TIMED: Final = "library, timed"
+BATCHED: Final = "batched"
+PARALLEL: Final = "parallel"
+PARALLEL_TIMED: Final = "parallel, timed"
+SEQUENTIAL: Final = "sequential"
+SEQUENTIAL_TIMED: Final = "sequential, timed"
+OURS: Final = (PARALLEL, SEQUENTIAL, PARALLEL_TIMED, SEQUENTIAL_TIMED)
+
+# Files at a time, so that batches fill as they do in a worker on a CPU.
+_IN_FLIGHT: Final = CPU_BATCH
+_LIBRARY_OPTIONS: Final[Mapping[str, Any]] = {
+    "beam_size": 5,
+    "vad_filter": True,
+    "vad_parameters": {"min_silence_duration_ms": 500},
+}
+
+Listener = Callable[[Path], Heard]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Someone who turns files into words, at most `at_once` of them at a time.
+
+    `open` loads a model and yields a function from a file to what was heard in it. `recipe` is what
+    the words depend on beside the model and the file: where it is known, they need be found out
+    only once.
+    """
+
+    name: str
+    open: Callable[[Path], AbstractContextManager[Listener]]
+    at_once: int
+    recipe: Mapping[str, Any] | None = field(default=None)
+
+    def hear(self, model: Path, files: Iterable[Path]) -> Iterator[Heard]:
+        """Yield what is heard in each file, in their order. Raises what recognition raises."""
+        with self.open(model) as listen, ThreadPoolExecutor(self.at_once) as threads:
+            yield from threads.map(listen, files)
+
+
+@contextmanager
+def _open_fleet(cutting: CuttingOptions, request: WindowRequest, model: Path) -> Iterator[Listener]:
+    with open_transcriber(str(model), cutting, request, _IN_FLIGHT) as transcribe:
+        yield lambda path: _from_transcript(transcribe(path, Stopwatch()))
+
+
+def _from_transcript(transcript: Transcript) -> Heard:
+    return Heard(
+        transcript.language,
+        tuple(
+            Cue(
+                segment.start,
+                segment.end,
+                segment.text,
+                tuple(Word(word.start, word.end, word.text) for word in segment.words or ()),
+            )
+            for segment in transcript.segments
+        ),
+    )
+
+
+@contextmanager
+def _open_library(options: Mapping[str, Any], model: Path) -> Iterator[Listener]:
+    loaded = WhisperModel(str(model), device="cpu", cpu_threads=1, num_workers=_cores())
+    yield lambda path: _from_library(loaded, path, options)
+
+
+@contextmanager
+def _open_pipeline(options: Mapping[str, Any], model: Path) -> Iterator[Listener]:
+    loaded = WhisperModel(str(model), device="cpu", cpu_threads=1, num_workers=_cores())
+    # A pipeline keeps the place it has come to in itself: one for each thread.
+    own = threading.local()
+
+    def listen(path: Path) -> Heard:
+        if not hasattr(own, "pipeline"):
+            own.pipeline = BatchedInferencePipeline(loaded)
+        return _from_library(own.pipeline, path, options)
+
+    yield listen
+
+
+def _from_library(
+    loaded: WhisperModel | BatchedInferencePipeline, path: Path, options: Mapping[str, Any]
+) -> Heard:
+    segments, info = loaded.transcribe(str(path), **options)
+    cues = tuple(
+        Cue(
+            float(segment.start),
+            float(segment.end),
+            segment.text.strip(),
+            tuple(Word(float(w.start), float(w.end), w.word.strip()) for w in segment.words or ()),
+        )
+        for segment in segments
+    )
+    return Heard(info.language, cues)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _fleet(name: str, segmentation: Segmentation, *, word_timestamps: bool) -> Contender:
+    request = WindowRequest(word_timestamps=word_timestamps)
+    return Contender(name, partial(_open_fleet, CuttingOptions(segmentation), request), _IN_FLIGHT)
+
+
+def _library(
+    name: str,
+    opened: Callable[[Mapping[str, Any], Path], AbstractContextManager[Listener]],
+    **more: Any,
+) -> Contender:
+    options = {**_LIBRARY_OPTIONS, **more}
+    versions = {one: version(one) for one in ("faster-whisper", "ctranslate2", "av")}
+    return Contender(name, partial(opened, options), _cores(), {"way": name, **options, **versions})
+
+
+CONTENDERS: Final[dict[str, Contender]] = {
+    one.name: one
+    for one in (
+        _library(LIBRARY, _open_library),
+        _library(LIBRARY_TIMED, _open_library, word_timestamps=True),
+        _library(BATCHED, _open_pipeline, batch_size=8, without_timestamps=False),
+        _fleet(PARALLEL, Segmentation.PARALLEL, word_timestamps=False),
+        _fleet(SEQUENTIAL, Segmentation.SEQUENTIAL, word_timestamps=False),
+        _fleet(PARALLEL_TIMED, Segmentation.PARALLEL, word_timestamps=True),
+        _fleet(SEQUENTIAL_TIMED, Segmentation.SEQUENTIAL, word_timestamps=True),
+    )
+}
