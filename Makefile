@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-page bench-queue real schema manifests model lock clean
+.PHONY: help setup demo try demo-cluster dev test e2e cluster-up cluster-down cluster-status images check format chaos bench bench-page bench-queue real schema manifests model lock clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 16
@@ -21,6 +21,10 @@ setup: $(STAMP) ## Make .venv with everything the other targets need
 
 demo: $(STAMP) ## Real speech through a real queue and a real model, on this machine alone
 	$(BIN)/whisperfleet demo
+
+TRY = $(if $(MODEL),--model $(MODEL)) $(if $(LANGUAGE),--language $(LANGUAGE))
+try: $(STAMP) ## The words of a recording of yours, by real weights, on this machine alone: FILE=my.ogg
+	@$(BIN)/python -m hack.try_it $(TRY) $(if $(FILE),"$(FILE)")
 
 demo-cluster: $(STAMP) ## The same on a Kubernetes cluster made for it: apply, XADD, words, zero pods (root); DEMO=--keep
 	$(BIN)/python -m hack.demo_cluster $(DEMO)
@@ -56,7 +60,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.manifests -m hack.null_worker
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.manifests -m hack.null_worker -m hack.try_it
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can

@@ -40,6 +40,9 @@ class Seamless:
     def run(self, windows: Sequence[Window]) -> list[WindowResult | JobError]:
         return self._engine.run([replace(window, seams=()) for window in windows])
 
+    def retry(self, unsettled):
+        return self._engine.retry(unsettled)
+
 
 def librarys_text(library, audio, request, vad: bool):
     """Return the library's segments, and what it says of the file."""

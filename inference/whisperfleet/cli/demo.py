@@ -1,8 +1,5 @@
 """`whisperfleet demo`."""
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +8,7 @@ from rich.text import Text
 
 from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.cli.extras import require_extra
+from whisperfleet.cli.interrupts import interrupted_by_any_end
 from whisperfleet.cli.options import JsonOption
 from whisperfleet.cli.output import print_error, print_json, print_table, print_text, progress
 
@@ -32,7 +30,7 @@ def demo(as_json: JsonOption = False) -> None:
     from whisperfleet.demo.run import run_demo  # noqa: PLC0415
 
     clips = demo_clips()
-    with _interrupted_by_any_end() as check, progress() as bars:
+    with interrupted_by_any_end() as check, progress() as bars:
         bar = bars.add_task("", total=len(clips))
 
         def begin(step: str) -> None:
@@ -50,32 +48,6 @@ def demo(as_json: JsonOption = False) -> None:
     if run.wrong_words:
         print_error(f"{run.wrong_words} words are wrong; please report it with this table")
         raise typer.Exit(ExitCode.NOT_DONE)
-
-
-@contextmanager
-def _interrupted_by_any_end() -> Iterator[Callable[[], None]]:
-    """Let whatever ends this process end its server and its worker as well, like Ctrl-C.
-
-    Yields a check to call between steps: Python drops what a signal raises during a fork.
-    """
-    ended = False
-
-    def interrupt(_number: int, _frame: object) -> None:
-        nonlocal ended
-        ended = True
-        raise KeyboardInterrupt
-
-    def check() -> None:
-        if ended:
-            raise KeyboardInterrupt
-
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    former = {number: signal.signal(number, interrupt) for number in ends}
-    try:
-        yield check
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _document(run: "DemoRun") -> dict[str, Any]:

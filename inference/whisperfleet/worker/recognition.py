@@ -80,7 +80,7 @@ class _OneJob:
             transcript = transcribe(
                 cutter, self.line, self.control, self.stopwatch, tools.slots.taken
             )
-        warnings = (*samples.warnings, *doubts(transcript, self.job.language))
+        warnings = (*samples.warnings, *cutter.warnings, *doubts(transcript, self.job.language))
         return Heard(transcript=transcript, warnings=warnings), samples.channels
 
 
