@@ -16,12 +16,13 @@ from typing import Final, Literal
 import numpy as np
 
 from hack.bench.figures import BEAM, TOKENS, Memory
-from whisperfleet.engine import Window, WindowRequest, WindowResult
+from whisperfleet.engine import Window, WindowRequest
 from whisperfleet.engine.capacity import gpu_memory
 from whisperfleet.engine.host_memory import keep_host_memory
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.errors import JobError
 
 __all__ = ["measure_memory", "most_while"]
 
@@ -78,7 +79,7 @@ def _run_one_batch(model: Path, device: Device, size: int) -> int:
     features = np.zeros((engine.mels, 3000), np.float32)
     with most_while(_used_gpu_bytes if device == "cuda" else _peak_bytes) as most:
         for answer in engine.run([Window(features, WindowRequest("en"), "en")] * size):
-            if not isinstance(answer, WindowResult):
+            if isinstance(answer, JobError):
                 raise answer
     return most[0] if device == "cuda" else _peak_bytes()
 
