@@ -9,7 +9,7 @@ from rich.console import Console
 from hack.real.__main__ import compare
 from hack.real.board import BOUNDS, Board, breaches
 from hack.real.contenders import BATCHED, LIBRARY, LIBRARY_TIMED, OURS, PARALLEL, SEQUENTIAL
-from hack.real.corpus.build import LANGUAGES
+from hack.real.corpus.build import LANGUAGES, LOOPS
 from hack.real.corpus.compose import Phrase
 from hack.real.corpus.manifest import Recording
 from hack.real.report import breach_table, picture, time_table, word_table
@@ -111,8 +111,9 @@ def test_a_bound_has_room_for_as_much_as_it_says():
     assert len(breaches(board(thousand, replace(thousand, substitutions=6)))) == 2
 
 
-def test_other_languages_do_not_count_for_the_whole():
-    found = breaches(board(RIGHT, replace(RIGHT, substitutions=9), LANGUAGES))
+@pytest.mark.parametrize("part", [LANGUAGES, LOOPS])
+def test_other_languages_and_loops_do_not_count_for_the_whole(part):
+    found = breaches(board(RIGHT, replace(RIGHT, substitutions=9), part))
     assert [one.bound for one in found] == [BOUNDS[1].name]
 
 
