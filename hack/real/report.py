@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from rich.table import Table
 
-from hack.real.board import Board, Breach
+from hack.real.board import WHOLE, Board, Breach
 from hack.real.contenders import (
     BATCHED,
     LIBRARY,
@@ -40,7 +40,7 @@ _COLOURS: Final = {
 
 
 def word_table(board: Board) -> Table:
-    """Return a row for each part and one for all in English: words and what became of them."""
+    """Return a row for each part and one for the whole: words and what became of them."""
     headings = ("files", "minutes", "words", *_PLAIN, *_WORD_COUNTS, "from the cache")
     table = _table(f"{board.model}: wrong words in a hundred", headings)
     for part, scores in _rows(board):
@@ -129,7 +129,7 @@ def _table(title: str, headings: Sequence[str]) -> Table:
 def _rows(board: Board) -> Iterator[tuple[str, dict[str, Score]]]:
     yield from board.scores.items()
     ran = next(iter(board.scores.values()))
-    yield "all in English", {name: board.whole(name) for name in ran}
+    yield WHOLE, {name: board.whole(name) for name in ran}
 
 
 def _three(scores: dict[str, Score], names: Sequence[str], show: Callable[[Score], str]) -> str:

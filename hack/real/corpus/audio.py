@@ -90,6 +90,8 @@ def write_telephone(path: Path, samples: Samples) -> None:
 
 
 def _through_telephone(samples: Samples) -> Samples:
+    # An even number, or half a sample would be stretched over the whole.
+    samples = np.pad(samples, (0, len(samples) % 2))
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / RATE)
     spectrum[(frequencies < 300) | (frequencies > 3400)] = 0

@@ -17,12 +17,13 @@ from hack.real.corpus.speech import clips, files, fluent, noisy, readers, teleph
 from hack.real.corpus.voices import Studio
 from hack.real.packages import CACHE
 
-__all__ = ["LANGUAGES", "PARTS", "Extent", "build_part", "part_folder", "write_part"]
+__all__ = ["LANGUAGES", "LOOPS", "PARTS", "Extent", "build_part", "part_folder", "write_part"]
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _SOURCES: Final = ("hack/real/corpus", "hack/real/requirements.txt")
 
 LANGUAGES: Final = "languages"
+LOOPS: Final = "loops"
 PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "clips": clips,
     "readers": readers,
@@ -32,7 +33,7 @@ PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "noise5": partial(noisy, 5.0),
     "telephone": telephone,
     "two_speakers": two_speakers,
-    "loops": loops,
+    LOOPS: loops,
     "files": files,
     "no_speech": no_speech,
     LANGUAGES: languages,

@@ -23,6 +23,8 @@ _ADDRESS: Final = (
     "And so, my fellow Americans, ask not what your country can do for you, ask what you can do "
     "for your country."
 )
+# The transcript of the readers has a word that was not read.
+_NOT_READ: Final = ("a more a amiable", "a more amiable")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +67,7 @@ class Studio:
         lines = (folder / "transcription").read_text().splitlines()
         found = [re.fullmatch(r"<s> (.*) </s> \((.*)\)", line) for line in lines]
         return [
-            Utterance(trim(read_audio(folder / f"{line[2]}.wav")), line[1])
+            Utterance(trim(read_audio(folder / f"{line[2]}.wav")), line[1].replace(*_NOT_READ))
             for line in found
             if line
         ]

@@ -1,0 +1,128 @@
+"""The library and the workers' steps on the demo's own clips, and the bounds between them."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from hack.real.__main__ import compare
+from hack.real.board import BOUNDS, Board, breaches
+from hack.real.contenders import BATCHED, LIBRARY, LIBRARY_TIMED, OURS, PARALLEL, SEQUENTIAL
+from hack.real.corpus.build import LANGUAGES, LOOPS
+from hack.real.corpus.compose import Phrase
+from hack.real.corpus.manifest import Recording
+from hack.real.report import breach_table, picture, time_table, word_table
+from hack.real.score import FileScore, Score
+from whisperfleet.demo.clips import demo_clips
+from whisperfleet.engine.models import resolve_model
+
+EVERYONE = (LIBRARY, LIBRARY_TIMED, BATCHED, *OURS)
+RIGHT = FileScore(100, 0, 0, 0, (), (), (0.1,), (), language_right=True)
+SILENT = replace(RIGHT, words=0)
+
+
+def recordings(count):
+    """Return clips of the demo: a phrase each, which is all that their manifest knows."""
+    for clip in demo_clips()[:count]:
+        start, end = clip.phrases[0][0], clip.phrases[-1][1]
+        yield Recording(
+            path=clip.path,
+            kind=clip.kind,
+            seconds=clip.seconds,
+            language="en",
+            quick=True,
+            sha256=hashlib.sha256(clip.path.read_bytes()).hexdigest(),
+            phrases=(Phrase(start, end, " ".join(clip.words)),),
+        )
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def shown(*tables):
+    console = Console(width=200)
+    with console.capture() as printed:
+        for table in tables:
+            console.print(table)
+    return printed.get()
+
+
+@pytest.mark.usefixtures("cache")
+def test_everyone_hears_the_same_clips():
+    own = list(recordings(3))
+    board = compare(resolve_model("demo"), {"first": own[:2], "second": own[2:]}, EVERYONE)
+    assert board.files["second"] == (own[2].path.name,)
+    assert {name: score.wrong for name, score in board.scores["first"].items()} == dict.fromkeys(
+        EVERYONE, 0
+    )
+    assert not [one for one in breaches(board) if "cues" not in one.bound]
+    timed = [name for name in EVERYONE if board.whole(name).files[0].word_errors]
+    assert timed == [name for name in EVERYONE if "timed" in name]
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_the_library_said_is_asked_once_and_ours_each_time():
+    own = {"clips": list(recordings(1))}
+    model = resolve_model("demo")
+    first = compare(model, own, (LIBRARY, PARALLEL))
+    second = compare(model, own, (LIBRARY, PARALLEL))
+    assert first.cached["clips"] == {LIBRARY: 0, PARALLEL: 0}
+    assert second.cached["clips"] == {LIBRARY: 1, PARALLEL: 0}
+    assert second.scores["clips"][LIBRARY] == first.scores["clips"][LIBRARY]
+    other = compare(replace(model, digest="other"), own, (LIBRARY,))
+    assert other.cached["clips"] == {LIBRARY: 0}
+
+
+def board(library, ours, part="clips"):
+    return Board(
+        "tiny.en",
+        {part: {LIBRARY: Score((library,)), PARALLEL: Score((ours,)), SEQUENTIAL: Score((RIGHT,))}},
+        {part: ("a.flac",)},
+        {part: 60.0},
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "bounds"),
+    [
+        (RIGHT, []),
+        (replace(RIGHT, substitutions=1), [0, 1]),
+        (replace(RIGHT, deletions=2, lost=("on the",)), [0, 1, 2]),
+        (replace(RIGHT, faults=("cue 1 is empty",)), [3]),
+        (replace(SILENT, insertions=2), [4]),
+        (replace(RIGHT, language_right=False), [5]),
+    ],
+)
+def test_a_bound_that_is_not_kept_is_named(ours, bounds):
+    library = SILENT if not ours.words else RIGHT
+    found = breaches(board(library, ours))
+    assert [one.bound for one in found] == [BOUNDS[number].name for number in bounds]
+    assert {one.contender for one in found} <= {PARALLEL}
+
+
+def test_a_bound_has_room_for_as_much_as_it_says():
+    thousand = replace(RIGHT, words=1000)
+    assert not breaches(board(thousand, replace(thousand, substitutions=1)))
+    assert len(breaches(board(thousand, replace(thousand, substitutions=2)))) == 1
+    assert len(breaches(board(thousand, replace(thousand, substitutions=6)))) == 2
+
+
+@pytest.mark.parametrize("part", [LANGUAGES, LOOPS])
+def test_other_languages_and_loops_do_not_count_for_the_whole(part):
+    found = breaches(board(RIGHT, replace(RIGHT, substitutions=9), part))
+    assert [one.bound for one in found] == [BOUNDS[1].name]
+
+
+def test_the_tables_and_the_picture_show_parts_and_breaches():
+    found = board(RIGHT, replace(RIGHT, substitutions=4, lost=("on the",)))
+    text = shown(word_table(found), time_table(found), breach_table(breaches(found)))
+    assert "clips" in text
+    assert "4.00" in text
+    assert "a.flac: on the" in text
+    drawn = picture([found])
+    assert "tiny.en, clips" in drawn
+    assert "4.00 %" in drawn
