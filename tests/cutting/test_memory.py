@@ -78,7 +78,8 @@ def peak_memory(length: int, options: CuttingOptions, answer) -> int:
 )
 def test_twenty_minutes_take_no_more_than_three(options: CuttingOptions, answer):
     three, twenty = (peak_memory(length, options, answer) for length in (3, 20))
-    # Seventeen minutes more are 33 MB of samples, or 65 MB as the library holds them.
-    assert twenty - three < MIB, f"{three / MIB:.1f} MiB and {twenty / MIB:.1f} MiB"
+    # Seventeen minutes more are 33 MB of samples, or 65 MB as the library holds them. A window more
+    # or less at the highest moment is 1 MB.
+    assert twenty - three < 4 * MIB, f"{three / MIB:.1f} MiB and {twenty / MIB:.1f} MiB"
     # The features of one window pass through some 30 MB of intermediate arrays.
     assert twenty < 48 * MIB, f"{twenty / MIB:.1f} MiB"
