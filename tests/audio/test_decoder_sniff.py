@@ -55,6 +55,15 @@ def test_audio_that_was_encoded_on_its_way(pool, tmp_path, audio, encoding):
     assert told in refusal(pool, tmp_path, encode(audio))
 
 
+@pytest.mark.parametrize(
+    "kind", [("wav", "pcm_mulaw", 8_000), ("flac", "flac", 16_000), ("flv", "aac", 44_100)]
+)
+def test_mangled_audio_that_can_still_be_opened_is_no_noise_to_transcribe(pool, tmp_path, kind):
+    audio = write_audio(tmp_path / "audio", *kind).read_bytes()
+    mangled = audio.decode("utf-8", "replace").encode()
+    assert "took for UTF-8 text" in refusal(pool, tmp_path, mangled)
+
+
 def an_archive():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
