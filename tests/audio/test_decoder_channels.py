@@ -105,6 +105,17 @@ def test_all_else_is_mixed_as_the_library_does(pool, tmp_path, sound):
     assert not warnings
 
 
+def test_numbers_that_are_none_do_no_harm(pool, tmp_path):
+    path = written(tmp_path / "audio", tones(44_100, 2, 3), "wav", "pcm_f32le")
+    content = path.read_bytes()
+    wild = np.array([np.inf, -np.inf, np.nan, 3e38], np.float32).tobytes() * 20_000
+    path.write_bytes(content[: -len(wild)] + wild)
+    samples, warnings, _ = decoded(pool, path)
+    assert len(samples) == 3 * 16_000
+    assert np.abs(samples[:16_000]).max() > 0.3
+    assert not warnings
+
+
 @pytest.mark.parametrize("kind", SAMPLE_KINDS)
 @pytest.mark.parametrize("channel", [0, 1])
 def test_one_channel_alone(pool, tmp_path, kind, channel):

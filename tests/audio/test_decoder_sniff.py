@@ -55,6 +55,27 @@ def test_audio_that_was_encoded_on_its_way(pool, tmp_path, audio, encoding):
     assert told in refusal(pool, tmp_path, encode(audio))
 
 
+@pytest.mark.parametrize(
+    "kind", [("wav", "pcm_mulaw", 8_000), ("flac", "flac", 16_000), ("flv", "aac", 44_100)]
+)
+def test_mangled_audio_that_can_still_be_opened_is_no_noise_to_transcribe(pool, tmp_path, kind):
+    audio = write_audio(tmp_path / "audio", *kind).read_bytes()
+    mangled = audio.decode("utf-8", "replace").encode()
+    assert "took for UTF-8 text" in refusal(pool, tmp_path, mangled)
+
+
+def test_a_tag_with_damaged_letters_does_not_matter(pool, tmp_path):
+    path = write_audio(tmp_path / "audio", "mp3", "mp3", 44_100)
+    with pool.decode(path) as stream:
+        samples = [block.tobytes() for block in stream]
+    title = b"\x03" + ("\N{REPLACEMENT CHARACTER}" * 30).encode()
+    frame = b"TIT2\0\0\0" + bytes([len(title)]) + b"\0\0" + title + bytes(2_000)
+    size = bytes([len(frame) >> 7, len(frame) & 127])
+    path.write_bytes(b"ID3\x04\0\0\0\0" + size + frame + path.read_bytes())
+    with pool.decode(path) as stream:
+        assert [block.tobytes() for block in stream] == samples
+
+
 def an_archive():
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:

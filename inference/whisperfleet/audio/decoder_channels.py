@@ -52,7 +52,8 @@ class Channels:
         return turned_round(frame, pair[1])
 
     def _cancels(self, frame: AudioFrame, pair: tuple[int, int]) -> bool:
-        correlation = correlation_of(columns(frame)[list(pair)])
+        with np.errstate(all="ignore"):  # a file may hold infinities
+            correlation = correlation_of(columns(frame)[list(pair)])
         if correlation is not None:
             bound = SOUNDS_ABOVE if self._turned else CANCELS_BELOW
             self._turned = correlation < bound

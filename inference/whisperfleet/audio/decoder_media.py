@@ -123,6 +123,8 @@ def decoded_frames(
             continue
         for frame in frames:
             check_shape(frame.layout.nb_channels, frame.sample_rate, limits)
+            if not frame.sample_rate:
+                raise Refused(Problem.SAMPLE_RATE, 0)
             notes.damaged_packets += damaged_in_a_row
             damaged_in_a_row = 0
             notes.channels = notes.channels or frame.layout.nb_channels

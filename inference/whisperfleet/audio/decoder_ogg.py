@@ -4,6 +4,7 @@ libav follows a chain only where the next link has the shape of the first, so ea
 Only the standard library is imported.
 """
 
+import errno
 import io
 import itertools
 import os
@@ -52,10 +53,10 @@ class Part(io.RawIOBase):
         return read
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place in the part; raises ValueError before its beginning."""
+        """Go to a place in the part; raises OSError before its beginning, as files do."""
         origin = {os.SEEK_SET: self._start, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
         if origin + offset < self._start:
-            raise ValueError("a place before the beginning")
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._at = origin + offset
         return self._at - self._start
 

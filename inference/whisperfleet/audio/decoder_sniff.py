@@ -7,11 +7,12 @@ from enum import StrEnum
 
 __all__ = ["Content", "is_mangled", "sniff"]
 
-HEAD_BYTES = 4_096
+# More than the tags before most audio: these may hold damaged letters although it is whole.
+HEAD_BYTES = 64 * 1024
 # Words of some length are base64 by their letters; no word is this long.
 ENCODED_LETTERS = 40
 # The sign that a program writes for each byte that is no text.
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 MANGLED_MARKS = 8
 
 
@@ -73,8 +74,9 @@ def sniff(file: io.FileIO) -> Content | None:
 
 
 def is_mangled(file: io.FileIO) -> bool:
-    """Whether bytes were taken for text on the way, so that many of them are lost."""
-    return os.pread(file.fileno(), HEAD_BYTES, 0).count(REPLACEMENT) >= MANGLED_MARKS
+    """Whether bytes were taken for text on the way: some such files still pass for audio."""
+    text = as_text(os.pread(file.fileno(), HEAD_BYTES, 0))
+    return text is not None and text.count(REPLACEMENT) >= MANGLED_MARKS
 
 
 def kind_of(head: bytes) -> Content | None:
@@ -86,8 +88,6 @@ def kind_of(head: bytes) -> Content | None:
         return Content.IMAGE
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Content.IMAGE
-    if head.count(REPLACEMENT) >= MANGLED_MARKS:
-        return Content.MANGLED
     text = as_text(head)
     return None if text is None else kind_of_text(text)
 
@@ -105,6 +105,8 @@ def as_text(head: bytes) -> str | None:
 
 def kind_of_text(text: str) -> Content | None:
     """Return what kind of text it is, None for what is none."""
+    if text.count(REPLACEMENT) >= MANGLED_MARKS:
+        return Content.MANGLED
     if any(character < " " and character not in "\t\n\r\f\v\x1b" for character in text):
         high = sum("\x80" <= character <= "\xff" for character in text)
         only_bytes = all(character <= "\xff" for character in text)
