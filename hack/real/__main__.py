@@ -37,6 +37,7 @@ __all__ = ["compare", "main"]
 _QUICK_CONTENDERS: Final = (LIBRARY, PARALLEL, SEQUENTIAL, PARALLEL_TIMED)
 _FILE_WIDTH: Final = 160
 _SEED: Final = 20
+_SAY_SECONDS: Final = 60.0
 
 Say = Callable[[str], None]
 Parts = dict[str, list[Recording]]
@@ -79,11 +80,30 @@ def compare(
     hearings: dict[str, Hearing] = {}
     for name in contenders:
         began = time.monotonic()
-        hearings[name] = listen(CONTENDERS[name], model, recordings)
+        progress = _Progress(name, len(recordings), say)
+        hearings[name] = listen(CONTENDERS[name], model, recordings, progress.step)
         seconds = time.monotonic() - began
         kept = hearings[name].cached
         say(f"{name}: {len(kept)} files in {seconds:.0f} s, {sum(kept)} of them from the cache")
     return _board(model, parts, hearings)
+
+
+class _Progress:
+    """Says now and then how far somebody is."""
+
+    def __init__(self, name: str, files: int, say: Say) -> None:
+        self._name = name
+        self._files = files
+        self._say = say
+        self._heard = 0
+        self._said = time.monotonic()
+
+    def step(self) -> None:
+        """Count a file."""
+        self._heard += 1
+        if time.monotonic() - self._said > _SAY_SECONDS:
+            self._said = time.monotonic()
+            self._say(f"{self._name}: {self._heard} of at most {self._files} files")
 
 
 def _measure(name: str, arguments: argparse.Namespace, say: Say) -> Board:

@@ -13,11 +13,13 @@ from typing import Any, Final
 
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+from hack.real.errors import GroundError
 from hack.real.heard import Cue, Heard, Word
 from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.capacity import CPU_BATCH
+from whisperfleet.errors import JobError
 from whisperfleet.evaluation import open_transcriber
 from whisperfleet.worker.control import Stopwatch
 
@@ -70,7 +72,7 @@ class Contender:
     recipe: Mapping[str, Any] | None = field(default=None)
 
     def hear(self, model: Path, files: Iterable[Path]) -> Iterator[Heard]:
-        """Yield what is heard in each file, in their order. Raises what recognition raises."""
+        """Yield what is heard in each file, in their order. Raises GroundError where one is not."""
         with self.open(model) as listen, ThreadPoolExecutor(self.at_once) as threads:
             yield from threads.map(listen, files)
 
@@ -78,7 +80,17 @@ class Contender:
 @contextmanager
 def _open_fleet(cutting: CuttingOptions, request: WindowRequest, model: Path) -> Iterator[Listener]:
     with open_transcriber(str(model), cutting, request, _IN_FLIGHT) as transcribe:
-        yield lambda path: _from_transcript(transcribe(path, Stopwatch()))
+
+        def listen(path: Path) -> Heard:
+            try:
+                return _from_transcript(transcribe(path, Stopwatch()))
+            except JobError as error:
+                raise GroundError(
+                    f"{path} was not recognised: {error}; it is an ordinary file, so look for the "
+                    "fault in the worker's steps"
+                ) from error
+
+        yield listen
 
 
 def _from_transcript(transcript: Transcript) -> Heard:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,8 +34,12 @@ def listen(
     contender: Contender,
     model: ResolvedModel,
     recordings: Sequence[Recording],
+    heard_one: Callable[[], None] = lambda: None,
 ) -> Hearing:
-    """Return the transcripts of all recordings. Raises what recognition raises."""
+    """Return the transcripts of all recordings; `heard_one` is called after each that was not kept.
+
+    Raises GroundError where a file cannot be recognised.
+    """
     kept = [_place(contender, model, one) for one in recordings]
     missing = [
         (one, place)
@@ -48,6 +52,7 @@ def listen(
         fresh[one.path] = heard
         if place is not None:
             _keep(place, heard)
+        heard_one()
     return Hearing(
         tuple(
             fresh[one.path] if one.path in fresh or place is None else _read(place)

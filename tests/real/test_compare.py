@@ -12,6 +12,7 @@ from hack.real.contenders import BATCHED, LIBRARY, LIBRARY_TIMED, OURS, PARALLEL
 from hack.real.corpus.build import LANGUAGES, LOOPS
 from hack.real.corpus.compose import Phrase
 from hack.real.corpus.manifest import Recording
+from hack.real.errors import GroundError
 from hack.real.report import breach_table, picture, time_table, word_table
 from hack.real.score import FileScore, Score
 from whisperfleet.demo.clips import demo_clips
@@ -126,3 +127,11 @@ def test_the_tables_and_the_picture_show_parts_and_breaches():
     drawn = picture([found])
     assert "tiny.en, clips" in drawn
     assert "4.00 %" in drawn
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_that_is_not_recognised_is_named(tmp_path):
+    (tmp_path / "broken.flac").write_bytes(b"nothing that sounds")
+    (broken,) = (replace(one, path=tmp_path / "broken.flac") for one in recordings(1))
+    with pytest.raises(GroundError, match=r"broken\.flac was not recognised: .*look for the fault"):
+        compare(resolve_model("demo"), {"clips": [broken]}, (PARALLEL,))

@@ -76,6 +76,13 @@ def test_a_wheel_with_another_hash_is_refused_and_nothing_is_kept(tmp_path):
     assert not [path for path in (tmp_path / "cache/packages").iterdir() if path.is_dir()]
 
 
+@pytest.mark.usefixtures("wheel")
+def test_a_wheel_without_a_hash_is_refused(tmp_path):
+    (tmp_path / "requirements.txt").write_text("spoken-words==1.0\n")
+    with pytest.raises(GroundError, match="Hashes are required"):
+        unpacked(Wheel("spoken-words", tmp_path / "requirements.txt"), tmp_path / "cache")
+
+
 def test_a_changed_pin_is_another_folder(wheel, tmp_path):
     first = pinned(tmp_path, sha256(wheel)).key
     assert pinned(tmp_path, "e" * 64).key != first
