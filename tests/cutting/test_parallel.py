@@ -99,7 +99,7 @@ def test_shorter_windows_cut_longer_speech():
 
 
 def parallel(*runs: Speech, request=ENGLISH, seconds: float = 5.0) -> ParallelCutter:
-    return ParallelCutter(Heard(runs), request, seconds, mels=1)
+    return ParallelCutter(Heard(runs), request, CuttingOptions(max_window_seconds=seconds), mels=1)
 
 
 def bounds(cut: Cut) -> list[tuple[float, float]]:

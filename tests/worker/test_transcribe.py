@@ -9,6 +9,7 @@ import pytest
 from cutting.scripted import Heard, speech
 from servers import wait_for
 from whisperfleet.cutting import Cutter
+from whisperfleet.cutting.options import CuttingOptions
 from whisperfleet.cutting.parallel import ParallelCutter
 from whisperfleet.cutting.speech import Speech
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
@@ -57,7 +58,7 @@ def half_minutes() -> Iterator[Speech]:
 
 
 def cutter_of(runs: Iterator[Speech]) -> Cutter:
-    return ParallelCutter(Heard(runs), WindowRequest("en"), 30.0, 80)
+    return ParallelCutter(Heard(runs), WindowRequest("en"), CuttingOptions(), 80)
 
 
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):

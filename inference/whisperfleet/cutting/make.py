@@ -35,4 +35,4 @@ def make_cutter(
     reader = SpeechReader(blocks, detector, keep_pauses=not options.vad)
     if options.segmentation is Segmentation.SEQUENTIAL:
         return SequentialCutter(reader, request, options, mels)
-    return ParallelCutter(reader, request, options.max_window_seconds, mels)
+    return ParallelCutter(reader, request, options, mels)

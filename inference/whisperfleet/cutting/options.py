@@ -24,9 +24,9 @@ class CuttingOptions:
 
     `vad` skips what is not speech: frames whose speech probability stays under `speech_threshold`
     for `min_silence_ms`; `speech_pad_ms` is kept around speech. `max_window_seconds` bounds the
-    windows of the parallel cutter. The last two rules are the sequential cutter's: the text so far
-    is the prompt of the next window, unless it was sampled at more than
-    `prompt_reset_on_temperature`. Defaults are faster-whisper's, but for the shorter silence.
+    windows of the parallel cutter. Where a window is read on from another one, the text so far
+    precedes it, unless it was sampled at more than `prompt_reset_on_temperature`. Defaults are
+    faster-whisper's, but for the shorter silence.
     """
 
     segmentation: Segmentation = Segmentation.PARALLEL

@@ -14,6 +14,7 @@ import numpy as np
 from whisperfleet.contract.warnings import ResultWarning
 from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import compute_features
+from whisperfleet.cutting.options import CuttingOptions
 from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
 from whisperfleet.cutting.runs import Run, clock_of, length_of, skip, take
 from whisperfleet.cutting.speech import Speech, SpeechReader
@@ -23,6 +24,19 @@ __all__ = ["ParallelCutter"]
 
 # Less than the shortest word is no window of its own.
 _LEAST_REST = SAMPLE_RATE // 4
+# Windows share a call of the engine where what precedes them is equally long (ADR 6), so the text
+# before a rest has one of few lengths, in tokens: about two sentences, or one.
+_CONTEXTS = (32, 16)
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rest:
+    """What an answer left unread, and the last tokens of the text before it."""
+
+    run: Run = ()
+    context: Tokens = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +46,7 @@ class _Asked:
     window: Run
     beyond: Run
     is_open: bool
+    context: Tokens
 
     @property
     def ends_in_speech(self) -> bool:
@@ -39,27 +54,34 @@ class _Asked:
 
 
 class ParallelCutter:
-    """Packs runs of speech into windows of at most `max_window_seconds`.
+    """Packs runs of speech into windows of at most `options.max_window_seconds`.
 
-    The prompt of the job precedes each window. Windows may be answered in any order; where the
-    language is to be detected, the first answer gives it and the others wait for it.
+    The prompt of the job precedes each window, and the text before it what another window left
+    unread, as the options say. Windows may be answered in any order; where the language is to be
+    detected, the first answer gives it and the others wait for it.
     """
 
     def __init__(
-        self, reader: SpeechReader, request: WindowRequest, max_window_seconds: float, mels: int
+        self, reader: SpeechReader, request: WindowRequest, options: CuttingOptions, mels: int
     ) -> None:
         self._reader = reader
         self._request = request
+        self._options = options
         self._mels = mels
-        self._capacity = int(max_window_seconds * SAMPLE_RATE)
+        self._capacity = int(options.max_window_seconds * SAMPLE_RATE)
         self._stretches = _Stretches(reader, self._capacity)
         self._language = request.language
         self._asked: dict[Cut, _Asked] = {}
         # To be read before anything new: it is earlier in the file.
-        self._rests: deque[Run] = deque()
+        self._rests: deque[_Rest] = deque()
         # What is left of speech that the reader has not come to the end of.
-        self._open: Run = ()
-        self.warnings = list[ResultWarning]()
+        self._open = _Rest()
+        self._warnings: dict[int, ResultWarning] = {}
+
+    @property
+    def warnings(self) -> list[ResultWarning]:
+        """What was left out so far, in order of time."""
+        return [self._warnings[start] for start in sorted(self._warnings)]
 
     @property
     def language(self) -> str | None:
@@ -84,9 +106,9 @@ class ParallelCutter:
             return self._cut(self._rests.popleft(), is_open=False)
         if any(asked.is_open for asked in self._asked.values()):
             return None
-        run, is_open = self._stretches.pack(self._open)
-        self._open = ()
-        return self._cut(run, is_open=is_open) if run else None
+        begun, self._open = self._open, _Rest()
+        run, is_open = self._stretches.pack(begun.run)
+        return self._cut(_Rest(run, begun.context), is_open=is_open) if run else None
 
     def answer(self, cut: Cut, result: WindowResult) -> Answered:
         """Take the answer to a window; what it left unread goes into another."""
@@ -98,12 +120,25 @@ class ParallelCutter:
         else:
             rest = unread(asked.window, result)
         if asked.is_open:
-            self._open = rest
+            self._open = _Rest(rest, self._context(asked, result))
         elif length_of(rest) >= _LEAST_REST:
-            self._rests.append(rest)
+            self._rests.append(_Rest(rest, self._context(asked, result)))
         if warning := unrecognised(cut.clock, result):
-            self.warnings.append(warning)
+            self._warnings[cut.clock.start] = warning
         return Answered(cut.clock, self._as_asked_for(result))
+
+    def _context(self, asked: _Asked, result: WindowResult) -> Tokens:
+        """Return what is to precede the rest of a window: the end of the text up to it."""
+        options = self._options
+        if (
+            not options.condition_on_previous_text
+            or result.temperature > options.prompt_reset_on_temperature
+        ):
+            return ()
+        said = [token for segment in result.segments for token in segment.tokens]
+        text = (*asked.context, *said)
+        length = next((length for length in _CONTEXTS if length <= len(text)), 0)
+        return text[len(text) - length :]
 
     def _as_asked_for(self, result: WindowResult) -> WindowResult:
         """Return a result without the words' times where they were wanted here alone."""
@@ -112,8 +147,9 @@ class ParallelCutter:
         segments = (replace(segment, words=None) for segment in result.segments)
         return replace(result, segments=tuple(segments))
 
-    def _cut(self, run: Run, *, is_open: bool) -> Cut:
-        asked = _Asked(take(run, self._capacity), skip(run, self._capacity), is_open)
+    def _cut(self, rest: _Rest, *, is_open: bool) -> Cut:
+        window, beyond = take(rest.run, self._capacity), skip(rest.run, self._capacity)
+        asked = _Asked(window, beyond, is_open, rest.context)
         clock = clock_of(asked.window)
         samples = np.concatenate([span.samples for span in asked.window])
         request = self._request
@@ -121,7 +157,7 @@ class ParallelCutter:
             # Where the window ends is no pause: only the time of words tells which are whole.
             request = replace(request, word_timestamps=True)
         features = compute_features(samples, self._mels)
-        cut = Cut(Window(features, request, self._language, seams=clock.seams), clock)
+        cut = Cut(Window(features, request, self._language, rest.context, seams=clock.seams), clock)
         self._asked[cut] = asked
         return cut
 
@@ -132,7 +168,7 @@ class _Stretches:
     def __init__(self, spans: Iterator[Speech], capacity: int) -> None:
         self._spans = spans
         self._capacity = capacity
-        self._ahead: deque[Speech] = deque()
+        self._ahead: Speech | None = None
         # A stretch that was read and did not fit.
         self._held: tuple[Run, bool] | None = None
 
@@ -160,10 +196,11 @@ class _Stretches:
         while (span := self._peek()) and (span.joined or not run):
             if run and length_of(run) >= self._capacity:
                 return run, True
-            run += (self._ahead.popleft(),)
+            run += (span,)
+            self._ahead = None
         return run, False
 
     def _peek(self) -> Speech | None:
-        if not self._ahead:
-            self._ahead.extend(span for span in (next(self._spans, None),) if span)
-        return self._ahead[0] if self._ahead else None
+        if self._ahead is None:
+            self._ahead = next(self._spans, None)
+        return self._ahead
