@@ -36,6 +36,11 @@ class Board:
         return total(own[contender] for part, own in self.scores.items() if part not in _APART)
 
     @property
+    def whole_seconds(self) -> float:
+        """The audio of the same parts."""
+        return sum(s for part, s in self.audio_seconds.items() if part not in _APART)
+
+    @property
     def ours(self) -> list[str]:
         """Return those of ours that have run."""
         ran = next(iter(self.scores.values()), {})

@@ -44,7 +44,7 @@ def word_table(board: Board) -> Table:
     headings = ("files", "minutes", "words", *_PLAIN, *_WORD_COUNTS, "from the cache")
     table = _table(f"{board.model}: wrong words in a hundred", headings)
     for part, scores in _rows(board):
-        minutes = board.audio_seconds.get(part, sum(board.audio_seconds.values())) / 60
+        minutes = board.audio_seconds.get(part, board.whole_seconds) / 60
         first = next(iter(scores.values()))
         table.add_row(
             part,
