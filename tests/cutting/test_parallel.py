@@ -263,7 +263,8 @@ def test_whatever_an_engine_answers_all_speech_is_read_in_a_bounded_number_of_wi
     for piece in pieces_of(found):
         read[piece.start : piece.end] = True
     for one in RUNS:
-        assert read[one.start : one.end].all()
+        # Less than the shortest word is no window of its own.
+        assert np.count_nonzero(~read[one.start : one.end]) < RATE // 4
 
 
 def test_every_window_has_the_request_and_no_previous_text():

@@ -13,7 +13,6 @@ from faster_whisper.tokenizer import Tokenizer
 from engine.fake_forward import WIDTH, FakeForward, Row, numbered
 from engine.fixtures import settle
 from whisperfleet.contract.job import Task
-from whisperfleet.cutting import CuttingOptions, assemble, make_cutter
 from whisperfleet.engine import Window, WindowRequest
 from whisperfleet.engine.decoding import Passage
 from whisperfleet.engine.loading import load_model
@@ -110,20 +109,3 @@ def test_the_text_of_a_window_that_counts_as_silent_is_dropped(micro_model: Reso
     engine = engine_that_says("<0> A B C <2>", micro_model, score=-1.5, no_speech_prob=0.7)
     (answer,) = settle(engine, [numbered(0)])
     assert (answer.silent, answer.segments, answer.consumed_frames) == (True, (), 3000)
-
-
-@pytest.mark.xfail(reason="a parallel reader does not come back for what was left open")
-def test_a_last_segment_without_an_end_is_in_the_transcript_of_a_parallel_reader(
-    micro_model: ResolvedModel,
-):
-    """A window that ends while somebody speaks, or whose text ends at its bound of tokens."""
-    engine = engine_that_says("<0> A <2><2> B C", micro_model)
-    block = np.zeros(16_000 * 10, np.int16)
-    cutter = make_cutter(iter([block]), WindowRequest("en"), CuttingOptions(vad=False), 80)
-    answered = []
-    while cut := cutter.next(None):
-        answered += [(cut.clock, answer) for answer in settle(engine, [cut.window])]
-    tokenizer = engine._tokenizer("en", Task.TRANSCRIBE)
-    heard = assemble(answered, cutter).text
-    assert heard.startswith(tokenizer.decode(tokens("A")))
-    assert heard.endswith(tokenizer.decode(tokens("B C")))
