@@ -14,6 +14,10 @@ from whisperfleet.engine.seam import WindowRequest
 
 __all__ = ["make_cutter"]
 
+# Less between two pauses is no word but a knock or a tone, of which a model would make one: "I", said
+# half as fast again as usual, is heard for 190 ms.
+_LEAST_SPEECH_MS = 150
+
 
 def make_cutter(
     blocks: Iterator[NDArray[np.int16]],
@@ -28,6 +32,7 @@ def make_cutter(
     """
     detector = VadOptions(
         threshold=options.speech_threshold,
+        min_speech_duration_ms=_LEAST_SPEECH_MS,
         min_silence_duration_ms=options.min_silence_ms,
         speech_pad_ms=options.speech_pad_ms,
     )
