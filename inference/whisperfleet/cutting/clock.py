@@ -1,6 +1,7 @@
 """From seconds within a window to seconds of the file: pure arithmetic."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -8,18 +9,21 @@ from whisperfleet.engine.seam import SAMPLE_RATE
 
 __all__ = ["Clock", "Piece"]
 
+# A timestamp of the model is wrong by so much, in samples, without meaning it.
+_INEXACT = 3 * SAMPLE_RATE // 10
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A run of `samples` samples that begins at sample `start` of the file.
 
-    `speech` are the samples of the file between which the detector hears speech; None where it was
-    not asked.
+    `speech` are the samples of the file between which the detector hears speech, in order; None
+    where it was not asked.
     """
 
     start: int
     samples: int
-    speech: tuple[int, int] | None = None
+    speech: tuple[tuple[int, int], ...] | None = None
 
     @property
     def end(self) -> int:
@@ -27,9 +31,9 @@ class Piece:
         return self.start + self.samples
 
     @property
-    def heard(self) -> tuple[int, int]:
+    def heard(self) -> tuple[tuple[int, int], ...]:
         """From where to where there is speech: all of the piece where nothing is known."""
-        return self.speech or (self.start, self.end)
+        return ((self.start, self.end),) if self.speech is None else self.speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,9 @@ class Clock:
         first, last = self._touching(self._piece_at((start + end) / 2))
         at_start = min(max(self._piece_at(start), first), last)
         at_end = min(max(self._piece_at(end, is_end=True), first), last)
-        low, high = self.pieces[first].start, self.pieces[last].end
-        begin = _clamp(self._shift(start, at_start), low, high)
-        finish = _clamp(self._shift(end, at_end), low, high)
-        onset = _onset(begin, self.pieces[at_start : last + 1])
-        offset = _offset(finish, self.pieces[first : at_end + 1])
-        if onset >= offset:
-            # The detector hears nothing there.
-            onset, offset = begin, finish
-        return onset / SAMPLE_RATE, offset / SAMPLE_RATE
+        begin, finish = self._shift(start, at_start), self._shift(end, at_end)
+        span = _within_speech(begin, finish, self.pieces[first : last + 1], _INEXACT)
+        return span[0] / SAMPLE_RATE, span[1] / SAMPLE_RATE
 
     def locate_word(self, start: float, end: float) -> tuple[float, float]:
         """Return the start and end of a word in seconds of the file.
@@ -79,11 +77,9 @@ class Clock:
         """
         index = self._piece_at((start + end) / 2)
         begin, finish = self._shift(start, index), self._shift(end, index)
-        low, high = self.pieces[index].heard
-        if not low <= (begin + finish) / 2 <= high:
-            # The detector hears nothing there.
-            low, high = self.pieces[index].start, self.pieces[index].end
-        return _clamp(begin, low, high) / SAMPLE_RATE, _clamp(finish, low, high) / SAMPLE_RATE
+        # A word is hardly longer than what a timestamp may be wrong by.
+        span = _within_speech(begin, finish, self.pieces[index : index + 1], 0)
+        return span[0] / SAMPLE_RATE, span[1] / SAMPLE_RATE
 
     def _touching(self, index: int) -> tuple[int, int]:
         """Return the first and last of the pieces that touch, one after the other, around one."""
@@ -109,19 +105,18 @@ def _clamp(sample: float, low: float, high: float) -> float:
     return min(max(sample, low), high)
 
 
-def _onset(sample: float, pieces: tuple[Piece, ...]) -> float:
-    """Return the first sample from `sample` on in which there is speech."""
-    for piece in pieces:
-        onset, offset = piece.heard
-        if sample < offset and onset < offset:
-            return max(sample, onset)
-    return sample
+def _within_speech(
+    begin: float, finish: float, pieces: Sequence[Piece], inexact: float
+) -> tuple[float, float]:
+    """Return from where to where there is speech between two samples; both where there is none.
 
-
-def _offset(sample: float, pieces: tuple[Piece, ...]) -> float:
-    """Return the last sample up to `sample` in which there is speech."""
-    for piece in reversed(pieces):
-        onset, offset = piece.heard
-        if sample > onset and onset < offset:
-            return min(sample, offset)
-    return sample
+    Speech of which no more than `inexact` samples are reached at an end is not meant.
+    """
+    low, high = pieces[0].start, pieces[-1].end
+    begin, finish = _clamp(begin, low, high), _clamp(finish, low, high)
+    heard = [sound for piece in pieces for sound in piece.heard]
+    starts = [max(begin, a) for a, b in heard if b - begin > min(inexact, (b - a) / 2)]
+    ends = [min(finish, b) for a, b in heard if finish - a > min(inexact, (b - a) / 2)]
+    if starts and ends and starts[0] < ends[-1]:
+        return starts[0], ends[-1]
+    return begin, finish

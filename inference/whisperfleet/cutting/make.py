@@ -14,8 +14,8 @@ from whisperfleet.engine.seam import WindowRequest
 
 __all__ = ["make_cutter"]
 
-# Less between two pauses is no word but a knock or a tone, of which a model would make one: "I", said
-# half as fast again as usual, is heard for 190 ms.
+# Less between two pauses is no word but a knock or a tone, of which a model would make one: "I",
+# said half as fast again as usual, is heard for 190 ms.
 _LEAST_SPEECH_MS = 150
 
 

@@ -67,7 +67,7 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
 
 def unrecognised(clock: Clock, result: WindowResult) -> ResultWarning | None:
     """Return a warning where the detector hears speech in a window that has no words."""
-    heard = [piece.heard for piece in clock.pieces]
+    heard = [sound for piece in clock.pieces for sound in piece.heard]
     if result.segments or sum(end - start for start, end in heard) < _LEAST_UNRECOGNISED:
         return None
     start, end = heard[0][0] / SAMPLE_RATE, heard[-1][1] / SAMPLE_RATE

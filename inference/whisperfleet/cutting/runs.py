@@ -28,14 +28,12 @@ def skip(run: Sequence[Speech], samples: int) -> Run:
 
 def speech_within(run: Sequence[Speech], start: int, end: int) -> int:
     """Return for how many of the samples from `start` to `end` the detector hears speech."""
-    return sum(span.offset - span.onset for span in _between(run, start, end))
+    return sum(b - a for span in _between(run, start, end) for a, b in span.heard)
 
 
 def clock_of(run: Sequence[Speech]) -> Clock:
     """Return the clock of a window that holds the runs."""
-    return Clock(
-        tuple(Piece(span.start, len(span.samples), (span.onset, span.offset)) for span in run)
-    )
+    return Clock(tuple(Piece(span.start, len(span.samples), span.heard) for span in run))
 
 
 def _between(run: Sequence[Speech], first: int, last: int) -> Iterator[Speech]:

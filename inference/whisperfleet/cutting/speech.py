@@ -33,22 +33,26 @@ _LONG_PAUSE = 3 * SAMPLE_RATE
 _KEPT_OF_LONG_PAUSE = SAMPLE_RATE
 _QUIET = SAMPLE_RATE // 20
 
+# Within a run the detector tells so short pauses, which cut nothing, from speech: at them cues end.
+_SHORT_PAUSE_MS = 160
+
 Samples = NDArray[np.int16]
+# From where to where there is speech, in order.
+Heard = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
     """A run of samples that begins at sample `start` of the file.
 
-    The detector hears speech from sample `onset` of the file to `offset`; the rest is padding, and
-    all of it where the two are equal. `joined`: the run goes on where the one before it was cut,
-    without a pause between.
+    `heard` are the samples of the file between which the detector hears speech; the rest is padding
+    and short pauses, and all of it where there are none. `joined`: the run goes on where the one
+    before it was cut, without a pause between.
     """
 
     start: int
     samples: Samples
-    onset: int
-    offset: int
+    heard: Heard
     joined: bool = False
 
     @property
@@ -58,14 +62,17 @@ class Speech:
 
     def part(self, start: int, end: int) -> "Speech":
         """Return the part between two samples of the file that lie within the run."""
-        onset = min(max(self.onset, start), end)
         return Speech(
             start,
             self.samples[start - self.start : end - self.start],
-            onset,
-            max(onset, min(self.offset, end)),
+            within(self.heard, start, end),
             self.joined if start == self.start else True,
         )
+
+
+def within(heard: Heard, start: int, end: int) -> Heard:
+    """Return what of the speech lies between two samples."""
+    return tuple((max(start, a), min(end, b)) for a, b in heard if a < end and b > start)
 
 
 class SpeechReader:
@@ -123,8 +130,7 @@ class _Buffer:
         return Speech(
             self.start + span.start,
             self.samples[span.start : span.end].copy(),
-            self.start + span.onset,
-            self.start + span.offset,
+            tuple((self.start + a, self.start + b) for a, b in span.heard),
             span.joined,
         )
 
@@ -136,40 +142,60 @@ class _Buffer:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """From `start` to `end` of a buffer, with speech from `onset` to `offset`."""
+    """From `start` to `end` of a buffer, and where there is speech between."""
 
     start: int
     end: int
-    onset: int
-    offset: int
+    heard: Heard
     joined: bool = False
 
+    def cut(self, start: int, end: int) -> "_Span":
+        """Return the part between two samples that are not outside."""
+        return replace(self, start=start, end=end, heard=within(self.heard, start, end))
 
-def _hear(samples: Samples, vad: VadOptions) -> list[tuple[int, int]]:
-    """Return where the detector hears speech, without padding."""
+
+def _hear(samples: Samples, vad: VadOptions) -> list[_Span]:
+    """Return where the library's detector hears speech, without padding.
+
+    It is asked for short pauses too: what lies between those that it would not divide speech at is
+    taken together.
+    """
     if not len(samples):
         return []
-    found = get_speech_timestamps(to_float(samples), replace(vad, speech_pad_ms=0))
-    return [(one["start"], one["end"]) for one in found]
+    short = min(vad.min_silence_duration_ms, _SHORT_PAUSE_MS)
+    fine = replace(vad, speech_pad_ms=0, min_silence_duration_ms=short, min_speech_duration_ms=0)
+    found = get_speech_timestamps(to_float(samples), fine)
+    pause = vad.min_silence_duration_ms * SAMPLE_RATE // 1000
+    spans: list[_Span] = []
+    for onset, offset in ((one["start"], one["end"]) for one in found):
+        before = spans[-1] if spans else None
+        # The detector looks once a step: a pause is long enough at the step before the next onset.
+        if before and onset - before.end < pause + _STEP:
+            spans[-1] = replace(before, end=offset, heard=(*before.heard, (onset, offset)))
+        else:
+            spans.append(_Span(onset, offset, ((onset, offset),)))
+    if spans and len(samples) - spans[-1].end < pause:
+        # As the library: speech that has not been followed by a whole pause has not ended.
+        spans[-1] = replace(spans[-1], end=len(samples))
+    least = vad.min_speech_duration_ms * SAMPLE_RATE // 1000
+    return [span for span in spans if span.end - span.start > least]
 
 
-def _pad(heard: list[tuple[int, int]], padding: int, length: int) -> list[_Span]:
-    """Return what was heard with `padding` samples around it, as the library pads.
+def _pad(spans: list[_Span], padding: int, length: int) -> list[_Span]:
+    """Return spans with `padding` samples around them, as the library pads.
 
     Two spans whose pause is shorter than two paddings share it.
     """
-    starts = [onset for onset, _ in heard]
-    ends = [offset for _, offset in heard]
-    for index, ((_, offset), (onset, _)) in enumerate(pairwise(heard)):
-        own = min(padding, (onset - offset) // 2)
+    starts = [span.start for span in spans]
+    ends = [span.end for span in spans]
+    for index, (before, after) in enumerate(pairwise(spans)):
+        own = min(padding, (after.start - before.end) // 2)
         ends[index] += own
         starts[index + 1] -= own
-    if heard:
+    if spans:
         starts[0] = max(0, starts[0] - padding)
         ends[-1] = min(length, ends[-1] + padding)
-    return [
-        _Span(start, end, *bounds) for start, end, bounds in zip(starts, ends, heard, strict=True)
-    ]
+    return list(map(_Span, starts, ends, (span.heard for span in spans)))
 
 
 def _find_speech(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]:
@@ -194,14 +220,15 @@ def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> 
     """
     padding = vad.speech_pad_ms * SAMPLE_RATE // 1000
     spans = [
-        replace(span, start=max(first, span.start), onset=max(first, span.onset))
+        span.cut(max(first, span.start), span.end)
         for span in _pad(_hear(samples, vad), padding, len(samples))
         if span.end > first
     ]
     # The detector begins without memory, and may miss the first frames of speech that was cut.
     if goes_on and spans and spans[0].start <= first + _LEAD_IN:
-        spans[0] = replace(spans[0], start=first, onset=first, joined=True)
-    return [replace(span, offset=max(span.onset, span.offset)) for span in spans]
+        (_, offset), *others = spans[0].heard or ((first, first),)
+        spans[0] = replace(spans[0], start=first, heard=((first, offset), *others), joined=True)
+    return spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +251,7 @@ def _settle(spans: list[_Span], length: int, vad: VadOptions) -> _Settled:
     if last.end + vad.speech_pad_ms * SAMPLE_RATE // 1000 <= length:
         return _Settled(spans, max(last.end, recent))
     if not earlier and last.start < _OVERFULL:
-        cut = replace(last, end=recent, offset=max(last.onset, min(last.offset, recent)))
-        return _Settled([cut], recent, cut_open=True)
+        return _Settled([last.cut(last.start, recent)], recent, cut_open=True)
     previous_end = earlier[-1].end if earlier else 0
     return _Settled(earlier, max(previous_end, last.start - _LEAD_IN))
 
@@ -237,24 +263,27 @@ def _divide_at_pauses(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Sp
     while more:
         more = buffer.fill(BUFFER_SECONDS * SAMPLE_RATE)
         length = len(buffer.samples)
-        heard = _hear(buffer.samples, vad)
+        spans = _hear(buffer.samples, vad)
+        heard = tuple(sound for span in spans for sound in span.heard)
         # What is near the end may look otherwise once there is more audio.
         certain = length - _LEAD_IN if more else length
-        cuts = [cut for cut in _quiet_points(buffer.samples, heard) if 0 < cut <= certain]
+        cuts = [cut for cut in _quiet_points(buffer.samples, spans) if 0 < cut <= certain]
         cut_open = more and not cuts
         if not more or not cuts:
             cuts.append(certain)
         for start, end in pairwise([0, *cuts]):
             if end > start:
-                yield buffer.take(_bounded(start, end, heard, joined=joined and not start))
+                yield buffer.take(
+                    _Span(start, end, within(heard, start, end), joined=joined and not start)
+                )
         joined = cut_open
         buffer.forget(cuts[-1])
 
 
-def _quiet_points(samples: Samples, heard: list[tuple[int, int]]) -> list[int]:
+def _quiet_points(samples: Samples, spans: list[_Span]) -> list[int]:
     """Return where to divide audio so that no word is cut: in its pauses."""
     points = []
-    bounds = [0, *(edge for span in heard for edge in span), len(samples)]
+    bounds = [0, *(edge for span in spans for edge in (span.start, span.end)), len(samples)]
     for offset, onset in zip(bounds[::2], bounds[1::2], strict=True):
         if onset - offset > _LONG_PAUSE:
             points += [offset + _KEPT_OF_LONG_PAUSE] if offset else []
@@ -270,10 +299,3 @@ def _quietest(samples: Samples, start: int, end: int) -> int:
     if len(energy) <= _QUIET:
         return (start + end) // 2
     return start + int(np.argmin(energy[_QUIET:] - energy[:-_QUIET])) + _QUIET // 2
-
-
-def _bounded(start: int, end: int, heard: list[tuple[int, int]], *, joined: bool) -> _Span:
-    within = [(max(start, a), min(end, b)) for a, b in heard if a < end and b > start]
-    onset = within[0][0] if within else start
-    offset = within[-1][1] if within else onset
-    return _Span(start, end, onset, offset, joined)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.speech import Speech
+from whisperfleet.cutting.speech import Speech, within
 
 __all__ = ["SpeechTape"]
 
@@ -33,8 +33,7 @@ class SpeechTape:
 
     def append(self, span: Speech) -> None:
         """Write a span at the end."""
-        speech = span.onset, span.offset
-        self._pieces.append((self.length, Piece(span.start, len(span.samples), speech)))
+        self._pieces.append((self.length, Piece(span.start, len(span.samples), span.heard)))
         self._samples = np.concatenate([self._samples, span.samples])
 
     def read(self, start: int, end: int) -> NDArray[np.int16]:
@@ -70,5 +69,4 @@ class SpeechTape:
 def _part(piece: Piece, first: int, last: int) -> Piece:
     """Return the part of a piece between two of its samples."""
     start, end = piece.start + first, piece.start + last
-    onset, offset = (min(max(sample, start), end) for sample in piece.heard)
-    return Piece(start, end - start, (onset, offset))
+    return Piece(start, end - start, within(piece.heard, start, end))
