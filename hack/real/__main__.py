@@ -112,7 +112,7 @@ def _measure(name: str, arguments: argparse.Namespace, say: Say) -> Board:
         # A model for English alone has nothing to say of other languages.
         if part == LANGUAGES and name == TINY:
             continue
-        if recordings := build_part(part, arguments.extent):
+        if recordings := build_part(part, arguments.extent)[:: arguments.every]:
             parts[part] = recordings
     if not parts:
         raise GroundError(
@@ -122,9 +122,8 @@ def _measure(name: str, arguments: argparse.Namespace, say: Say) -> Board:
     files = sum(map(len, parts.values()))
     minutes = sum(one.seconds for own in parts.values() for one in own) / 60
     say(f"{name}: {files} files, {minutes:.1f} minutes")
-    contenders = _QUICK_CONTENDERS if arguments.extent is Extent.QUICK else tuple(CONTENDERS)
     model = replace(resolve_model(str(model_folder(name))), name=name)
-    return compare(model, parts, contenders, say)
+    return compare(model, parts, arguments.by, say)
 
 
 def _board(model: ResolvedModel, parts: Parts, hearings: dict[str, Hearing]) -> Board:
@@ -168,11 +167,20 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="a few files of most parts, minutes")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=tuple(PARTS))
+    parser.add_argument(
+        "--by", nargs="+", choices=CONTENDERS, help="all, unless it is the quick form: some"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="every Nth file of a part; all of them"
+    )
     parser.add_argument("--json", type=Path, help="file for the scores of every file")
     parser.add_argument("--picture", type=Path, help="file for the picture (SVG)")
     arguments = parser.parse_args()
     arguments.extent = Extent.QUICK if arguments.quick else Extent.FULL
     chosen = arguments.model or (TINY if arguments.quick else "both")
+    arguments.by = arguments.by or (_QUICK_CONTENDERS if arguments.quick else CONTENDERS)
+    # Everybody is measured by the library.
+    arguments.by = tuple(name for name in CONTENDERS if name in {LIBRARY, *arguments.by})
     arguments.models = MODELS if chosen == "both" else (chosen,)
     return arguments
 
