@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from hack import table
 from hack.bench.figures import BATCHED, ONE_BY_ONE, Report
 from hack.bench.report import tables
 
@@ -21,16 +22,12 @@ END: Final = "<!-- end of figures -->"
 
 def filled(page: str, reports: list[Report]) -> str:
     """Return the page with the figures between its markers. Raises ValueError without them."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page has no lines {BEGIN} and {END} for figures to go between")
-    parts = (part for report in reports for part in (_facts(report), *_tables(report)))
-    return f"{before}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{after}"
+    parts = [part for report in reports for part in (_facts(report), *_tables(report))]
+    return table.filled(page, BEGIN, END, parts)
 
 
 def _tables(report: Report) -> list[str]:
-    return [table.to_markdown() for table in tables(report)]
+    return [one.to_markdown() for one in tables(report)]
 
 
 def _facts(report: Report) -> str:

@@ -2,10 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
-
-from rich.table import Table as RichTable
 
 from hack.bench.figures import (
     FLEET,
@@ -18,40 +15,15 @@ from hack.bench.figures import (
     Race,
     Report,
 )
+from hack.table import Row, Table
 
-__all__ = ["Table", "tables"]
+__all__ = ["tables"]
 
 _RATIO_WANTED: Final = 1.4
 _RATIO_CLIPS: Final = 32
 _OVERHEAD_MS: Final = 10.0
 _GPU_RATIO: Final = 8.0
 _GPU_SHARE: Final = 0.6
-
-Row = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under headings; the first column is words, the others figures."""
-
-    title: str
-    headings: Row
-    rows: tuple[Row, ...]
-
-    def to_terminal(self) -> RichTable:
-        """Return it for a terminal."""
-        table = RichTable(title=self.title, title_justify="left")
-        for number, heading in enumerate(self.headings):
-            table.add_column(heading, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def to_markdown(self) -> str:
-        """Return it for a page."""
-        lines = [self.headings, ("---",) * len(self.headings), *self.rows]
-        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"{self.title}:\n\n{drawn}\n"
 
 
 def tables(report: Report) -> list[Table]:

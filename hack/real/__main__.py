@@ -27,11 +27,15 @@ from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
 from hack.real.listening import Hearing, listen
 from hack.real.models import MODELS, TINY, model_folder
-from hack.real.report import breach_table, picture, time_table, word_table
+from hack.real.report import board_tables, breach_table, picture
 from hack.real.score import Score, Truth, score_file
+from hack.table import filled
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 
 __all__ = ["compare", "main"]
+
+PAGE_BEGIN: Final = "<!-- tables: python -m hack.real --page -->"
+PAGE_END: Final = "<!-- end of tables -->"
 
 # What fits four minutes of two slow cores.
 _QUICK_CONTENDERS: Final = (LIBRARY, PARALLEL, SEQUENTIAL, PARALLEL_TIMED)
@@ -60,10 +64,14 @@ def main() -> None:
         sys.exit(f"error: {error}")
     found = [breach for board in boards for breach in breaches(board)]
     for board in boards:
-        console.print(word_table(board))
-        console.print(time_table(board))
+        for table in board_tables(board):
+            console.print(table.to_terminal())
     if arguments.json:
         arguments.json.write_text(_document(boards, found), "utf-8")
+    if arguments.page:
+        parts = [table.to_markdown() for board in boards for table in board_tables(board)]
+        page = arguments.page.read_text("utf-8")
+        arguments.page.write_text(filled(page, PAGE_BEGIN, PAGE_END, parts), "utf-8")
     if arguments.picture:
         arguments.picture.write_text(picture(boards), "utf-8")
     if found:
@@ -174,6 +182,7 @@ def _parse() -> argparse.Namespace:
         "--every", type=int, default=1, metavar="N", help="every Nth file of a part; all of them"
     )
     parser.add_argument("--json", type=Path, help="file for the scores of every file")
+    parser.add_argument("--page", type=Path, help="page of the docs for the tables")
     parser.add_argument("--picture", type=Path, help="file for the picture (SVG)")
     arguments = parser.parse_args()
     arguments.extent = Extent.QUICK if arguments.quick else Extent.FULL

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from xml.sax.saxutils import escape
 
-from rich.table import Table
+from rich.table import Table as RichTable
 
 from hack.real.board import WHOLE, Board, Breach
 from hack.real.contenders import (
@@ -19,8 +19,9 @@ from hack.real.contenders import (
     SEQUENTIAL_TIMED,
 )
 from hack.real.score import Score
+from hack.table import Table
 
-__all__ = ["breach_table", "picture", "time_table", "word_table"]
+__all__ = ["board_tables", "breach_table", "picture"]
 
 _PLAIN: Final = (LIBRARY, BATCHED, PARALLEL, SEQUENTIAL)
 _UNTIMED: Final = (LIBRARY, PARALLEL, SEQUENTIAL)
@@ -39,44 +40,50 @@ _COLOURS: Final = {
 }
 
 
-def word_table(board: Board) -> Table:
-    """Return a row for each part and one for the whole: words and what became of them."""
-    headings = ("files", "minutes", "words", *_PLAIN, *_WORD_COUNTS, "from the cache")
-    table = _table(f"{board.model}: wrong words in a hundred", headings)
+def board_tables(board: Board) -> list[Table]:
+    """Return what became of the words of each part and of the whole, and of the times."""
+    return [_words(board), _times(board)]
+
+
+def _words(board: Board) -> Table:
+    headings = ("part", "files", "minutes", "words", *_PLAIN, *_WORD_COUNTS, "from the cache")
+    rows = []
     for part, scores in _rows(board):
         minutes = board.audio_seconds.get(part, board.whole_seconds) / 60
         first = next(iter(scores.values()))
-        table.add_row(
+        row = (
             part,
             *(f"{len(first.files)}", f"{minutes:.1f}", f"{first.words}"),
             *(_rate(scores.get(name)) for name in _PLAIN),
             *(_three(scores, _UNTIMED, count) for count in _WORD_COUNTS.values()),
             _cached(board, part),
         )
-    return table
+        rows.append(row)
+    return Table(_title(f"{board.model}: wrong words in a hundred"), headings, tuple(rows))
 
 
-def time_table(board: Board) -> Table:
-    """Return a row for each part: how far the times of cues and of words are from the truth."""
+def _times(board: Board) -> Table:
     headings = (
-        *("cue faults", "with word times"),
+        *("part", "cue faults", "with word times"),
         *("cues p50", "cues p95", "words p50", "words p95"),
     )
-    table = _table(f"{board.model}: rules for cues broken, and errors of times in s", headings)
-    for part, scores in _rows(board):
-        table.add_row(
+    rows = tuple(
+        (
             part,
             _three(scores, _UNTIMED, lambda score: f"{score.faults}"),
             _three(scores, _TIMED, lambda score: f"{score.faults}"),
             *(_three(scores, _UNTIMED, partial(_cue_error, share)) for share in _SHARES),
             *(_three(scores, _TIMED, partial(_word_error, share)) for share in _SHARES),
         )
-    return table
+        for part, scores in _rows(board)
+    )
+    title = _title(f"{board.model}: rules for cues broken, and errors of times in s")
+    return Table(title, headings, rows)
 
 
-def breach_table(found: Sequence[Breach]) -> Table:
+def breach_table(found: Sequence[Breach]) -> RichTable:
     """Return a row for each bound that was not kept."""
-    table = Table(title="Bounds that are not kept", title_justify="left")
+    table = RichTable(title="Bounds that are not kept", title_justify="left")
     for heading in ("bound", "model", "part", "by", "what"):
         table.add_column(heading, overflow="fold")
     for one in found:
@@ -116,14 +123,8 @@ def picture(boards: Sequence[Board]) -> str:
     )
 
 
-def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(
-        title=f"{title}; a / b / c: library / parallel / sequential", title_justify="left"
-    )
-    table.add_column("part", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    return table
+def _title(about: str) -> str:
+    return f"{about}; a / b / c: library / parallel / sequential"
 
 
 def _rows(board: Board) -> Iterator[tuple[str, dict[str, Score]]]:

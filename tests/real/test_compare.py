@@ -13,7 +13,7 @@ from hack.real.corpus.build import LANGUAGES, LOOPS
 from hack.real.corpus.compose import Phrase
 from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
-from hack.real.report import breach_table, picture, time_table, word_table
+from hack.real.report import board_tables, breach_table, picture
 from hack.real.score import FileScore, Score
 from whisperfleet.demo.clips import demo_clips
 from whisperfleet.engine.models import resolve_model
@@ -120,10 +120,12 @@ def test_other_languages_and_loops_do_not_count_for_the_whole(part):
 
 def test_the_tables_and_the_picture_show_parts_and_breaches():
     found = board(RIGHT, replace(RIGHT, substitutions=4, lost=("on the",)))
-    text = shown(word_table(found), time_table(found), breach_table(breaches(found)))
+    tables = board_tables(found)
+    text = shown(*(table.to_terminal() for table in tables), breach_table(breaches(found)))
     assert "clips" in text
     assert "4.00" in text
     assert "a.flac: on the" in text
+    assert any("| clips |" in table.to_markdown() for table in tables)
     drawn = picture([found])
     assert "tiny.en, clips" in drawn
     assert "4.00 %" in drawn

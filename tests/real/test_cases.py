@@ -1,0 +1,65 @@
+"""Recordings of which words or times were lost once, on real weights.
+
+People who read a novel for LibriVox, and a voice of `hibari-tts`; what is right is what they say.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from hack.real.models import BASE, TINY, model_folder
+from whisperfleet.contract.job import Format, Task
+from whisperfleet.cutting import CuttingOptions, Segmentation
+from whisperfleet.demo.clips import words_of
+from whisperfleet.engine import WindowRequest
+from whisperfleet.evaluation import open_transcriber
+from whisperfleet.formats import render
+from whisperfleet.worker.control import Stopwatch
+
+CASES = Path(__file__).parents[1] / "data" / "cases"
+CUTTINGS = {
+    "parallel": CuttingOptions(Segmentation.PARALLEL),
+    "parallel without the detector": CuttingOptions(Segmentation.PARALLEL, vad=False),
+    "sequential": CuttingOptions(Segmentation.SEQUENTIAL),
+}
+# The model may hear a word otherwise: what counts is that a sentence is there at all.
+LAST_OF_READERS = "rather selfish is to be ill disposed"
+LAST_OF_VOICE = "put the plank back on the pile"
+
+
+def transcribe(model: str, name: str, cutting: CuttingOptions, language: str | None = None):
+    folder = str(model_folder(model))
+    with open_transcriber(folder, cutting, request=WindowRequest(language)) as transcriber:
+        return transcriber(CASES / name, Stopwatch())
+
+
+@pytest.mark.parametrize("cutting", CUTTINGS.values(), ids=CUTTINGS)
+@pytest.mark.parametrize(
+    ("model", "name", "last"),
+    [
+        (TINY, "tail-readers.flac", LAST_OF_READERS),
+        (BASE, "tail-readers.flac", LAST_OF_READERS),
+        (BASE, "tail-voice.flac", LAST_OF_VOICE),
+    ],
+    ids=["tiny.en, readers", "base, readers", "base, a voice"],
+)
+def test_what_the_model_did_not_consume_is_recognised_by_a_further_window(
+    model: str, name: str, last: str, cutting: CuttingOptions
+):
+    transcript = transcribe(model, name, cutting, "en")
+    heard = " ".join(words_of(transcript.text.replace("-", " ")))
+    assert heard.endswith(last)
+    # Each sentence once: nothing is read twice where windows meet.
+    assert heard.count(last) == 1
+
+
+@pytest.mark.parametrize("segmentation", Segmentation)
+def test_no_cue_spans_the_pause_that_was_cut_out(segmentation: Segmentation):
+    transcript = transcribe(TINY, "pause-of-two-minutes.flac", CuttingOptions(segmentation))
+    assert len(transcript.segments) == 2
+    first, second = transcript.segments
+    assert (first.start, first.end) == pytest.approx((0.3, 2.9), abs=0.3)
+    assert (second.start, second.end) == pytest.approx((123.3, 128.0), abs=0.3)
+    subtitles = render(transcript, Task.TRANSCRIBE, Format.SRT)
+    assert "00:00:0" in subtitles.splitlines()[1].partition(" --> ")[2]
+    assert subtitles.splitlines()[5].startswith("00:02:03")
