@@ -60,7 +60,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.manifests -m hack.null_worker -m hack.table -m hack.try_it
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.table -m hack.try_it
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can

@@ -5,7 +5,6 @@ weights, sends each file as a job, prints the words with their times, and stops 
 """
 
 import shlex
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -130,6 +129,4 @@ def _clock(seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    # Words of any language reach a terminal that cannot show them all.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     typer.run(main)

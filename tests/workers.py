@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 
 import pytest
 
+from hack.process_tree import process_tree, resident_bytes
 from servers import wait_for
 
 READY_SECONDS = 60.0
@@ -154,32 +155,6 @@ def running_worker(server: Addressed, queue_id: str, *options: str, **how: Any) 
             assert worker.terminate() == 0, worker.raw_log
     finally:
         worker.kill()
-
-
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and all below it; what they share counts for each."""
-    return sum(_resident(process) for process in process_tree(pid))
-
-
-def _resident(pid: int) -> int:
-    try:
-        # proc(5), /proc/<pid>/statm: the second number is resident pages.
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def process_tree(pid: int) -> list[int]:
-    """Return a process and its descendants."""
-    tree = [pid]
-    for parent in tree:
-        try:
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                tree += [int(child) for child in (task / "children").read_text().split()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return tree
 
 
 def signal_tree(pid: int, number: signal.Signals) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hack.bench.fleet import FleetError, running_fleet
+from hack.process_tree import process_tree
 from servers import wait_for
 from whisperfleet.demo.server import EmbeddedServer
-from workers import process_tree
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "inference" / "whisperfleet" / "demo" / "data" / "model"

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from audio_files import clips
+from hack.process_tree import resident_bytes
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
-from workers import resident_bytes, running_worker, sample_peak
+from workers import running_worker, sample_peak
 
 MIB = 1024**2
 GROWTH_LIMIT = 32 * MIB

@@ -10,13 +10,14 @@ import numpy as np
 from faster_whisper.audio import decode_audio
 
 from audio_files import wav
+from hack.process_tree import process_tree
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.clips import demo_clips
 from whisperfleet.demo.server import EmbeddedServer
-from workers import Worker, process_tree, running_worker
+from workers import Worker, running_worker
 
 SLEEPING = (str(Path(__file__).with_name("sleeping_worker.py")),)
 IDLE_LIMIT = 0.10

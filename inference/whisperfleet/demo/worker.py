@@ -30,6 +30,11 @@ class DemoWorker:
         self._process = process
         self._log = log
 
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
     def wait_until_ready(self) -> float:
         """Return how many seconds the worker says its process took to be ready."""
         deadline = time.monotonic() + _READY_SECONDS
