@@ -139,7 +139,10 @@ def test_one_channel_of_many(pool, tmp_path):
 
 @pytest.mark.parametrize(
     ("layout", "channel", "told"),
-    [("mono", 1, "has 1 channel,"), ("stereo", 2, "has 2 channels,")],
+    [
+        ("mono", 1, "channel right was asked for and the audio has 1 channel,"),
+        ("stereo", 2, "channel 3 was asked for and the audio has 2 channels,"),
+    ],
 )
 def test_a_channel_that_is_not_there(pool, tmp_path, layout, channel, told):
     sound = tones(44_100, 1 + (layout == "stereo"), 3)

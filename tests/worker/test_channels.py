@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whisperfleet.contract.job import channel_name
 from whisperfleet.contract.result import Segment, Transcript
 from whisperfleet.contract.warnings import ResultWarning, WarningCode
-from whisperfleet.worker.channels import Heard, channel_name, merge
+from whisperfleet.worker.channels import Heard, merge
 
 CUT_SHORT = ResultWarning(code=WarningCode.CUT_SHORT, message="the file ends early; send all of it")
 UNSURE = ResultWarning(code=WarningCode.LANGUAGE_UNCERTAIN, message="it may be Dutch; name it")

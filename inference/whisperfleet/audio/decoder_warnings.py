@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from whisperfleet.audio.decoder_child import ChildEndedError
 from whisperfleet.audio.decoder_protocol import Finding
+from whisperfleet.contract.job import channel_name
 from whisperfleet.contract.warnings import ResultWarning, WarningCode
 
 __all__ = ["read_warning"]
@@ -87,9 +88,10 @@ def _track_silent(detail: Detail) -> str:
 
 def _channel_missing(detail: Detail) -> str:
     count = _counted(detail, "channels", "channel", "channels")
+    asked = channel_name(_number(detail, "channel"))
     return (
-        f"channel {_number(detail, 'channel')} was asked for and the audio has {count}, counted "
-        "from 0, so all of it was taken; send `channel` with one that is there"
+        f"the channel {asked} was asked for and the audio has {count}, so all of it was taken; "
+        "send `channel` with one that is there, or leave it out"
     )
 
 
@@ -97,7 +99,7 @@ def _channels_cancel(detail: Detail) -> str:
     seconds, at = _seconds(detail, "seconds"), _seconds(detail, "at")
     return (
         f"the left and the right channel cancel each other when they are mixed, for {seconds} from "
-        f"{at} on, so one was turned round there; to have one alone, send `channel` 0 or 1"
+        f"{at} on, so one was turned round there; to have one alone, send `channel` left or right"
     )
 
 

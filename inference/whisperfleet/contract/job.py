@@ -37,6 +37,7 @@ __all__ = [
     "Format",
     "Job",
     "Task",
+    "channel_name",
     "describe_source",
     "read_metadata",
 ]
@@ -80,6 +81,11 @@ class Channel(StrEnum):
     LEFT = "left"
     RIGHT = "right"
     SPLIT = "split"
+
+
+def channel_name(index: int) -> str:
+    """Return what segments call a channel, counted from 0: `left`, `right`, then `3` and so on."""
+    return (Channel.LEFT.value, Channel.RIGHT.value)[index] if index < 2 else str(index + 1)
 
 
 def _split_commas(value: object) -> object:

@@ -5,13 +5,12 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from whisperfleet.contract.job import channel_name
 from whisperfleet.contract.languages import UNSPACED
 from whisperfleet.contract.result import Transcript
 from whisperfleet.contract.warnings import ResultWarning, WarningCode
 
-__all__ = ["Heard", "channel_name", "merge"]
-
-_NAMES: Final = ("left", "right")
+__all__ = ["Heard", "merge"]
 
 _ONE_CHANNEL: Final = ResultWarning(
     code=WarningCode.CHANNEL_MISSING,
@@ -27,11 +26,6 @@ class Heard(BaseModel):
 
     transcript: Transcript
     warnings: tuple[ResultWarning, ...] = ()
-
-
-def channel_name(index: int) -> str:
-    """Return what segments call a channel, counted from 0: `left`, `right`, then `3` and so on."""
-    return _NAMES[index] if index < len(_NAMES) else str(index + 1)
 
 
 def merge(channels: Sequence[Heard]) -> Heard:
