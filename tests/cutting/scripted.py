@@ -15,7 +15,8 @@ def speech(start: float, end: float, *, joined: bool = False, padding: float = 0
     first, last, pad = (round(seconds * RATE) for seconds in (start, end, padding))
     # Every sample says where it is, so that no two windows are alike.
     samples = (np.arange(first, last) % 30_011).astype(np.int16)
-    return Speech(first, samples, first + pad, last - pad, joined)
+    heard = ((first + pad, last - pad),) if first + pad < last - pad else ()
+    return Speech(first, samples, heard, joined)
 
 
 class Heard:

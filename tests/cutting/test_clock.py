@@ -39,14 +39,18 @@ def test_a_word_stays_on_one_side_of_a_pause(start, end, expected):
     assert CLOCK.locate_word(start, end) == pytest.approx(expected)
 
 
+def sounds(*spans: tuple[float, float]) -> tuple[tuple[int, int], ...]:
+    return tuple((round(start * RATE), round(end * RATE)) for start, end in spans)
+
+
 # Three pieces that touch, with silence at the ends of each, and one after a pause. In the third the
 # detector hears nothing.
 HEARD = Clock(
     (
-        Piece(10 * RATE, 2 * RATE, (int(10.4 * RATE), int(11.5 * RATE))),
-        Piece(12 * RATE, 2 * RATE, (int(12.5 * RATE), 14 * RATE)),
-        Piece(14 * RATE, 2 * RATE, (15 * RATE, 15 * RATE)),
-        Piece(30 * RATE, 2 * RATE, (int(30.4 * RATE), int(31.6 * RATE))),
+        Piece(10 * RATE, 2 * RATE, sounds((10.4, 11.5))),
+        Piece(12 * RATE, 2 * RATE, sounds((12.5, 14))),
+        Piece(14 * RATE, 2 * RATE, ()),
+        Piece(30 * RATE, 2 * RATE, sounds((30.4, 31.6))),
     )
 )
 
@@ -78,6 +82,45 @@ def test_a_segment_keeps_to_what_was_heard(start, end, expected):
 )
 def test_a_word_keeps_to_what_was_heard(start, end, expected):
     assert HEARD.locate_word(start, end) == pytest.approx(expected)
+
+
+# One run from 10 to 16 s with a pause of 0.3 s, a sound of 0.2 s such as "I", and speech again.
+RUN = Clock((Piece(10 * RATE, 6 * RATE, sounds((10.4, 11.5), (11.8, 13), (13.5, 13.7), (14, 15))),))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.4, 1.7, (10.4, 11.5)),  # ends in a pause within the run: with what was said before
+        (1.6, 2.8, (11.8, 12.8)),  # begins in it: with what is said next
+        (0.4, 2.05, (10.4, 11.5)),  # a quarter second past the pause is inexact
+        (0.4, 2.15, (10.4, 12.15)),  # more is meant
+        (1.25, 2.8, (11.8, 12.8)),  # as much before it
+        (1.15, 2.8, (11.15, 12.8)),
+        (3.3, 3.8, (13.5, 13.7)),  # a short sound alone
+        (3.55, 4.9, (13.55, 14.9)),  # most of a short sound is meant
+        (3.65, 4.9, (14, 14.9)),  # the last of it is not
+        (1.9, 3.65, (11.9, 13.65)),
+        (1.9, 3.55, (11.9, 13)),
+        (1.3, 1.7, (11.3, 11.7)),  # too little of either side: the model's time stands
+    ],
+)
+def test_a_segment_ends_at_the_pause_that_an_inexact_time_is_near(start, end, expected):
+    assert RUN.locate_segment(start, end) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (1.25, 1.5, (11.25, 11.5)),  # the last of a sound is a word of its own
+        (1.8, 2.05, (11.8, 12.05)),  # so is the first
+        (0.9, 2.05, (10.9, 12.05)),
+        (3.62, 3.68, (13.62, 13.68)),
+        (1.6, 2.0, (11.8, 12.0)),  # nothing is said in the pause
+    ],
+)
+def test_a_word_near_a_pause_is_not_moved(start, end, expected):
+    assert RUN.locate_word(start, end) == pytest.approx(expected)
 
 
 def test_seams_are_where_a_part_was_left_out():
@@ -130,7 +173,9 @@ def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, on
 @given(
     st.lists(
         st.tuples(
-            st.integers(0, 2 * RATE), st.integers(1, 3 * RATE), st.floats(0, 1), st.floats(0, 1)
+            st.integers(0, 2 * RATE),
+            st.integers(1, 3 * RATE),
+            st.lists(st.floats(0, 1), max_size=6),
         ),
         min_size=1,
         max_size=6,
@@ -140,11 +185,12 @@ def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, on
 )
 def test_every_time_is_within_the_audio_and_in_order(pieces_and_speech, start, length):
     pieces, position = [], 0
-    for gap, samples, one, other in pieces_and_speech:
+    for gap, samples, shares in pieces_and_speech:
         # A gap of less than a tenth is none: many pieces touch.
         position += gap if gap > RATE // 10 else 0
-        onset, offset = (position + int(share * samples) for share in sorted((one, other)))
-        pieces.append(Piece(position, samples, (onset, offset)))
+        edges = sorted({position + int(share * samples) for share in shares})
+        speech = tuple(zip(edges[::2], edges[1::2], strict=False))
+        pieces.append(Piece(position, samples, speech))
         position += samples
     clock = Clock(tuple(pieces))
     located = clock.locate_segment(start, start + length)

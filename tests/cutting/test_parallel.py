@@ -1,4 +1,6 @@
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle, pairwise
 
 import numpy as np
@@ -98,8 +100,11 @@ def test_shorter_windows_cut_longer_speech():
     assert read == sum(span["end"] - span["start"] for span in spans)
 
 
-def parallel(*runs: Speech, request=ENGLISH, seconds: float = 5.0) -> ParallelCutter:
-    return ParallelCutter(Heard(runs), request, CuttingOptions(max_window_seconds=seconds), mels=1)
+SHORT = CuttingOptions(max_window_seconds=5.0)
+
+
+def parallel(*runs: Speech, request=ENGLISH, options: CuttingOptions = SHORT) -> ParallelCutter:
+    return ParallelCutter(Heard(runs), request, options, mels=1)
 
 
 def bounds(cut: Cut) -> list[tuple[float, float]]:
@@ -175,6 +180,77 @@ def test_speech_without_words_is_told():
 
 
 WHOLE = answered((0, 4), consumed=4)
+
+
+def test_what_was_not_recognised_is_told_in_order_of_time():
+    cutter = parallel(speech(1, 5), speech(6, 10), speech(11, 15))
+    first, second, third = (cutter.next() for _ in range(3))
+    for cut in (third, first, second):
+        cutter.answer(cut, nothing(cut))
+    places = [warning.message.split(" s ")[0] for warning in cutter.warnings]
+    assert places == ["between 1.0 and 5.0", "between 6.0 and 10.0", "between 11.0 and 15.0"]
+
+
+def test_a_knock_makes_no_window_and_a_short_word_does():
+    for seconds, windows in ((0.1, 0), (0.25, 1)):
+        _, found = cuts(talk([(3, 3 + seconds)], 6))
+        assert len(found) == windows
+
+
+def said(tokens: Sequence[int], end: float, temperature: float = 0.0) -> WindowResult:
+    """Answer with one cue of such tokens, after which the model stopped."""
+    segments = (WindowSegment(0.0, end, " said", tuple(tokens)),)
+    return replace(answered(consumed=end), segments=segments, temperature=temperature)
+
+
+def contexts(cutter: ParallelCutter, *answers: WindowResult) -> list[tuple[int, ...]]:
+    """Return the text before each window of a cutter whose windows are so answered."""
+    found = []
+    for answer in answers:
+        cut = cutter.next()
+        found.append(cut.window.previous_tokens)
+        cutter.answer(cut, answer)
+    return [*found, cutter.next().window.previous_tokens]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept"), [(40, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)]
+)
+def test_what_an_answer_left_unread_has_the_last_of_its_text_before_it(tokens: int, kept: int):
+    """In few lengths, so that windows share a call of the engine."""
+    text = tuple(range(tokens))
+    assert contexts(parallel(speech(1, 5)), said(text, 2)) == [(), text[tokens - kept :]]
+
+
+def test_the_text_before_a_rest_goes_back_over_the_windows_before_it():
+    first, second = range(100, 120), range(200, 220)
+    found = contexts(parallel(speech(1, 5)), said(first, 1), said(second, 1), said((), 1))
+    text = (*first[-16:], *second)
+    assert found == [(), tuple(first[-16:]), text[-32:], text[-32:]]
+
+
+def test_speech_that_is_read_on_has_the_text_before_it():
+    runs = (speech(0, 4), speech(4, 8, joined=True), speech(8, 12, joined=True))
+    found = contexts(parallel(*runs), said(range(16), 4.5), said(range(50, 66), 4))
+    assert found == [(), tuple(range(16)), (*range(16), *range(50, 66))]
+
+
+def test_a_window_of_its_own_has_no_text_before_it():
+    cutter = parallel(speech(1, 5), speech(6, 10))
+    assert contexts(cutter, said(range(20), 2), said(range(20), 2)) == [(), tuple(range(4, 20)), ()]
+
+
+@pytest.mark.parametrize(("temperature", "kept"), [(0.4, 16), (0.5, 16), (0.6, 0), (1.0, 0)])
+def test_text_that_was_sampled_hot_is_not_before_a_rest(temperature: float, kept: int):
+    text = tuple(range(16))
+    found = contexts(parallel(speech(1, 5)), said(text, 1, temperature), said((), 1))
+    # It is not there later either.
+    assert found[1:] == [text[:kept], text[:kept]]
+
+
+def test_no_text_is_before_a_rest_where_that_is_not_wanted():
+    options = replace(SHORT, condition_on_previous_text=False)
+    assert contexts(parallel(speech(1, 5), options=options), said(range(40), 2)) == [(), ()]
 
 
 def by_rule(cut: Cut) -> WindowResult:

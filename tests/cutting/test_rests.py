@@ -1,12 +1,14 @@
 """What an answer leaves unread of its window, rule by rule."""
 
+from dataclasses import replace
+
 import pytest
 
 from cutting.scripted import answered, speech
 from engine.synthetic import RATE
 from whisperfleet.contract.warnings import WarningCode
 from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
-from whisperfleet.cutting.runs import Run, clock_of, length_of
+from whisperfleet.cutting.runs import Run, clock_of, length_of, skip
 from whisperfleet.engine import WindowWord
 
 # Ten seconds of a window: speech from 1 s of the file to 7, and from 20 to 24, padded with 0.4 s.
@@ -108,6 +110,15 @@ def test_a_cue_that_is_shortened_has_the_text_of_its_whole_words():
     assert segment.words == tuple(words(1, 5))
 
 
+def test_a_cue_that_is_shortened_has_its_share_of_the_tokens():
+    (cue,) = answered((0, 10), consumed=10, words=words(1, 5, 8.5, 9.5)).segments
+    told = replace(answered(consumed=10), segments=(replace(cue, tokens=tuple(range(20))),))
+    (segment,) = keep_whole_words(SPEECH, told)[0].segments
+    # What follows is read again: its tokens are no text before it.
+    assert (cue.text, segment.text) == (" 1 5 8.5 9.5", " 1 5 8.5")
+    assert segment.tokens == tuple(range(20 * 8 // 12))
+
+
 def test_silence_before_a_cut_is_not_read_again():
     window = (speech(100, 104), speech(104, 110, joined=True, padding=3))
     _, rest = keep_whole_words(window, answered((0, 4), consumed=10))
@@ -118,8 +129,18 @@ def test_silence_before_a_cut_is_not_read_again():
 def test_a_rest_knows_where_speech_is(left: float):
     rest = unread(WINDOW, answered((0, left), consumed=left))
     assert length_of(rest) == round((10 - left) * RATE)
-    assert rest[-1].offset == WINDOW[-1].offset
-    assert all(run.start <= run.onset <= run.offset <= run.end for run in rest)
+    assert rest[-1].heard[-1][1] == WINDOW[-1].heard[-1][1]
+    assert all(run.start <= a < b <= run.end for run in rest for a, b in run.heard)
+
+
+def test_short_pauses_are_no_speech_that_is_left():
+    # After 3 s of it, a run of 4 s has three sounds of 0.2 s.
+    sounds = [(100, 103), (103.2, 103.4), (103.6, 103.8), (103.8, 104)]
+    heard = tuple((round(start * RATE), round(end * RATE)) for start, end in sounds)
+    window = (replace(speech(100, 104), heard=heard),)
+    assert unread(window, answered((0, 3), consumed=4)) == ()
+    assert begins_at(unread((speech(100, 104),), answered((0, 3), consumed=4))) == 103
+    assert unrecognised(clock_of(skip(window, 2 * RATE)), answered(consumed=2)) is None
 
 
 def test_speech_without_words_is_told_with_its_place():

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise, repeat
 
 import numpy as np
@@ -11,6 +12,8 @@ from whisperfleet.cutting.speech import BUFFER_SECONDS, Speech, SpeechReader
 
 LIBRARY = VadOptions(min_silence_duration_ms=500)
 UNPADDED = VadOptions(min_silence_duration_ms=500, speech_pad_ms=0)
+# With the short pauses within a run.
+FINE = VadOptions(min_silence_duration_ms=160, speech_pad_ms=0)
 
 
 def bounds(reader: SpeechReader) -> list[tuple[int, int]]:
@@ -37,7 +40,7 @@ def test_what_fits_the_buffer_is_cut_as_the_library_does(spans, seconds: float):
     found = list(reader)
     expected = librarys(audio)
     assert [(span.start, span.end) for span in found] == expected
-    assert [(span.onset, span.offset) for span in found] == librarys(audio, UNPADDED)
+    assert [sound for span in found for sound in span.heard] == librarys(audio, FINE)
     assert not any(span.joined for span in found)
     assert bool(expected) == bool(spans)
     assert reader.decoded_samples == len(audio)
@@ -66,9 +69,38 @@ def test_a_long_stream_is_cut_much_as_the_library_does(long_audio: Samples):
     ours, theirs = (mask(each, len(long_audio)) for each in (found, librarys(long_audio)))
     # The detector's memory begins anew with each buffer, so borders may move by some frames.
     assert (ours != theirs).mean() < 0.02
-    heard = mask([(span.onset, span.offset) for span in spans], len(long_audio))
-    assert (heard != mask(librarys(long_audio, UNPADDED), len(long_audio))).mean() < 0.02
+    heard = mask([sound for span in spans for sound in span.heard], len(long_audio))
+    assert (heard != mask(librarys(long_audio, FINE), len(long_audio))).mean() < 0.02
     assert not (heard & ~ours).any()
+
+
+def test_a_short_pause_divides_no_run_and_is_no_speech():
+    audio = talk([(1, 4), (4.35, 7), (7.3, 10)], 12)
+    (run,) = SpeechReader(blocks(audio), LIBRARY)
+    assert len(run.heard) == 3
+    for (_, offset), (onset, _), middle in zip(
+        run.heard, run.heard[1:], (4.175, 7.15), strict=False
+    ):
+        assert offset < middle * RATE < onset
+
+
+@pytest.mark.parametrize("beyond", range(0, 1200, 150))
+def test_speech_shortly_before_the_end_ends_as_the_librarys(beyond: int):
+    """The library looks once in 512 samples, so for the end of a pause not at the last sample."""
+    audio = talk([(1, 4)], 12)
+    offset = librarys(audio, UNPADDED)[-1][1]
+    audio = audio[: offset + RATE // 2 - 300 + beyond]
+    assert bounds(SpeechReader(blocks(audio), LIBRARY)) == librarys(audio)
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(0.1, 1), (0.25, 2)], ids=["a knock", "a word"])
+def test_less_than_the_least_speech_is_none(seconds: float, runs: int):
+    audio = talk([(3, 3 + seconds), (6, 9)], 11)
+    assert len(librarys(audio)) == 2
+    least = replace(LIBRARY, min_speech_duration_ms=150)
+    found = bounds(SpeechReader(blocks(audio), least))
+    assert found == librarys(audio, least)
+    assert len(found) == runs
 
 
 def mask(spans: list[tuple[int, int]], length: int) -> np.ndarray:
@@ -82,7 +114,8 @@ def mask(spans: list[tuple[int, int]], length: int) -> np.ndarray:
 def test_samples_are_those_of_the_file(long_audio: Samples, keep_pauses: bool):
     for span in SpeechReader(blocks(long_audio), LIBRARY, keep_pauses=keep_pauses):
         np.testing.assert_array_equal(span.samples, long_audio[span.start : span.end])
-        assert span.start <= span.onset <= span.offset <= span.end
+        edges = [span.start, *(edge for sound in span.heard for edge in sound), span.end]
+        assert edges == sorted(edges)
 
 
 @pytest.mark.parametrize("keep_pauses", [False, True], ids=["speech", "all"])
@@ -96,7 +129,8 @@ def test_speech_without_a_pause_comes_in_parts_that_are_joined(keep_pauses: bool
     assert all(before.end == after.start for before, after in pairwise(found))
     assert [span.joined for span in found] == [False] + [True] * (len(found) - 1)
     # What is heard goes on over the cuts.
-    assert all(after.onset - before.offset < RATE // 4 for before, after in pairwise(found))
+    for before, after in pairwise(found):
+        assert after.heard[0][0] - before.heard[-1][1] < RATE // 4
 
 
 def test_where_pauses_are_kept_nothing_is_left_out_and_every_cut_is_in_a_pause(long_audio: Samples):
@@ -132,7 +166,7 @@ def test_a_long_pause_is_a_piece_of_its_own():
     audio = talk([(2, 8), (28, 34)], 40)
     found = list(SpeechReader(blocks(audio), LIBRARY, keep_pauses=True))
     assert_all_once(found, audio)
-    pauses = [span for span in found if span.onset == span.offset]
+    pauses = [span for span in found if not span.heard]
     (pause,) = (span for span in pauses if 8 * RATE < span.start < 28 * RATE)
     # A second of it stays with what was said before and after.
     assert pause.start == pytest.approx(9 * RATE, abs=RATE // 4)
@@ -144,7 +178,7 @@ def test_silence_is_kept_in_pieces_that_are_not_joined():
     reader = SpeechReader(repeat(minute, 15), LIBRARY, keep_pauses=True)
     at = 0
     for span in reader:
-        assert (span.start, span.onset) == (at, span.offset)
+        assert (span.start, span.heard) == (at, ())
         assert len(span.samples) <= BUFFER_SECONDS * RATE
         assert not span.joined
         at = span.end
@@ -177,10 +211,10 @@ def test_the_stream_is_read_no_further_than_the_buffer(long_audio: Samples, keep
 
 
 def test_a_part_knows_what_is_heard_in_it():
-    run = Speech(100, np.arange(50, dtype=np.int16), onset=110, offset=140)
+    run = Speech(100, np.arange(50, dtype=np.int16), heard=((110, 125), (130, 140)))
     part = run.part(105, 120)
-    assert (part.start, part.end, part.onset, part.offset) == (105, 120, 110, 120)
+    assert (part.start, part.end, part.heard) == (105, 120, ((110, 120),))
     assert list(part.samples) == list(range(5, 20))
     assert (run.part(100, 120).joined, part.joined) == (False, True)
-    silence = run.part(142, 150)
-    assert silence.onset == silence.offset
+    assert run.part(112, 133).heard == ((112, 125), (130, 133))
+    assert run.part(125, 130).heard == run.part(142, 150).heard == ()

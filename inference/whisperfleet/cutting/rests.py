@@ -80,7 +80,10 @@ def unrecognised(clock: Clock, result: WindowResult) -> ResultWarning | None:
 
 def _shortened(segment: WindowSegment, words: int) -> WindowSegment:
     kept = (segment.words or ())[:words]
-    return replace(segment, end=kept[-1].end, text="".join(word.text for word in kept), words=kept)
+    text = "".join(word.text for word in kept)
+    # Which tokens a word has is not known here: as large a part of them as of the letters.
+    tokens = segment.tokens[: len(segment.tokens) * len(text) // max(1, len(segment.text))]
+    return replace(segment, end=kept[-1].end, text=text, tokens=tokens, words=kept)
 
 
 def _consumed(window: Run, result: WindowResult) -> int:

@@ -1,11 +1,11 @@
 """Where there is speech in a stream of audio, with a bounded part of it in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
-from faster_whisper.vad import VadOptions, get_speech_timestamps
+from faster_whisper.vad import VadOptions, get_vad_model
 from numpy.typing import NDArray
 
 from whisperfleet.cutting.features import to_float
@@ -155,30 +155,43 @@ class _Span:
 
 
 def _hear(samples: Samples, vad: VadOptions) -> list[_Span]:
-    """Return where the library's detector hears speech, without padding.
-
-    It is asked for short pauses too: what lies between those that it would not divide speech at is
-    taken together.
-    """
+    """Return where the library's detector hears speech, without padding."""
     if not len(samples):
         return []
-    short = min(vad.min_silence_duration_ms, _SHORT_PAUSE_MS)
-    fine = replace(vad, speech_pad_ms=0, min_silence_duration_ms=short, min_speech_duration_ms=0)
-    found = get_speech_timestamps(to_float(samples), fine)
-    pause = vad.min_silence_duration_ms * SAMPLE_RATE // 1000
-    spans: list[_Span] = []
-    for onset, offset in ((one["start"], one["end"]) for one in found):
-        before = spans[-1] if spans else None
-        # The detector looks once a step: a pause is long enough at the step before the next onset.
-        if before and onset - before.end < pause + _STEP:
-            spans[-1] = replace(before, end=offset, heard=(*before.heard, (onset, offset)))
-        else:
-            spans.append(_Span(onset, offset, ((onset, offset),)))
-    if spans and len(samples) - spans[-1].end < pause:
-        # As the library: speech that has not been followed by a whole pause has not ended.
-        spans[-1] = replace(spans[-1], end=len(samples))
+    # As the library: its model takes whole steps, and there is always one that is not full.
+    padded = np.pad(to_float(samples), (0, _STEP - len(samples) % _STEP))
+    chances = np.ravel(get_vad_model()(padded)).tolist()
+    pause_ms = vad.min_silence_duration_ms
+    heard = _sounds(chances, vad, min(pause_ms, _SHORT_PAUSE_MS), len(samples))
     least = vad.min_speech_duration_ms * SAMPLE_RATE // 1000
-    return [span for span in spans if span.end - span.start > least]
+    return [
+        _Span(onset, offset, within(heard, onset, offset))
+        for onset, offset in _sounds(chances, vad, pause_ms, len(samples))
+        if offset - onset > least
+    ]
+
+
+def _sounds(chances: Sequence[float], vad: VadOptions, pause_ms: int, length: int) -> Heard:
+    """Return where there is speech that pauses of `pause_ms` or more divide.
+
+    The rule is that of the library's `get_speech_timestamps`, which asks its model anew for each
+    length of pause: speech begins with a step whose chance is at least the threshold, and has ended
+    when a step is quiet so long after the first quiet one.
+    """
+    quiet = vad.neg_threshold
+    if quiet is None:
+        quiet = max(vad.threshold - 0.15, 0.01)
+    found: list[tuple[int, int]] = []
+    onset = offset = -1
+    for at, chance in zip(count(0, _STEP), chances):
+        if chance >= vad.threshold:
+            onset, offset = (at if onset < 0 else onset), -1
+        elif chance < quiet and onset >= 0:
+            offset = at if offset < 0 else offset
+            if at - offset >= pause_ms * SAMPLE_RATE / 1000:
+                found.append((onset, offset))
+                onset = offset = -1
+    return (*found, (onset, length)) if onset >= 0 else tuple(found)
 
 
 def _pad(spans: list[_Span], padding: int, length: int) -> list[_Span]:
