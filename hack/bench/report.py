@@ -2,10 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
-
-from rich.table import Table as RichTable
 
 from hack.bench.figures import (
     FLEET,
@@ -18,40 +15,16 @@ from hack.bench.figures import (
     Race,
     Report,
 )
+from hack.bench.real_report import real_figures, real_table
+from hack.bench.table import Row, Table
 
-__all__ = ["Table", "tables"]
+__all__ = ["tables"]
 
 _RATIO_WANTED: Final = 1.4
 _RATIO_CLIPS: Final = 32
 _OVERHEAD_MS: Final = 10.0
 _GPU_RATIO: Final = 8.0
 _GPU_SHARE: Final = 0.6
-
-Row = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under headings; the first column is words, the others figures."""
-
-    title: str
-    headings: Row
-    rows: tuple[Row, ...]
-
-    def to_terminal(self) -> RichTable:
-        """Return it for a terminal."""
-        table = RichTable(title=self.title, title_justify="left")
-        for number, heading in enumerate(self.headings):
-            table.add_column(heading, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-    def to_markdown(self) -> str:
-        """Return it for a page."""
-        lines = [self.headings, ("---",) * len(self.headings), *self.rows]
-        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"{self.title}:\n\n{drawn}\n"
 
 
 def tables(report: Report) -> list[Table]:
@@ -63,6 +36,8 @@ def tables(report: Report) -> list[Table]:
             f"{report.facts['rounds']} rounds (least to most)"
         )
         found.append(_races(title, report.races))
+    if report.real:
+        found.append(real_table(report.real, report.facts["cores"]))
     if isinstance(report.gpu, GpuReport):
         found.append(_races(f"large-v3-turbo's shape on {report.gpu.name}", report.gpu.races))
     found.append(
@@ -101,15 +76,9 @@ def _ratio(race: Race, rival: str) -> str:
 
 
 def _figures(report: Report) -> Iterator[Row]:
-    for race in report.races:
-        if race.name.startswith(f"{_RATIO_CLIPS} clips"):
-            ratio = race.ratio(ONE_BY_ONE)
-            yield (
-                f"{race.name}, end to end, to {ONE_BY_ONE}",
-                f"{ratio:.2f}",
-                f"{_RATIO_WANTED} or more",
-                _met(ratio >= _RATIO_WANTED),
-            )
+    yield from _ratios(report.races)
+    if report.real:
+        yield from real_figures(report.real)
     if report.overhead:
         yield from _overhead(report.overhead)
     if report.fairness:
@@ -127,6 +96,18 @@ def _figures(report: Report) -> Iterator[Row]:
     for name, why in report.failed.items():
         if name != "gpu":
             yield (f"The stage {name}", f"failed: {_first_line(why)}", "", "")
+
+
+def _ratios(races: Sequence[Race]) -> Iterator[Row]:
+    for race in races:
+        if race.name.startswith(f"{_RATIO_CLIPS} clips"):
+            ratio = race.ratio(ONE_BY_ONE)
+            yield (
+                f"{race.name}, end to end, to {ONE_BY_ONE}",
+                f"{ratio:.2f}",
+                f"{_RATIO_WANTED} or more",
+                _met(ratio >= _RATIO_WANTED),
+            )
 
 
 def _overhead(found: Overhead) -> Iterator[Row]:
