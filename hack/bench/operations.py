@@ -25,7 +25,7 @@ _KERNEL: Final = 3
 _TIMESTAMPS: Final = 2
 # Large enough that packing does not count, small enough for a tenth of a second.
 _MATRIX: Final = 2048
-_TRIES: Final = 10
+_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)

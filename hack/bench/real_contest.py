@@ -33,6 +33,8 @@ __all__ = ["RealGround", "real_stages"]
 
 _CUTTERS: Final = {SEQUENTIAL: "sequential", FLEET: "parallel"}
 
+_HOPELESS: Final = 2.0
+
 Opened = AbstractContextManager[RealContender]
 
 
@@ -104,12 +106,19 @@ class RealGround:
             yield tuple(contenders)
 
     def _suited(self, opened: Callable[[int], Opened]) -> int:
+        numbers = sorted({1, len(os.sched_getaffinity(0))})
+        if len(numbers) == 1:
+            return numbers[0]
         took: dict[int, float] = {}
-        for number in sorted({1, len(os.sched_getaffinity(0))}):
+        for number in numbers:
             with opened(number) as contender:
-                runs = (contender.run(self.clips()) for _ in range(self.tries + 1))
-                # The first also warms it up.
-                took[number] = min(run.seconds for run in runs)
+                # Once to warm up. Beside other work, threads that wait for each other take many
+                # times as long; a number so far behind needs no more tries.
+                took[number] = contender.run(self.clips()).seconds
+                if took[number] > _HOPELESS * min(took.values()):
+                    continue
+                tries = (contender.run(self.clips()).seconds for _ in range(self.tries))
+                took[number] = min(took[number], *tries)
         return min(took, key=took.__getitem__)
 
 

@@ -36,11 +36,12 @@ _AIM_SECONDS: Final = 21.0
 
 @dataclass(frozen=True, slots=True)
 class RealPlan:
-    """How much of the corpus is played, how often, and how many short clips a fleet has at once.
+    """Parts of the corpus that are played, how often, and how many short clips a fleet has at once.
 
     `file` is a part and how its file's name begins. A file as long as an hour is played less often.
     """
 
+    parts: tuple[str, ...]
     extent: Extent
     rounds: int
     counts: tuple[int, ...]
@@ -53,6 +54,7 @@ class RealPlan:
 
 # An hour on two cores, a third of it the file of an hour.
 REAL_FULL: Final = RealPlan(
+    parts=("clips", "readers"),
     extent=Extent.FULL,
     rounds=3,
     counts=(1, 8, 32, 128),
@@ -64,6 +66,7 @@ REAL_FULL: Final = RealPlan(
 )
 # To see that it works; its figures say nothing.
 REAL_TRIAL: Final = RealPlan(
+    parts=("clips",),
     extent=Extent.QUICK,
     rounds=1,
     counts=(1, 2),
@@ -107,8 +110,8 @@ def aimed_clips(plan: RealPlan) -> list[Recording]:
 
 
 def _spoken(plan: RealPlan) -> list[Recording]:
-    """Return the voice's clips and the readers by turns, as far as both go."""
-    parts = [build_part(part, plan.extent) for part in ("clips", "readers")]
+    """Return the recordings of the parts by turns, as far as each goes."""
+    parts = [build_part(part, plan.extent) for part in plan.parts]
     longest = max(map(len, parts))
     return [part[number] for number in range(longest) for part in parts if number < len(part)]
 

@@ -31,7 +31,6 @@ __all__ = ["PACKAGE", "WhisperCpp", "ggml_file", "running_whisper_cpp"]
 
 PACKAGE: Final = Wheel("pywhispercpp", Path(__file__).parent / "requirements.txt")
 _ROOT: Final = Path(__file__).parents[2]
-_READY: Final = "ready"
 
 
 class WhisperCpp:
@@ -115,7 +114,8 @@ def _serve(package: str, weights: str, threads: int) -> None:
     context = library.whisper_init_from_file_with_params(
         weights, library.whisper_context_default_params()
     )
-    print(json.dumps(_READY), flush=True)
+    # The binding does not say that weights cannot be read: it ends at their first use.
+    print(json.dumps(library.whisper_n_vocab(context)), flush=True)
     for line in sys.stdin:
         print(json.dumps(_recognise(library, context, json.loads(line), threads)), flush=True)
 
