@@ -110,6 +110,9 @@ def running_fleet(
         "temperatures": temperatures,
         "tokens_per_second": 0.0,
         "tokens_per_window": tokens,
+        # A text whose only timestamp is a later one would be taken for one that ends there, and
+        # what follows would be read again.
+        "max_initial_timestamp": 0.0,
     }
     same_work = {_DECODING: json.dumps(decoding)}
     with running_worker(server, queue_id, model, *options, environment=same_work) as fleet:
