@@ -72,7 +72,7 @@ SEED ?= 1
 chaos: $(STAMP) ## Random faults over workers and the server: JOBS=2000 SEED=1; nothing may be lost or seen twice
 	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED)
 
-bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long: BENCH="--only gpu"
+bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long: BENCH="--only real"
 	@# Where there is no network either, the bench takes the system's cuBLAS or names what is missing.
 	@if nvidia-smi >/dev/null 2>&1; then \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/cuda.txt \

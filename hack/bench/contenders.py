@@ -128,6 +128,7 @@ def _settings(setup: Setup) -> dict[str, Any]:
         "beam_size": BEAM,
         "temperature": list(setup.temperatures),
         "condition_on_previous_text": False,
+        "max_initial_timestamp": 0.0,
         "vad_filter": True,
         "vad_parameters": dict(_VAD),
         # CTranslate2 halves what it is given, see `engine.decoding`.

@@ -10,13 +10,18 @@ __all__ = [
     "FLEET",
     "LOOPS",
     "ONE_BY_ONE",
+    "REAL_RIVALS",
     "RIVALS",
+    "SEQUENTIAL",
     "TOKENS",
+    "WHISPER_CPP",
     "Fairness",
     "GpuReport",
     "Memory",
     "Overhead",
+    "Peak",
     "Race",
+    "RealReport",
     "Report",
     "Rounds",
 ]
@@ -26,6 +31,10 @@ BATCHED: Final = "library, batched"
 LOOPS: Final = "bare loops, one a core"
 FLEET: Final = "Whisperfleet, end to end"
 RIVALS: Final = (ONE_BY_ONE, BATCHED, LOOPS)
+# With real weights: another engine, and the other cutter.
+WHISPER_CPP: Final = "whisper.cpp"
+SEQUENTIAL: Final = "Whisperfleet, sequential"
+REAL_RIVALS: Final = (ONE_BY_ONE, BATCHED, WHISPER_CPP)
 
 # Tokens of every text: about what half a minute of English has (75 words).
 TOKENS: Final = 112
@@ -34,17 +43,34 @@ BEAM: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """What a contender took for its files, in seconds a round, and the windows it made of them."""
+    """What a contender took for its files, in seconds a round, and the windows it made of them.
+
+    With real weights also, over all rounds, how many words were said and how many of them it had
+    wrong; and, where that is known, the operations of a round (`hack/bench/operations.py`).
+    """
 
     files: int
     audio_seconds: float
     windows: int
     seconds: tuple[float, ...]
+    words: int = 0
+    wrong: int = 0
+    flop: float = 0.0
 
     @property
     def speed(self) -> float:
         """Seconds of audio in a second: the median of the rounds."""
         return self.audio_seconds / statistics.median(self.seconds)
+
+    @property
+    def error_rate(self) -> float:
+        """Wrong words for a hundred words said; 0 where words mean nothing."""
+        return 100 * self.wrong / self.words if self.words else 0.0
+
+    @property
+    def flop_per_second(self) -> float:
+        """Operations a second, by the median of the rounds."""
+        return self.flop / statistics.median(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +86,17 @@ class Race:
     compared: int
     alike: int
 
-    def ratios(self, rival: str) -> list[float]:
-        """Return how many times as fast as a rival the fleet was in each round, by audio."""
-        ours, theirs = self.contenders[FLEET], self.contenders[rival]
+    def ratios(self, rival: str, fleet: str = FLEET) -> list[float]:
+        """Return how many times as fast as a rival a fleet was in each round, by audio."""
+        ours, theirs = self.contenders[fleet], self.contenders[rival]
         scale = ours.audio_seconds / theirs.audio_seconds
         return [
             scale * slow / fast for slow, fast in zip(theirs.seconds, ours.seconds, strict=True)
         ]
 
-    def ratio(self, rival: str) -> float:
+    def ratio(self, rival: str, fleet: str = FLEET) -> float:
         """Return the median of the rounds' ratios."""
-        return statistics.median(self.ratios(rival))
+        return statistics.median(self.ratios(rival, fleet))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +170,33 @@ class GpuReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Peak:
+    """Operations a second of numpy's float32 matrix product, on one thread and on all cores."""
+
+    one_thread: float
+    all_threads: float
+
+    @property
+    def most(self) -> float:
+        """The higher of both: threads of one core are no more than one."""
+        return max(self.one_thread, self.all_threads)
+
+
+@dataclass(frozen=True, slots=True)
+class RealReport:
+    """Real weights on real speech. `missing` says of a rival that did not run why.
+
+    `threads` are the numbers with which each rival is fastest here.
+    """
+
+    model: str
+    threads: dict[str, int]
+    peak: Peak
+    missing: dict[str, str]
+    races: tuple[Race, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All figures of a run so far. `failed` says of each stage that failed why."""
 
@@ -154,4 +207,5 @@ class Report:
     fairness: Fairness | None = None
     memory: Memory | None = None
     startup_seconds: tuple[float, ...] = ()
+    real: RealReport | None = None
     failed: dict[str, str] = field(default_factory=dict)

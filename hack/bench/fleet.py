@@ -1,7 +1,8 @@
 """One worker on a queue of its own, and the worker's program: ``python -m hack.bench.fleet``.
 
-The program is `whisperfleet worker` with one change: every text has the same number of tokens and,
-but where fallback is measured, is tried once, so that all contenders do the same work.
+The program is `whisperfleet worker`; with random weights it has one change: every text has the same
+number of tokens and, but where fallback is measured, is tried once, so that all contenders do the
+same work.
 """
 
 import json
@@ -13,12 +14,13 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from whisperfleet.cli import main, worker_settings
 from whisperfleet.client import Client
@@ -28,7 +30,7 @@ from whisperfleet.cutting import CuttingOptions
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.engine.options import DecodingOptions
 
-__all__ = ["Fleet", "FleetError", "running_fleet"]
+__all__ = ["Fleet", "FleetError", "running_fleet", "running_worker"]
 
 _ROOT: Final = Path(__file__).parents[2]
 _READY_SECONDS: Final = 300.0
@@ -108,7 +110,27 @@ def running_fleet(
         "temperatures": temperatures,
         "tokens_per_second": 0.0,
         "tokens_per_window": tokens,
+        # A text whose only timestamp is a later one would be taken for one that ends there, and
+        # what follows would be read again.
+        "max_initial_timestamp": 0.0,
     }
+    same_work = {_DECODING: json.dumps(decoding)}
+    with running_worker(server, queue_id, model, *options, environment=same_work) as fleet:
+        yield fleet
+
+
+@contextmanager
+def running_worker(
+    server: EmbeddedServer,
+    queue_id: str,
+    model: Path,
+    *options: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Fleet]:
+    """Start a worker as it is shipped but for its cache; it is stopped when the context is left.
+
+    Raises FleetError where it does not get ready.
+    """
     with (
         tempfile.NamedTemporaryFile("w+", suffix=".log") as log,
         Client(server.settings, queue_id) as client,
@@ -119,7 +141,7 @@ def running_fleet(
                 *("--http-port", "0", "--cache-seconds", "0", *options),
             ],
             cwd=_ROOT,
-            env={**os.environ, _DECODING: json.dumps(decoding)},
+            env={**os.environ, **environment},
             # Closed by the kernel however this process ends; the worker ends with it.
             stdin=subprocess.PIPE,
             stderr=log,
@@ -151,8 +173,7 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _run_worker() -> None:
-    decoding = json.loads(os.environ[_DECODING])
+def _do_same_work(decoding: dict[str, Any]) -> None:
     decoding["temperatures"] = tuple(decoding["temperatures"])
     worker_settings.DecodingOptions = partial(  # type: ignore[attr-defined, assignment]
         DecodingOptions, **decoding
@@ -161,9 +182,10 @@ def _run_worker() -> None:
     worker_settings.CuttingOptions = partial(  # type: ignore[attr-defined, assignment]
         CuttingOptions, condition_on_previous_text=False
     )
-    main()
 
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _run_worker()
+    if _DECODING in os.environ:
+        _do_same_work(json.loads(os.environ[_DECODING]))
+    main()

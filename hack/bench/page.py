@@ -45,6 +45,9 @@ def _facts(report: Report) -> str:
             f"The library was fastest with these numbers of threads: one by one "
             f"{threads[ONE_BY_ONE]} (a clip of 30 s), batched {threads[BATCHED]} (a file of 90 s)."
         )
+    if report.real:
+        threads = ", ".join(f"{name} {number}" for name, number in report.real.threads.items())
+        lines.append(f"With {report.real.model} the rivals were fastest with these: {threads}.")
     return "\n".join(lines) + "\n"
 
 

@@ -4,18 +4,45 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from hack.bench.audio import write_clip
 from hack.bench.contenders import Contender, Run, WorkError
 from hack.bench.figures import FLEET, ONE_BY_ONE, Race, Rounds
 
-__all__ = ["Clip", "race", "race_counts", "write_clips"]
+__all__ = ["Clip", "race", "race_counts", "take_turns", "write_clips"]
 
 # The cutters divide long files at different pauses, so the numbers of windows differ a little.
 _LEAST_SHARE_OF_WINDOWS: Final = 0.95
 
 Say = Callable[[str], None]
+
+
+class Timed(Protocol):
+    """A run that took so many seconds."""
+
+    @property
+    def seconds(self) -> float:
+        """From the first file to the last word."""
+
+
+class Played(Protocol):
+    """Something with a file of sound."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+
+Ran = TypeVar("Ran", bound=Timed)
+Ran_co = TypeVar("Ran_co", bound=Timed, covariant=True)
+
+
+class Runner(Protocol[Ran_co]):
+    """Something that recognises files."""
+
+    def run(self, files: Sequence[Path]) -> Ran_co:
+        """Recognise them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +67,7 @@ def race(
 ) -> Race:
     """Let all contenders, the fleet among them, take turns with the same clips."""
     entries = {contender.name: (contender, clips) for contender in contenders}
-    return _outcome(name, clips, clips, _take_turns(name, entries, rounds, say))
+    return _outcome(name, clips, clips, take_turns(name, entries, rounds, say))
 
 
 def race_counts(
@@ -61,7 +88,7 @@ def race_counts(
     entries = {rival.name: (rival, clips) for rival in rivals} | {
         str(count): (fleet, some) for count, some in own.items()
     }
-    runs = _take_turns("clips alike", entries, rounds, say)
+    runs = take_turns("clips alike", entries, rounds, say)
     theirs = {rival.name: runs[rival.name] for rival in rivals}
     return tuple(
         _outcome(
@@ -74,16 +101,17 @@ def race_counts(
     )
 
 
-def _take_turns(
+def take_turns(
     name: str,
-    entries: Mapping[str, tuple[Contender, Sequence[Clip]]],
+    entries: Mapping[str, tuple[Runner[Ran], Sequence[Played]]],
     rounds: int,
     say: Say,
-) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {label: [] for label in entries}
+) -> dict[str, list[Ran]]:
+    """Let each entry run its clips, one entry after the other, in every round."""
+    runs: dict[str, list[Ran]] = {label: [] for label in entries}
     for number in range(rounds):
-        for label, (contender, clips) in entries.items():
-            runs[label].append(contender.run([clip.path for clip in clips]))
+        for label, (runner, clips) in entries.items():
+            runs[label].append(runner.run([clip.path for clip in clips]))
         times = ", ".join(f"{label} {own[-1].seconds:.1f} s" for label, own in runs.items())
         say(f"{name}, round {number + 1} of {rounds}: {times}")
     return runs

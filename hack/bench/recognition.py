@@ -2,8 +2,9 @@
 
 A model of tiny's real shape with random weights, that says as many tokens of every window, makes
 the figures those of real work on a machine without a GPU. On one with an NVIDIA GPU the shape of
-large-v3-turbo comes first. Figures are written down after each stage; one that fails is named, the
-others go on, and the exit code is 1 at the end.
+large-v3-turbo comes first. The `real` stages have real weights and real speech, and say how many
+words were wrong beside how fast they came. Figures are written down after each stage; one that
+fails is named, the others go on, and the exit code is 1 at the end.
 """
 
 import argparse
@@ -30,7 +31,10 @@ from hack.bench.manners import measure_fairness, measure_overhead
 from hack.bench.memory import measure_memory
 from hack.bench.picture import picture
 from hack.bench.races import race, race_counts, write_clips
+from hack.bench.real_contest import real_stages
+from hack.bench.real_races import REAL_FULL, REAL_TRIAL, real_races
 from hack.bench.report import tables
+from hack.real.models import MODELS, TINY
 from whisperfleet.engine.capacity import CPU_BATCH, MAX_BATCH
 from whisperfleet.engine.options import DecodingOptions
 
@@ -43,6 +47,7 @@ _STAGES: Final = (
     *("gpu", "alike", "mixed", "long", "long-and-short", "fallback", "sequential"),
     *("overhead", "fairness", "memory"),
 )
+_REAL_STAGES: Final = tuple(real_races(REAL_FULL))
 _TRIES: Final = 3
 _FILE_WIDTH: Final = 160
 _LEFT_OUT: Final = "not run: left out by --only"
@@ -122,12 +127,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="whisperfleet-bench-") as folder:
         say = partial(console.print, style="dim", highlight=False, markup=False)
         bench = _Bench(plan, Path(folder), say)
-        stages = {name: stage for name, stage in bench.stages().items() if name in arguments.only}
+        real = real_stages(arguments.weights, REAL_TRIAL if arguments.trial else REAL_FULL, say)
+        every = bench.stages() | real
+        stages = {name: stage for name, stage in every.items() if name in arguments.only}
         report = run_stages(stages, bench.begin(), keep, say)
     for table in tables(report):
         console.print(table.to_terminal())
-    if arguments.picture and report.races:
-        arguments.picture.write_text(picture(report.races))
+    races = (*report.races, *(report.real.races if report.real else ()))
+    if arguments.picture and races:
+        arguments.picture.write_text(picture(races))
     if report.failed:
         sys.exit(f"failed: {', '.join(report.failed)}; the other figures stand")
 
@@ -283,13 +291,16 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=("cpu", *_STAGES),
-        default=_STAGES,
-        help="some stages alone; `cpu` is all but `gpu`",
+        choices=("cpu", "real", *_STAGES, *_REAL_STAGES),
+        default=(*_STAGES, *_REAL_STAGES),
+        help="some stages alone; `cpu` is all but `gpu`, `real` those with real weights",
     )
+    parser.add_argument("--weights", choices=MODELS, default=TINY, help="the real ones")
     arguments = parser.parse_args()
     if "cpu" in arguments.only:
-        arguments.only = {*arguments.only, *_STAGES[1:]}
+        arguments.only = {*arguments.only, *_STAGES[1:], *_REAL_STAGES}
+    if "real" in arguments.only:
+        arguments.only = {*arguments.only, *_REAL_STAGES}
     return arguments
 
 

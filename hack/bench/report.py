@@ -15,6 +15,7 @@ from hack.bench.figures import (
     Race,
     Report,
 )
+from hack.bench.real_report import real_figures, real_table
 from hack.table import Row, Table
 
 __all__ = ["tables"]
@@ -35,6 +36,8 @@ def tables(report: Report) -> list[Table]:
             f"{report.facts['rounds']} rounds (least to most)"
         )
         found.append(_races(title, report.races))
+    if report.real:
+        found.append(real_table(report.real, report.facts["cores"]))
     if isinstance(report.gpu, GpuReport):
         found.append(_races(f"large-v3-turbo's shape on {report.gpu.name}", report.gpu.races))
     found.append(
@@ -73,15 +76,9 @@ def _ratio(race: Race, rival: str) -> str:
 
 
 def _figures(report: Report) -> Iterator[Row]:
-    for race in report.races:
-        if race.name.startswith(f"{_RATIO_CLIPS} clips"):
-            ratio = race.ratio(ONE_BY_ONE)
-            yield (
-                f"{race.name}, end to end, to {ONE_BY_ONE}",
-                f"{ratio:.2f}",
-                f"{_RATIO_WANTED} or more",
-                _met(ratio >= _RATIO_WANTED),
-            )
+    yield from _ratios(report.races)
+    if report.real:
+        yield from real_figures(report.real)
     if report.overhead:
         yield from _overhead(report.overhead)
     if report.fairness:
@@ -99,6 +96,18 @@ def _figures(report: Report) -> Iterator[Row]:
     for name, why in report.failed.items():
         if name != "gpu":
             yield (f"The stage {name}", f"failed: {_first_line(why)}", "", "")
+
+
+def _ratios(races: Sequence[Race]) -> Iterator[Row]:
+    for race in races:
+        if race.name.startswith(f"{_RATIO_CLIPS} clips"):
+            ratio = race.ratio(ONE_BY_ONE)
+            yield (
+                f"{race.name}, end to end, to {ONE_BY_ONE}",
+                f"{ratio:.2f}",
+                f"{_RATIO_WANTED} or more",
+                _met(ratio >= _RATIO_WANTED),
+            )
 
 
 def _overhead(found: Overhead) -> Iterator[Row]:

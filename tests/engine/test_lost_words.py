@@ -91,11 +91,10 @@ def test_a_segment_without_length_would_be_lost_and_what_follows_it_is_not(model
     assert said(model, "<0> A <2><2> B <2><2> C <4>").text == "A C"
 
 
-def test_a_text_that_begins_late_and_has_no_end_is_put_before_its_beginning(
-    model: WordKeepingModel,
-):
-    """The words are all there, at a time at which nothing was said: the library's as well."""
-    assert said(model, "<1> A B") == Said("AB", [(0.0, 1.0)], consumed_seconds=30.0)
+def test_a_text_that_has_no_end_ends_with_its_window(model: WordKeepingModel):
+    """The library takes the timestamp that it began with for its end: before all of its words."""
+    assert said(model, "<1> A B") == Said("AB", [(0.0, 30.0)], consumed_seconds=30.0)
+    assert said(model, "A B") == Said("AB", [(0.0, 30.0)], consumed_seconds=30.0)
 
 
 def engine_that_says(text: str, model: ResolvedModel, **row) -> WhisperEngine:
