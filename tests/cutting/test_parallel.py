@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from cutting.running import heedless, run
 from cutting.scripted import Heard, answered, nothing, speech
 from engine.synthetic import RATE, babble, blocks, noise, talk
-from whisperfleet.contract.warnings import WarningCode
 from whisperfleet.cutting import Cut, CuttingOptions, Piece, assemble, make_cutter
 from whisperfleet.cutting.features import compute_features, to_float
 from whisperfleet.cutting.parallel import ParallelCutter
@@ -174,9 +173,7 @@ def test_speech_without_words_is_told():
     cutter = parallel(speech(1, 5), speech(6, 10))
     found = every_window(cutter, lambda cut: nothing(cut) if cut.clock.start < 2 * RATE else WHOLE)
     assert len(found) == 2
-    (warning,) = cutter.warnings
-    assert warning.code == WarningCode.WORDS_LEFT_OUT
-    assert "between 1.0 and 5.0 s" in warning.message
+    assert cutter.unrecognised == [(1.0, 5.0)]
 
 
 WHOLE = answered((0, 4), consumed=4)
@@ -187,8 +184,7 @@ def test_what_was_not_recognised_is_told_in_order_of_time():
     first, second, third = (cutter.next() for _ in range(3))
     for cut in (third, first, second):
         cutter.answer(cut, nothing(cut))
-    places = [warning.message.split(" s ")[0] for warning in cutter.warnings]
-    assert places == ["between 1.0 and 5.0", "between 6.0 and 10.0", "between 11.0 and 15.0"]
+    assert cutter.unrecognised == [(1.0, 5.0), (6.0, 10.0), (11.0, 15.0)]
 
 
 def test_a_knock_makes_no_window_and_a_short_word_does():

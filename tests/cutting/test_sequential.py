@@ -10,7 +10,6 @@ from engine.fake_forward import FakeForward, Row
 from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
 from engine.synthetic import RATE, blocks, noise, talk
 from whisperfleet.contract.job import Task
-from whisperfleet.contract.warnings import WarningCode
 from whisperfleet.cutting import (
     Answered,
     CuttingOptions,
@@ -251,12 +250,12 @@ def test_an_answer_to_another_window_is_refused():
 def test_speech_without_words_is_told():
     cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
     cut = cutter.next()
-    assert cutter.warnings == []
+    assert cutter.unrecognised == []
     cutter.answer(cut, no_text(0.0, silent=True))
-    (warning,) = cutter.warnings
-    assert warning.code == WarningCode.WORDS_LEFT_OUT
+    (place,) = cutter.unrecognised
+    assert place == pytest.approx((1.0, 30.0), abs=4)
     cutter.answer(cutter.next(), result(1))
-    assert cutter.warnings == [warning]
+    assert cutter.unrecognised == [place]
 
 
 def test_no_audio_gives_no_window(engine: WhisperEngine):

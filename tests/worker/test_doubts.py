@@ -87,3 +87,13 @@ def test_many_doubtful_places_are_one_warning() -> None:
     assert "from 2.0 to 4.0 s, from 6.0 to 8.0 s, from 10.0 to 12.0 s and in 7 more places" in (
         told.message
     )
+
+
+def test_speech_of_which_no_words_came_is_told_once_with_its_first_places():
+    places = [(1.0, 5.0), (20.0, 25.0), (40.0, 43.0), (60.0, 63.0), (80.0, 83.0)]
+    (doubt,) = doubts(a_transcript(), None, places)
+    assert doubt.code == "words_left_out"
+    assert "from 1.0 to 5.0 s, from 20.0 to 25.0 s, from 40.0 to 43.0 s and in 2 more places" in (
+        doubt.message
+    )
+    assert list(doubts(a_transcript(a_segment(0)), None, [])) == []

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from whisperfleet.contract.warnings import ResultWarning
 from whisperfleet.cutting.clock import Clock
 from whisperfleet.engine.seam import Window, WindowResult
 
@@ -42,8 +41,8 @@ class Cutter(Protocol):
         """The seconds of them that were taken for speech."""
 
     @property
-    def warnings(self) -> list[ResultWarning]:
-        """What was left out so far."""
+    def unrecognised(self) -> list[tuple[float, float]]:
+        """From when to when, in order of time, the detector heard speech and the model no words."""
 
     def next(self) -> Cut | None:
         """Return a window, or None where none can be made now.

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from whisperfleet.contract.warnings import ResultWarning
 from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import compute_features
 from whisperfleet.cutting.options import CuttingOptions
@@ -76,12 +75,12 @@ class ParallelCutter:
         self._rests: deque[_Rest] = deque()
         # What is left of speech that the reader has not come to the end of.
         self._open = _Rest()
-        self._warnings: dict[int, ResultWarning] = {}
+        self._unrecognised: list[tuple[float, float]] = []
 
     @property
-    def warnings(self) -> list[ResultWarning]:
-        """What was left out so far, in order of time."""
-        return [self._warnings[start] for start in sorted(self._warnings)]
+    def unrecognised(self) -> list[tuple[float, float]]:
+        """From when to when, in order of time, the detector heard speech and the model no words."""
+        return sorted(self._unrecognised)
 
     @property
     def language(self) -> str | None:
@@ -123,8 +122,8 @@ class ParallelCutter:
             self._open = _Rest(rest, self._context(asked, result))
         elif length_of(rest) >= _LEAST_REST:
             self._rests.append(_Rest(rest, self._context(asked, result)))
-        if warning := unrecognised(cut.clock, result):
-            self._warnings[cut.clock.start] = warning
+        if place := unrecognised(cut.clock, result):
+            self._unrecognised.append(place)
         return Answered(cut.clock, self._as_asked_for(result))
 
     def _context(self, asked: _Asked, result: WindowResult) -> Tokens:

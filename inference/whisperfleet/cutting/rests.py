@@ -8,7 +8,6 @@ speech there, tells.
 
 from dataclasses import replace
 
-from whisperfleet.contract.warnings import ResultWarning, WarningCode
 from whisperfleet.cutting.clock import Clock
 from whisperfleet.cutting.features import HOP
 from whisperfleet.cutting.runs import Run, length_of, skip, speech_within
@@ -65,17 +64,12 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
     return replace(result, segments=(*earlier, kept)), _after(window, _samples(kept.end))
 
 
-def unrecognised(clock: Clock, result: WindowResult) -> ResultWarning | None:
-    """Return a warning where the detector hears speech in a window that has no words."""
+def unrecognised(clock: Clock, result: WindowResult) -> tuple[float, float] | None:
+    """Return from when to when, in seconds of the file, a window without words holds speech."""
     heard = [sound for piece in clock.pieces for sound in piece.heard]
     if result.segments or sum(end - start for start, end in heard) < _LEAST_UNRECOGNISED:
         return None
-    start, end = heard[0][0] / SAMPLE_RATE, heard[-1][1] / SAMPLE_RATE
-    return ResultWarning(
-        code=WarningCode.WORDS_LEFT_OUT,
-        message=f"between {start:.1f} and {end:.1f} s something like speech was heard and no words "
-        "were recognised; listen to it, and try a larger model or `language` if there are words",
-    )
+    return heard[0][0] / SAMPLE_RATE, heard[-1][1] / SAMPLE_RATE
 
 
 def _shortened(segment: WindowSegment, words: int) -> WindowSegment:

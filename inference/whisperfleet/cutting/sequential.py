@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.contract.warnings import ResultWarning
 from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import HALF_WINDOW, HOP, RunningLogMel, to_float
 from whisperfleet.cutting.options import CuttingOptions
@@ -44,7 +43,7 @@ class SequentialCutter:
         self._tape = SpeechTape()
         self._ended = False
         self._unanswered: Cut | None = None
-        self.warnings = list[ResultWarning]()
+        self.unrecognised: list[tuple[float, float]] = []
         self._seek = 0  # frames from the beginning of the tape
         self._language = request.language
         self._previous_tokens: tuple[int, ...] = ()
@@ -91,8 +90,8 @@ class SequentialCutter:
             raise ValueError("this is the answer to a window that was not asked for")
         self._unanswered = None
         self._advance(cut.window, result)
-        if warning := unrecognised(cut.clock, result):
-            self.warnings.append(warning)
+        if place := unrecognised(cut.clock, result):
+            self.unrecognised.append(place)
         return Answered(cut.clock, result)
 
     def _fill(self) -> int:

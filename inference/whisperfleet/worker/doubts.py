@@ -1,6 +1,6 @@
 """What a transcript itself gives reason to doubt: pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -16,16 +16,19 @@ _RULES: Final = DecodingOptions()
 _MOST_PLACES: Final = 3
 
 
-def doubts(transcript: Transcript, asked_language: str | None) -> Iterator[ResultWarning]:
+def doubts(
+    transcript: Transcript,
+    asked_language: str | None,
+    unrecognised: Sequence[tuple[float, float]] = (),
+) -> Iterator[ResultWarning]:
     """Yield what should be checked: one warning of each kind at most.
 
     `asked_language` is the language that the job named; None where it was detected. Words are
-    doubtful where they still fail the quality rules of decoding after every fallback. Without
-    words there is nothing to doubt.
+    doubtful where they still fail the quality rules of decoding after every fallback.
+    `unrecognised` are the places where speech was heard and no words were, in seconds.
     """
-    if not transcript.segments:
-        return
-    if asked_language is None and transcript.language_probability < _SURE_OF_LANGUAGE:
+    certain = not transcript.segments or transcript.language_probability >= _SURE_OF_LANGUAGE
+    if asked_language is None and not certain:
         yield ResultWarning(
             code=WarningCode.LANGUAGE_UNCERTAIN,
             message=f"the language was taken for `{transcript.language}` with a probability of "
@@ -36,6 +39,12 @@ def doubts(transcript: Transcript, asked_language: str | None) -> Iterator[Resul
             code=WarningCode.WORDS_UNCERTAIN,
             message=f"the words {_list(places)} are a guess, as of noise, music or a wrong "
             "language; check them against the audio",
+        )
+    if unrecognised:
+        yield ResultWarning(
+            code=WarningCode.WORDS_LEFT_OUT,
+            message=f"something like speech was heard {_list(unrecognised)} and no words were "
+            "recognised; listen to it, and try a larger model or `language` if there are words",
         )
 
 
@@ -57,7 +66,7 @@ def _is_doubtful(segment: Segment) -> bool:
     return failed and segment.temperature > 0
 
 
-def _list(places: list[tuple[float, float]]) -> str:
+def _list(places: Sequence[tuple[float, float]]) -> str:
     told = ", ".join(f"from {start:.1f} to {end:.1f} s" for start, end in places[:_MOST_PLACES])
     more = len(places) - _MOST_PLACES
     return f"{told} and in {more} more places" if more > 0 else told

@@ -80,7 +80,8 @@ class _OneJob:
             transcript = transcribe(
                 cutter, self.line, self.control, self.stopwatch, tools.slots.taken
             )
-        warnings = (*samples.warnings, *cutter.warnings, *doubts(transcript, self.job.language))
+        doubtful = doubts(transcript, self.job.language, cutter.unrecognised)
+        warnings = (*samples.warnings, *doubtful)
         return Heard(transcript=transcript, warnings=warnings), samples.channels
 
 
