@@ -68,8 +68,12 @@ def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
     assert expected
     assert [list(segment.tokens) for _, segment in found] == [one.tokens for one in expected]
     times = []
+    first_timestamp = engine._tokenizer("en", Task.TRANSCRIBE).timestamp_begin
     for (clock, mine), theirs in zip(found, expected, strict=True):
         assert mine.text == theirs.text
+        if not mine.words and mine.tokens[-1] < first_timestamp:
+            # A text without an end: the library takes its beginning for that.
+            continue
         place = heedless(clock).locate_word if mine.words else heedless(clock).locate_segment
         pairs = zip(mine.words or (), theirs.words or (), strict=True)
         for own, librarys in pairs if mine.words else [(mine, theirs)]:
@@ -253,7 +257,7 @@ def test_speech_without_words_is_told():
     assert cutter.unrecognised == []
     cutter.answer(cut, no_text(0.0, silent=True))
     (place,) = cutter.unrecognised
-    assert place == pytest.approx((1.0, 30.0), abs=4)
+    assert place == pytest.approx((cut.clock.start / RATE, cut.clock.pieces[-1].end / RATE), abs=1)
     cutter.answer(cutter.next(), result(1))
     assert cutter.unrecognised == [place]
 

@@ -42,9 +42,10 @@ def split(
         segment_duration=window.seconds,
         seek=0,
     )
-    if tokens and tokens[-1] < passage.tokenizer.timestamp_begin and len(pieces) == 1:
+    ends_in_text = bool(tokens) and tokens[-1] < passage.tokenizer.timestamp_begin
+    if ends_in_text and consumed >= window.frames:
         # Only the window ended it. The library takes the timestamp that it began with for its end.
-        pieces[0]["end"] = window.seconds
+        pieces[-1]["end"] = window.seconds
     segments = [_segment(piece, passage.tokenizer) for piece in pieces]
     seams = [_seams_within(segment, window.seams) for segment in segments]
     asked = window.request.word_timestamps
