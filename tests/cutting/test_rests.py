@@ -153,3 +153,10 @@ def test_a_noise_without_words_and_words_are_not_told():
     assert unrecognised(clock_of(WINDOW), answered((0, 1), consumed=1)) is None
     silence = clock_of((speech(5, 15, padding=5),))
     assert unrecognised(silence, answered(consumed=10)) is None
+
+
+def test_silence_of_which_the_model_says_nothing_is_not_read_twice():
+    silence = (speech(0, 30, padding=15),)
+    assert keep_whole_words(silence, answered(consumed=1)) == (answered(consumed=1), ())
+    heard = (speech(0, 30, padding=5),)
+    assert begins_at(keep_whole_words(heard, answered(consumed=1))[1]) == 1

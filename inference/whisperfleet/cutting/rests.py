@@ -48,6 +48,9 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
     again from its beginning, or, where there is no earlier one, from its last word that is whole.
     """
     consumed, total = _consumed(window, result), length_of(window)
+    if not result.segments and speech_within(window, consumed, total) < _LEAST_CONSUMED_REST:
+        # Neither the model nor the detector hears anything: silence is not read twice.
+        return result, ()
     if consumed < total or not result.segments:
         return result, _after(window, consumed)
     seconds = total / SAMPLE_RATE
