@@ -89,3 +89,14 @@ def test_audio_without_speech(asked: str | None, expected: str):
     assert (transcript.text, transcript.segments) == ("", ())
     assert (transcript.language, transcript.language_probability) == (expected, 0.0)
     assert transcript.duration == 20.0
+
+
+def test_cues_that_begin_at_once_share_the_time_by_their_texts():
+    segments = (
+        WindowSegment(1.0, 1.0, " Yes", (1,)),
+        WindowSegment(1.0, 3.0, " it is not", (2,)),
+        WindowSegment(2.5, 4.0, " so", (3,)),
+    )
+    found = assemble([Answered(clock(0, 5), result(*segments))], cutter()).segments
+    times = [(one.start, one.end) for one in found]
+    assert times == [(1.0, pytest.approx(1.5)), (pytest.approx(1.5), 2.5), (2.5, 4.0)]

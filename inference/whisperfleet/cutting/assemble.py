@@ -78,7 +78,14 @@ def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     starts = [segment.start for segment in ordered]
     ends = [segment.end for segment in ordered]
     for index, (before, after) in enumerate(pairwise(ordered)):
-        ends[index] = max(before.start, min(before.end, after.start))
+        if starts[index + 1] <= starts[index]:
+            # Both were found in one sound: they share it by the length of their texts.
+            length = max(ends[index], ends[index + 1]) - starts[index]
+            share = len(before.text) / (len(before.text) + len(after.text))
+            starts[index + 1] = round(starts[index] + share * length, 3)
+            ends[index] = starts[index + 1]
+            ends[index + 1] = max(ends[index + 1], starts[index + 1])
+        ends[index] = min(ends[index], starts[index + 1])
     return tuple(map(_bounded, ordered, starts, ends))
 
 
