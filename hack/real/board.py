@@ -13,6 +13,9 @@ __all__ = ["BOUNDS", "PART_POINTS", "WHOLE", "Board", "Bound", "Breach", "breach
 _WHOLE_POINTS: Final = 0.1
 # On one part, ours may have so many more wrong words in a hundred than the library.
 PART_POINTS: Final = 0.5
+# The truth of people's readings has their breaths in it, and noise hides where speech begins.
+_EXACT: Final = "clips"
+_TIMES_SECONDS: Final = 0.3
 # A model that loops says hundreds of words too many, and a poor voice is half understood: either
 # would outweigh all else.
 _APART: Final = (LANGUAGES, LOOPS)
@@ -119,6 +122,16 @@ def _languages(board: Board) -> Iterator[tuple[str, str, str]]:
                 yield part, name, f"{own} files in a wrong language, the library {library}"
 
 
+def _times(board: Board) -> Iterator[tuple[str, str, str]]:
+    for name in board.ours:
+        score = board.scores.get(_EXACT, {}).get(name)
+        if score is None:
+            continue
+        for what, error in (("cues", score.cue_error(0.95)), ("words", score.word_error(0.95))):
+            if error > _TIMES_SECONDS:
+                yield _EXACT, name, f"times of {what} are up to {error:.2f} s from the truth (p95)"
+
+
 def _files(board: Board) -> Iterator[tuple[str, str, str, FileScore]]:
     for part, scores in board.scores.items():
         for name in board.ours:
@@ -133,4 +146,5 @@ BOUNDS: Final = (
     Bound("cues neither overlap nor span a pause nor end after the audio", _cues),
     Bound("no words where nobody speaks", _nothing_invented),
     Bound("no more files in a wrong language than the library", _languages),
+    Bound(f"95 % of times within {_TIMES_SECONDS} s of the truth, on {_EXACT}", _times),
 )

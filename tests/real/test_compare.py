@@ -96,6 +96,8 @@ def board(library, ours, part="clips"):
         (replace(RIGHT, faults=("cue 1 is empty",)), [3]),
         (replace(SILENT, insertions=2), [4]),
         (replace(RIGHT, language_right=False), [5]),
+        (replace(RIGHT, cue_errors=(0.0, 0.4)), [6]),
+        (replace(RIGHT, word_errors=(0.0, 0.4)), [6]),
     ],
 )
 def test_a_bound_that_is_not_kept_is_named(ours, bounds):
