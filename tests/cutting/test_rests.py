@@ -160,3 +160,12 @@ def test_silence_of_which_the_model_says_nothing_is_not_read_twice():
     assert keep_whole_words(silence, answered(consumed=1)) == (answered(consumed=1), ())
     heard = (speech(0, 30, padding=5),)
     assert begins_at(keep_whole_words(heard, answered(consumed=1))[1]) == 1
+
+
+def test_a_cue_that_ends_just_before_the_edge_is_read_again_as_well():
+    """The model closes what the window's end cut off some hundredths before it."""
+    window = (speech(0, 30),)
+    answer = answered((0, 22), (22, 29.98), consumed=29.98)
+    kept, rest = keep_whole_words(window, answer)
+    assert [one.end for one in kept.segments] == [22]
+    assert begins_at(rest) == 22

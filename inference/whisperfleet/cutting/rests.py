@@ -44,14 +44,14 @@ def unread(window: Run, result: WindowResult) -> Run:
 def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, Run]:
     """Return what counts of the answer to a window that was cut in speech, and what is left.
 
-    Where the model took all of it, its last segment was closed because the window ended. It is read
-    again from its beginning, or, where there is no earlier one, from its last word that is whole.
+    Where the model took it to its edge, its last segment was closed because the window ended. It is
+    read again from its beginning, or, where there is no earlier one, from its last whole word.
     """
     consumed, total = _consumed(window, result), length_of(window)
     if not result.segments and speech_within(window, consumed, total) < _LEAST_CONSUMED_REST:
         # Neither the model nor the detector hears anything: silence is not read twice.
         return result, ()
-    if consumed < total or not result.segments:
+    if consumed < total - _samples(_EDGE_SECONDS) or not result.segments:
         return result, _after(window, consumed)
     seconds = total / SAMPLE_RATE
     *earlier, last = result.segments
@@ -62,7 +62,7 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
         return replace(result, segments=tuple(earlier)), _after(window, _samples(last.start))
     whole = [word for word in last.words or () if word.end < seconds - _EDGE_SECONDS]
     if not whole:
-        return result, ()
+        return result, skip(window, consumed)
     kept = _shortened(last, len(whole))
     return replace(result, segments=(*earlier, kept)), _after(window, _samples(kept.end))
 
