@@ -129,6 +129,7 @@ def make_plan(jobs: int, seed: int, mix: Mix) -> Plan:
 
 def _make_job(job_id: str, kind: Kind, chance: random.Random, seconds: Callable[[], float]) -> Job:
     more: dict[str, Any] = {}
+    unchecked: dict[str, Any] = {}
     orders: dict[str, Any] = {}
     if takes := seconds():
         orders["seconds"] = takes
@@ -136,12 +137,14 @@ def _make_job(job_id: str, kind: Kind, chance: random.Random, seconds: Callable[
         case Kind.POISON:
             orders["poison"] = chance.choice(("SIGKILL", "SIGSEGV"))
         case Kind.BAD_INPUT:
-            more["language"] = "klingon"
+            # What a client that checks nothing sends.
+            unchecked["language"] = "klingon"
         case Kind.TRANSIENT:
             orders["transient"] = chance.choice((1, 1, 2))
         case Kind.LATE:
             more["deadline"] = _LONG_AGO
-    return Job(id=job_id, url="https://media.example.org/call.wav", metadata=orders, **more)
+    job = Job(id=job_id, url="https://media.example.org/call.wav", metadata=orders, **more)
+    return job.model_copy(update=unchecked)
 
 
 def _draw_priority(chance: random.Random) -> str:

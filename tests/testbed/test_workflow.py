@@ -61,12 +61,13 @@ def ci_run(checkout: Path, makefile: str) -> "subprocess.CompletedProcess[str]":
 
 def test_a_run_tells_what_each_step_took_and_skips_nothing(checkout: Path) -> None:
     told = "\t@echo required: $$REQUIRE_REDIS $$REQUIRE_CLUSTER\n"
-    done = ci_run(checkout, f"setup check test demo:\n\t@:\ne2e:\n{told}")
+    done = ci_run(checkout, f"setup check test demo real:\n\t@:\ne2e:\n{told}")
 
     assert done.returncode == 0, done.stderr
     assert "required: 1 1" in done.stdout
-    steps = [line.partition(" s  ")[2] for line in done.stdout.splitlines()[-5:]]
-    assert steps == [f"make {target}" for target in ("setup", "check", "test", "demo", "e2e")]
+    steps = [line.partition(" s  ")[2] for line in done.stdout.splitlines()[-6:]]
+    targets = ("setup", "check", "test", "demo", "real REAL=--quick", "e2e")
+    assert steps == [f"make {target}" for target in targets]
 
 
 def test_a_run_that_fails_tells_it_too(checkout: Path) -> None:
