@@ -91,6 +91,9 @@ def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
 
 def _bounded(segment: Segment, start: float, end: float) -> Segment:
     end = max(start, end)
+    if (start, end) == (segment.start, segment.end):
+        # Hours have thousands of them, and a copy of each would be in memory beside it.
+        return segment
     words = segment.words
     if words is not None:
         words = tuple(
