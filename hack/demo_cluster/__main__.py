@@ -9,10 +9,10 @@ from rich.text import Text
 
 from hack.demo_cluster.errors import DemoError
 from hack.demo_cluster.run import NAMESPACE, DemoRun, run_demo
-from hack.demo_cluster.signals import interrupted_by_any_end
 from hack.demo_cluster.steps import Steps
 from hack.images import ImageError
 from hack.testbed import Testbed, TestbedError
+from whisperfleet.cli.interrupts import interrupted_by_any_end
 from whisperfleet.demo.clips import demo_clips
 from whisperfleet.demo.run import Heard
 

@@ -12,9 +12,10 @@ from hack.demo_cluster import DemoError
 from hack.demo_cluster.kubectl import Manifest
 from hack.demo_cluster.operator import bring_operator
 from hack.demo_cluster.run import conditions_of
-from hack.demo_cluster.signals import interrupted_by_any_end, undisturbed
+from hack.demo_cluster.signals import undisturbed
 from hack.demo_cluster.steps import Steps
 from hack.images import OPERATOR
+from whisperfleet.cli.interrupts import interrupted_by_any_end
 
 
 class FakeKubectl:
