@@ -9,7 +9,7 @@ from rich.console import Console
 from hack.real.__main__ import compare
 from hack.real.board import BOUNDS, Board, breaches
 from hack.real.contenders import BATCHED, LIBRARY, LIBRARY_TIMED, OURS, PARALLEL, SEQUENTIAL
-from hack.real.corpus.build import LANGUAGES, LOOPS
+from hack.real.corpus.build import CONTAINERS, LANGUAGES, LOOPS
 from hack.real.corpus.compose import Phrase
 from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
@@ -118,6 +118,40 @@ def test_a_bound_has_room_for_as_much_as_it_says():
 def test_other_languages_and_loops_do_not_count_for_the_whole(part, bounds):
     found = breaches(board(RIGHT, replace(RIGHT, substitutions=9), part))
     assert [one.bound for one in found] == bounds
+
+
+@pytest.mark.parametrize(
+    ("ours", "bounds"),
+    [
+        (replace(RIGHT, deletions=25), []),
+        (replace(RIGHT, deletions=26), [7]),
+        (replace(RIGHT, insertions=26), [7]),
+        (replace(RIGHT, cue_errors=(0.0, 4.0)), [6]),
+        (replace(RIGHT, word_errors=(0.0, 4.0)), [6]),
+    ],
+)
+def test_what_the_library_does_not_hear_in_containers_ours_must(ours, bounds):
+    deaf = replace(RIGHT, deletions=100, cue_errors=(4.0,))
+    found = breaches(board(deaf, ours, CONTAINERS))
+    assert [one.bound for one in found] == [BOUNDS[number].name for number in bounds]
+    assert {(one.part, one.contender) for one in found} <= {(CONTAINERS, PARALLEL)}
+
+
+def test_what_nobody_understands_elsewhere_breaks_no_bound():
+    half = replace(RIGHT, substitutions=50)
+    assert not breaches(board(half, half))
+
+
+def test_a_library_that_hears_nothing_in_containers_gives_no_room_elsewhere():
+    deaf = board(replace(RIGHT, deletions=100), RIGHT, CONTAINERS)
+    clips = board(RIGHT, replace(RIGHT, substitutions=1))
+    both = replace(
+        deaf,
+        scores=deaf.scores | clips.scores,
+        files=deaf.files | clips.files,
+        audio_seconds=deaf.audio_seconds | clips.audio_seconds,
+    )
+    assert [one.bound for one in breaches(both)] == [BOUNDS[0].name, BOUNDS[1].name]
 
 
 def test_the_tables_and_the_picture_show_parts_and_breaches():

@@ -9,7 +9,7 @@ from typing import Final
 
 from hack.cache import cache_folder, make_once
 from hack.images.inputs import content_key
-from hack.real.corpus.audio import write_flac, write_telephone
+from hack.real.corpus.containers import containers
 from hack.real.corpus.drafts import Draft
 from hack.real.corpus.manifest import Recording, read_manifest, write_manifest
 from hack.real.corpus.others import languages, loops, no_speech
@@ -17,15 +17,27 @@ from hack.real.corpus.speech import clips, files, fluent, noisy, readers, teleph
 from hack.real.corpus.voices import Studio
 from hack.real.packages import CACHE
 
-__all__ = ["LANGUAGES", "LOOPS", "PARTS", "Extent", "build_part", "part_folder", "write_part"]
+__all__ = [
+    "CLIPS",
+    "CONTAINERS",
+    "LANGUAGES",
+    "LOOPS",
+    "PARTS",
+    "Extent",
+    "build_part",
+    "part_folder",
+    "write_part",
+]
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
 _SOURCES: Final = ("hack/real/corpus", "hack/real/requirements.txt")
 
+CLIPS: Final = "clips"
+CONTAINERS: Final = "containers"
 LANGUAGES: Final = "languages"
 LOOPS: Final = "loops"
 PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
-    "clips": clips,
+    CLIPS: clips,
     "readers": readers,
     "fluent": fluent,
     "noise20": partial(noisy, 20.0),
@@ -33,6 +45,7 @@ PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "noise5": partial(noisy, 5.0),
     "telephone": telephone,
     "two_speakers": two_speakers,
+    CONTAINERS: containers,
     LOOPS: loops,
     "files": files,
     "no_speech": no_speech,
@@ -74,8 +87,7 @@ def _fill(part: str, extent: Extent, folder: Path) -> None:
 def _write(draft: Draft, studio: Studio, folder: Path) -> Recording:
     take = draft.take(studio)
     path = folder / draft.name
-    write = write_telephone if path.suffix == ".wav" else write_flac
-    write(path, take.samples)
+    draft.write(path, take.samples)
     return Recording(
         path=path,
         kind=draft.kind,

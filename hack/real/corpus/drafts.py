@@ -3,24 +3,28 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.random import Generator
 
+from hack.real.corpus.audio import Samples, write_flac
 from hack.real.corpus.compose import Take
 from hack.real.corpus.voices import Studio
 
-__all__ = ["Draft", "Make", "every"]
+__all__ = ["Draft", "Make", "Write", "every"]
 
 _SEED: Final = 20
 
 Make = Callable[[Studio, Generator], Take]
+# Writes a file of samples of shape (channels, samples).
+Write = Callable[[Path, Samples], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file that `make` makes from speakers and random numbers of its own.
+    """A file that `make` makes from speakers and random numbers of its own, and `write` writes.
 
     So it is the same whether it is made alone or among others. `quick` files are the few of a part
     that stand for it when there is little time. `language` is None where nobody speaks.
@@ -31,6 +35,7 @@ class Draft:
     make: Make
     quick: bool = False
     language: str | None = "en"
+    write: Write = write_flac
 
     @property
     def stem(self) -> str:

@@ -8,7 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 
-from hack.real.corpus.audio import RATE, Samples, at_level, limit_pauses, silence
+from hack.real.corpus.audio import (
+    RATE,
+    Samples,
+    at_level,
+    limit_pauses,
+    silence,
+    write_telephone,
+)
 from hack.real.corpus.compose import Phrase, Take, gather, lay, mix
 from hack.real.corpus.drafts import Draft, every
 from hack.real.corpus.sounds import coloured
@@ -107,6 +114,7 @@ def telephone() -> list[Draft]:
             kind="telephone",
             make=partial(_as_it_was, draft),
             quick=number == 0,
+            write=write_telephone,
         )
         for number, draft in enumerate(_some())
     ]
