@@ -21,7 +21,14 @@ import ctranslate2
 from rich.console import Console
 
 from hack.real.board import Board, Breach, breaches
-from hack.real.contenders import CONTENDERS, LIBRARY, PARALLEL, PARALLEL_TIMED, SEQUENTIAL
+from hack.real.contenders import (
+    CONTENDERS,
+    LIBRARY,
+    PARALLEL,
+    PARALLEL_TIMED,
+    SEQUENTIAL,
+    measured_by,
+)
 from hack.real.corpus.build import LANGUAGES, PARTS, Extent, build_part
 from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
@@ -141,13 +148,15 @@ def _board(model: ResolvedModel, parts: Parts, hearings: dict[str, Hearing]) -> 
     for part, recordings in parts.items():
         own = slice(at, at + len(recordings))
         at += len(recordings)
-        library = hearings[LIBRARY].heard[own]
         scores[part] = {
             name: Score(
                 tuple(
                     score_file(Truth(one.phrases, one.seconds, one.language), heard, other)
                     for one, heard, other in zip(
-                        recordings, hearing.heard[own], library, strict=True
+                        recordings,
+                        hearing.heard[own],
+                        hearings[measured_by(name)].heard[own],
+                        strict=True,
                     )
                 )
             )
@@ -189,7 +198,8 @@ def _parse() -> argparse.Namespace:
     chosen = arguments.model or (TINY if arguments.quick else "both")
     arguments.by = arguments.by or (_QUICK_CONTENDERS if arguments.quick else CONTENDERS)
     # Everybody is measured by the library.
-    arguments.by = tuple(name for name in CONTENDERS if name in {LIBRARY, *arguments.by})
+    wanted = {LIBRARY, *arguments.by, *map(measured_by, arguments.by)}
+    arguments.by = tuple(name for name in CONTENDERS if name in wanted)
     arguments.models = MODELS if chosen == "both" else (chosen,)
     return arguments
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,24 +27,38 @@ __all__ = [
     "BATCHED",
     "CONTENDERS",
     "LIBRARY",
+    "LIBRARY_ALL",
     "LIBRARY_TIMED",
     "OURS",
     "PARALLEL",
+    "PARALLEL_ALL",
     "PARALLEL_TIMED",
     "SEQUENTIAL",
+    "SEQUENTIAL_ALL",
     "SEQUENTIAL_TIMED",
     "Contender",
+    "measured_by",
 ]
 
-# `timed` are the same with the times of words.
+# `timed` are the same with the times of words, `all` with everything read, without a detector.
 LIBRARY: Final = "library"
 LIBRARY_TIMED: Final = "library, timed"
+LIBRARY_ALL: Final = "library, all"
 BATCHED: Final = "batched"
 PARALLEL: Final = "parallel"
 PARALLEL_TIMED: Final = "parallel, timed"
 SEQUENTIAL: Final = "sequential"
 SEQUENTIAL_TIMED: Final = "sequential, timed"
-OURS: Final = (PARALLEL, SEQUENTIAL, PARALLEL_TIMED, SEQUENTIAL_TIMED)
+PARALLEL_ALL: Final = "parallel, all"
+SEQUENTIAL_ALL: Final = "sequential, all"
+OURS: Final = (
+    PARALLEL,
+    SEQUENTIAL,
+    PARALLEL_TIMED,
+    SEQUENTIAL_TIMED,
+    PARALLEL_ALL,
+    SEQUENTIAL_ALL,
+)
 
 # Files at a time, so that batches fill as they do in a worker on a CPU.
 _IN_FLIGHT: Final = CPU_BATCH
@@ -53,6 +67,11 @@ _LIBRARY_OPTIONS: Final[Mapping[str, Any]] = {
     "vad_filter": True,
     "vad_parameters": {"min_silence_duration_ms": 500},
 }
+
+_IN_PARALLEL: Final = CuttingOptions(Segmentation.PARALLEL)
+_ONE_BY_ONE: Final = CuttingOptions(Segmentation.SEQUENTIAL)
+_UNTIMED: Final = WindowRequest()
+_TIMED: Final = WindowRequest(word_timestamps=True)
 
 Listener = Callable[[Path], Heard]
 
@@ -144,13 +163,19 @@ def _from_library(
     return Heard(info.language, cues)
 
 
+def measured_by(contender: str) -> str:
+    """Return the name of the library's way that a contender is compared with."""
+    return LIBRARY_ALL if contender in (LIBRARY_ALL, PARALLEL_ALL, SEQUENTIAL_ALL) else LIBRARY
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _fleet(name: str, segmentation: Segmentation, *, word_timestamps: bool) -> Contender:
-    request = WindowRequest(word_timestamps=word_timestamps)
-    return Contender(name, partial(_open_fleet, CuttingOptions(segmentation), request), _IN_FLIGHT)
+def _fleet(
+    name: str, cutting: CuttingOptions, request: WindowRequest = _UNTIMED
+) -> Contender:
+    return Contender(name, partial(_open_fleet, cutting, request), _IN_FLIGHT)
 
 
 def _library(
@@ -169,9 +194,12 @@ CONTENDERS: Final[dict[str, Contender]] = {
         _library(LIBRARY, _open_library),
         _library(LIBRARY_TIMED, _open_library, word_timestamps=True),
         _library(BATCHED, _open_pipeline, batch_size=8, without_timestamps=False),
-        _fleet(PARALLEL, Segmentation.PARALLEL, word_timestamps=False),
-        _fleet(SEQUENTIAL, Segmentation.SEQUENTIAL, word_timestamps=False),
-        _fleet(PARALLEL_TIMED, Segmentation.PARALLEL, word_timestamps=True),
-        _fleet(SEQUENTIAL_TIMED, Segmentation.SEQUENTIAL, word_timestamps=True),
+        _library(LIBRARY_ALL, _open_library, vad_filter=False),
+        _fleet(PARALLEL, _IN_PARALLEL),
+        _fleet(SEQUENTIAL, _ONE_BY_ONE),
+        _fleet(PARALLEL_TIMED, _IN_PARALLEL, _TIMED),
+        _fleet(SEQUENTIAL_TIMED, _ONE_BY_ONE, _TIMED),
+        _fleet(PARALLEL_ALL, replace(_IN_PARALLEL, vad=False)),
+        _fleet(SEQUENTIAL_ALL, replace(_ONE_BY_ONE, vad=False)),
     )
 }

@@ -12,10 +12,13 @@ from hack.real.board import WHOLE, Board, Breach
 from hack.real.contenders import (
     BATCHED,
     LIBRARY,
+    LIBRARY_ALL,
     LIBRARY_TIMED,
     PARALLEL,
+    PARALLEL_ALL,
     PARALLEL_TIMED,
     SEQUENTIAL,
+    SEQUENTIAL_ALL,
     SEQUENTIAL_TIMED,
 )
 from hack.real.score import Score
@@ -26,6 +29,7 @@ __all__ = ["board_tables", "breach_table", "picture"]
 _PLAIN: Final = (LIBRARY, BATCHED, PARALLEL, SEQUENTIAL)
 _UNTIMED: Final = (LIBRARY, PARALLEL, SEQUENTIAL)
 _TIMED: Final = (LIBRARY_TIMED, PARALLEL_TIMED, SEQUENTIAL_TIMED)
+_ALL: Final = (LIBRARY_ALL, PARALLEL_ALL, SEQUENTIAL_ALL)
 _SHARES: Final = (0.5, 0.95)
 _WORD_COUNTS: Final[dict[str, Callable[[Score], str]]] = {
     "runs lost": lambda score: f"{score.lost}",
@@ -41,8 +45,12 @@ _COLOURS: Final = {
 
 
 def board_tables(board: Board) -> list[Table]:
-    """Return what became of the words of each part and of the whole, and of the times."""
-    return [_words(board), _times(board)]
+    """Return what became of the words of each part and of the whole, and of the times.
+
+    And what becomes of the words where no detector leaves anything out, if anybody did so.
+    """
+    tables = [_words(board), _times(board)]
+    return [*tables, _everything(board)] if PARALLEL_ALL in board.ours else tables
 
 
 def _words(board: Board) -> Table:
@@ -79,6 +87,20 @@ def _times(board: Board) -> Table:
     )
     title = _title(f"{board.model}: rules for cues broken, and errors of times in s")
     return Table(title, headings, rows)
+
+
+def _everything(board: Board) -> Table:
+    headings = ("part", "words wrong", *_WORD_COUNTS, "cue faults")
+    rows = tuple(
+        (
+            part,
+            _three(scores, _ALL, _rate),
+            *(_three(scores, _ALL, count) for count in _WORD_COUNTS.values()),
+            _three(scores, _ALL, lambda score: f"{score.faults}"),
+        )
+        for part, scores in _rows(board)
+    )
+    return Table(_title(f"{board.model} with `vad: false`"), headings, rows)
 
 
 def breach_table(found: Sequence[Breach]) -> RichTable:

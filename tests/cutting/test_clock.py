@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whisperfleet.cutting import Clock, Piece
+from whisperfleet.engine.seam import word_place
 
 RATE = 16_000
 
@@ -32,6 +33,9 @@ def test_a_segment_stays_on_one_side_of_a_pause(start, end, expected):
         (1.5, 2.0, (2.5, 3.0)),
         (1.8, 2.1, (2.8, 3.0)),
         (1.9, 2.4, (10.0, 10.4)),
+        (2.0, 2.08, (3.0, 3.0)),  # nobody says a word in a tenth of a second
+        (2.01, 2.01, (3.0, 3.0)),
+        (2.0, 2.2, (10.0, 10.2)),
         (4.8, 5.4, (12.8, 13.0)),
     ],
 )
@@ -167,7 +171,8 @@ def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, on
         )
         # The library rounds to hundredths and truncates to samples.
         assert clock.locate_segment(start, end) == pytest.approx(expected, abs=0.0051)
-        assert clock.locate_word(start, end) == pytest.approx(expected, abs=0.0051)
+        if (start + end) / 2 == word_place(start, end):
+            assert clock.locate_word(start, end) == pytest.approx(expected, abs=0.0051)
 
 
 @given(
@@ -196,7 +201,7 @@ def test_every_time_is_within_the_audio_and_in_order(pieces_and_speech, start, l
     located = clock.locate_segment(start, start + length)
     assert located[0] <= located[1]
     (block,) = {find_block(pieces, seconds) for seconds in located}
-    middle = clock.locate_word(start + length / 2, start + length / 2)[0]
+    middle = clock.locate_segment(start + length / 2, start + length / 2)[0]
     assert block == find_block(pieces, middle)
     begin, end = clock.locate_word(start, start + length)
     assert begin <= end

@@ -189,9 +189,12 @@ def test_only_what_spans_a_seam_is_divided(speaker: Speaker):
     assert texts(rest) == [(2, 4, " three four"), (4, 6, " five six")]
 
 
-def test_a_word_without_length_behind_a_seam_is_kept(speaker: Speaker):
-    divided, _ = speaker.say((0, 6), seams=(4.9,), lengths=(50, 50, 50, 50, 50, 0))
-    assert texts(divided) == [(0, 5, " one two three four five"), (5, 5, " six")]
+@pytest.mark.parametrize("seam", [4.6, 4.95, 4.99])
+def test_a_word_that_ends_just_behind_a_seam_was_said_before_it(speaker: Speaker, seam: float):
+    divided, _ = speaker.say((0, 6), seams=(seam,), lengths=(50, 50, 50, 50, 50, 0))
+    before = [word for word in ("five", "six") if seam > 4.9 or word == "five"]
+    assert divided[0].text.split()[4:] == before
+    assert [one.text for one in divided[1:]] == ([] if seam > 4.9 else [" six"])
 
 
 def test_a_segment_whose_word_is_the_one_befores_stays_whole(speaker: Speaker):

@@ -8,8 +8,17 @@ from rich.console import Console
 
 from hack.real.__main__ import compare
 from hack.real.board import BOUNDS, Board, breaches
-from hack.real.contenders import BATCHED, LIBRARY, LIBRARY_TIMED, OURS, PARALLEL, SEQUENTIAL
-from hack.real.corpus.build import CONTAINERS, LANGUAGES, LOOPS
+from hack.real.contenders import (
+    BATCHED,
+    LIBRARY,
+    LIBRARY_ALL,
+    LIBRARY_TIMED,
+    OURS,
+    PARALLEL,
+    PARALLEL_ALL,
+    SEQUENTIAL,
+)
+from hack.real.corpus.build import CONTAINERS, LANGUAGES, LOOPS, NARROW
 from hack.real.corpus.compose import Phrase
 from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
@@ -18,7 +27,7 @@ from hack.real.score import FileScore, Score
 from whisperfleet.demo.clips import demo_clips
 from whisperfleet.engine.models import resolve_model
 
-EVERYONE = (LIBRARY, LIBRARY_TIMED, BATCHED, *OURS)
+EVERYONE = (LIBRARY, LIBRARY_TIMED, BATCHED, LIBRARY_ALL, *OURS)
 RIGHT = FileScore(100, 0, 0, 0, (), (), (0.1,), (), language_right=True)
 SILENT = replace(RIGHT, words=0)
 
@@ -135,6 +144,35 @@ def test_what_the_library_does_not_hear_in_containers_ours_must(ours, bounds):
     found = breaches(board(deaf, ours, CONTAINERS))
     assert [one.bound for one in found] == [BOUNDS[number].name for number in bounds]
     assert {(one.part, one.contender) for one in found} <= {(CONTAINERS, PARALLEL)}
+
+
+def test_what_the_library_takes_for_silence_ours_must_not():
+    deaf = replace(RIGHT, deletions=40)
+    (found,) = breaches(board(deaf, deaf, NARROW))
+    assert (found.bound, found.contender) == (BOUNDS[7].name, PARALLEL)
+
+
+def test_who_reads_everything_is_measured_by_the_library_that_does():
+    worse = replace(RIGHT, substitutions=5)
+    scores = {LIBRARY: RIGHT, LIBRARY_ALL: worse, PARALLEL: RIGHT, PARALLEL_ALL: worse}
+    rows = {name: Score((own,)) for name, own in scores.items()}
+    found = Board("tiny.en", {"clips": rows}, {"clips": ("a.flac",)}, {"clips": 60.0})
+    assert not breaches(found)
+    assert "vad: false" in shown(*(table.to_terminal() for table in board_tables(found)))
+    rows[PARALLEL_ALL] = Score((replace(RIGHT, substitutions=6),))
+    assert [(one.bound, one.contender) for one in breaches(found)] == [
+        (bound.name, PARALLEL_ALL) for bound in BOUNDS[:2]
+    ]
+
+
+def test_who_reads_everything_may_hear_words_in_noise():
+    rows = {
+        LIBRARY: Score((SILENT,)),
+        LIBRARY_ALL: Score((SILENT,)),
+        PARALLEL_ALL: Score((replace(SILENT, insertions=2),)),
+    }
+    found = Board("tiny.en", {"no_speech": rows}, {"no_speech": ("a.flac",)}, {"no_speech": 60.0})
+    assert not breaches(found)
 
 
 def test_what_nobody_understands_elsewhere_breaks_no_bound():

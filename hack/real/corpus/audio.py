@@ -1,5 +1,6 @@
 """Samples: levels, silence, rates, and files of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ __all__ = [
     "silence",
     "trim",
     "write_flac",
+    "write_narrow",
     "write_telephone",
 ]
 
@@ -30,6 +32,9 @@ _BLOCK: Final = RATE // 200
 
 # Audio at 16 kHz, full scale 1.0, of shape (samples,) unless it says otherwise.
 Samples = NDArray[np.float32]
+
+# From frequencies in Hz to what is left of them.
+Gains = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def silence(seconds: float) -> Samples:
@@ -84,17 +89,29 @@ def write_flac(path: Path, samples: Samples) -> None:
 
 
 def write_telephone(path: Path, samples: Samples) -> None:
-    """Write audio of shape (channels, samples) at 8 kHz in mu-law, as a telephone carries it."""
-    narrow = np.stack([_through_telephone(channel) for channel in samples])
+    """Write audio of shape (channels, samples) at 8 kHz in mu-law, as a telephone carries it.
+
+    Low tones fade as ITU-T G.712 has it: by 0.4 dB at 300 Hz, by over 24 dB at 60 Hz.
+    """
+    _write_mulaw(path, samples, lambda hertz: 1 / np.sqrt(1 + (200 / np.maximum(hertz, 1)) ** 6))
+
+
+def write_narrow(path: Path, samples: Samples) -> None:
+    """Write the same with nothing at all below 300 Hz."""
+    _write_mulaw(path, samples, lambda hertz: np.where(hertz < 300, 0.0, 1.0))
+
+
+def _write_mulaw(path: Path, samples: Samples, low_tones: Gains) -> None:
+    narrow = np.stack([_through_telephone(channel, low_tones) for channel in samples])
     _write(path, narrow, "pcm_mulaw", _TELEPHONE_RATE)
 
 
-def _through_telephone(samples: Samples) -> Samples:
+def _through_telephone(samples: Samples, low_tones: Gains) -> Samples:
     # An even number, or half a sample would be stretched over the whole.
     samples = np.pad(samples, (0, len(samples) % 2))
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / RATE)
-    spectrum[(frequencies < 300) | (frequencies > 3400)] = 0
+    spectrum *= low_tones(np.asarray(frequencies, np.float64)) * (frequencies <= 3400)
     passed = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
     return resample(passed, len(passed) * _TELEPHONE_RATE // RATE)
 

@@ -13,7 +13,16 @@ from hack.real.corpus.containers import containers
 from hack.real.corpus.drafts import Draft
 from hack.real.corpus.manifest import Recording, read_manifest, write_manifest
 from hack.real.corpus.others import languages, loops, no_speech
-from hack.real.corpus.speech import clips, files, fluent, noisy, readers, telephone, two_speakers
+from hack.real.corpus.speech import (
+    clips,
+    files,
+    fluent,
+    narrow,
+    noisy,
+    readers,
+    telephone,
+    two_speakers,
+)
 from hack.real.corpus.voices import Studio
 from hack.real.packages import CACHE
 
@@ -22,6 +31,7 @@ __all__ = [
     "CONTAINERS",
     "LANGUAGES",
     "LOOPS",
+    "NARROW",
     "PARTS",
     "Extent",
     "build_part",
@@ -36,6 +46,7 @@ CLIPS: Final = "clips"
 CONTAINERS: Final = "containers"
 LANGUAGES: Final = "languages"
 LOOPS: Final = "loops"
+NARROW: Final = "narrow"
 PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     CLIPS: clips,
     "readers": readers,
@@ -44,6 +55,7 @@ PARTS: Final[dict[str, Callable[[], list[Draft]]]] = {
     "noise10": partial(noisy, 10.0),
     "noise5": partial(noisy, 5.0),
     "telephone": telephone,
+    NARROW: narrow,
     "two_speakers": two_speakers,
     CONTAINERS: containers,
     LOOPS: loops,

@@ -14,10 +14,11 @@ from hack.real.corpus.audio import (
     at_level,
     limit_pauses,
     silence,
+    write_narrow,
     write_telephone,
 )
 from hack.real.corpus.compose import Phrase, Take, gather, lay, mix
-from hack.real.corpus.drafts import Draft, every
+from hack.real.corpus.drafts import Draft, Write, every
 from hack.real.corpus.sounds import coloured
 from hack.real.corpus.voices import Studio, Utterance
 
@@ -26,6 +27,7 @@ __all__ = [
     "files",
     "fluent",
     "level",
+    "narrow",
     "noisy",
     "readers",
     "telephone",
@@ -107,17 +109,12 @@ def noisy(ratio: float) -> list[Draft]:
 
 def telephone() -> list[Draft]:
     """Return some clips and readers as a telephone carries them; they are written so, too."""
-    return [
-        replace(
-            draft,
-            name=f"telephone-{draft.stem}.wav",
-            kind="telephone",
-            make=partial(_as_it_was, draft),
-            quick=number == 0,
-            write=write_telephone,
-        )
-        for number, draft in enumerate(_some())
-    ]
+    return _some_through("telephone", write_telephone)
+
+
+def narrow() -> list[Draft]:
+    """Return the same by telephones that carry no low tones at all."""
+    return _some_through("narrow", write_narrow)
 
 
 def two_speakers() -> list[Draft]:
@@ -147,6 +144,20 @@ def _some() -> list[Draft]:
     """Return clips of every length, a third of them with human readers."""
     chosen = [draft for draft in clips() if draft.kind != "short"][1::8]
     return [*chosen, *(draft for draft in readers() if draft.kind == "joined")][:18]
+
+
+def _some_through(kind: str, write: Write) -> list[Draft]:
+    return [
+        replace(
+            draft,
+            name=f"{kind}-{draft.stem}.wav",
+            kind=kind,
+            make=partial(_as_it_was, draft),
+            quick=number == 0,
+            write=write,
+        )
+        for number, draft in enumerate(_some())
+    ]
 
 
 def _voice_clip(lengths: tuple[float, float], studio: Studio, rng: Generator) -> Take:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from whisperfleet.engine.seam import SAMPLE_RATE
+from whisperfleet.engine.seam import SAMPLE_RATE, word_place
 
 __all__ = ["Clock", "Piece"]
 
@@ -73,9 +73,9 @@ class Clock:
     def locate_word(self, start: float, end: float) -> tuple[float, float]:
         """Return the start and end of a word in seconds of the file.
 
-        Both follow the piece that its middle lies in, so that no word spans a pause.
+        Both follow the one piece that the word was said in, so that no word spans a pause.
         """
-        index = self._piece_at((start + end) / 2)
+        index = self._piece_at(word_place(start, end))
         begin, finish = self._shift(start, index), self._shift(end, index)
         # A word is hardly longer than what a timestamp may be wrong by.
         span = _within_speech(begin, finish, self.pieces[index : index + 1], 0)

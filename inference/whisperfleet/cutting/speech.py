@@ -1,14 +1,13 @@
 """Where there is speech in a stream of audio, with a bounded part of it in memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import count, pairwise
+from itertools import pairwise
 
 import numpy as np
-from faster_whisper.vad import VadOptions, get_vad_model
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.features import to_float
+from whisperfleet.cutting.detector import STEP, Heard, Span, VadOptions, hear, within
 from whisperfleet.engine.seam import SAMPLE_RATE
 
 __all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader", "VadOptions"]
@@ -16,10 +15,6 @@ __all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader", "VadOptions"]
 # The detector looks at this much audio at once. It must hold the longest window and the pauses
 # around it; what fits in it whole is cut exactly as the library would.
 BUFFER_SECONDS = 60
-
-# The detector's step. The buffer moves by whole steps, so that borders fall where they would if the
-# file were read at once.
-_STEP = 512
 
 # Audio before an onset that the detector reads again, so that its state has settled by then.
 _LEAD_IN = SAMPLE_RATE
@@ -33,12 +28,7 @@ _LONG_PAUSE = 3 * SAMPLE_RATE
 _KEPT_OF_LONG_PAUSE = SAMPLE_RATE
 _QUIET = SAMPLE_RATE // 20
 
-# Within a run the detector tells so short pauses, which cut nothing, from speech: at them cues end.
-_SHORT_PAUSE_MS = 160
-
 Samples = NDArray[np.int16]
-# From where to where there is speech, in order.
-Heard = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,11 +58,6 @@ class Speech:
             within(self.heard, start, end),
             self.joined if start == self.start else True,
         )
-
-
-def within(heard: Heard, start: int, end: int) -> Heard:
-    """Return what of the speech lies between two samples."""
-    return tuple((max(start, a), min(end, b)) for a, b in heard if a < end and b > start)
 
 
 class SpeechReader:
@@ -125,7 +110,7 @@ class _Buffer:
         self.samples = np.concatenate(parts)
         return held >= length
 
-    def take(self, span: "_Span") -> Speech:
+    def take(self, span: Span) -> Speech:
         """Return a copy of a part of the buffer, so that the rest can be forgotten."""
         return Speech(
             self.start + span.start,
@@ -140,61 +125,7 @@ class _Buffer:
         self.start += before
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """From `start` to `end` of a buffer, and where there is speech between."""
-
-    start: int
-    end: int
-    heard: Heard
-    joined: bool = False
-
-    def cut(self, start: int, end: int) -> "_Span":
-        """Return the part between two samples that are not outside."""
-        return replace(self, start=start, end=end, heard=within(self.heard, start, end))
-
-
-def _hear(samples: Samples, vad: VadOptions) -> list[_Span]:
-    """Return where the library's detector hears speech, without padding."""
-    if not len(samples):
-        return []
-    # As the library: its model takes whole steps, and there is always one that is not full.
-    padded = np.pad(to_float(samples), (0, _STEP - len(samples) % _STEP))
-    chances = np.ravel(get_vad_model()(padded)).tolist()
-    pause_ms = vad.min_silence_duration_ms
-    heard = _sounds(chances, vad, min(pause_ms, _SHORT_PAUSE_MS), len(samples))
-    least = vad.min_speech_duration_ms * SAMPLE_RATE // 1000
-    return [
-        _Span(onset, offset, within(heard, onset, offset))
-        for onset, offset in _sounds(chances, vad, pause_ms, len(samples))
-        if offset - onset > least
-    ]
-
-
-def _sounds(chances: Sequence[float], vad: VadOptions, pause_ms: int, length: int) -> Heard:
-    """Return where there is speech that pauses of `pause_ms` or more divide.
-
-    The rule is that of the library's `get_speech_timestamps`, which asks its model anew for each
-    length of pause: speech begins with a step whose chance is at least the threshold, and has ended
-    when a step is quiet so long after the first quiet one.
-    """
-    quiet = vad.neg_threshold
-    if quiet is None:
-        quiet = max(vad.threshold - 0.15, 0.01)
-    found: list[tuple[int, int]] = []
-    onset = offset = -1
-    for at, chance in zip(count(0, _STEP), chances):
-        if chance >= vad.threshold:
-            onset, offset = (at if onset < 0 else onset), -1
-        elif chance < quiet and onset >= 0:
-            offset = at if offset < 0 else offset
-            if at - offset >= pause_ms * SAMPLE_RATE / 1000:
-                found.append((onset, offset))
-                onset = offset = -1
-    return (*found, (onset, length)) if onset >= 0 else tuple(found)
-
-
-def _pad(spans: list[_Span], padding: int, length: int) -> list[_Span]:
+def _pad(spans: list[Span], padding: int, length: int) -> list[Span]:
     """Return spans with `padding` samples around them, as the library pads.
 
     Two spans whose pause is shorter than two paddings share it.
@@ -208,7 +139,7 @@ def _pad(spans: list[_Span], padding: int, length: int) -> list[_Span]:
     if spans:
         starts[0] = max(0, starts[0] - padding)
         ends[-1] = min(length, ends[-1] + padding)
-    return list(map(_Span, starts, ends, (span.heard for span in spans)))
+    return list(map(Span, starts, ends, (span.heard for span in spans)))
 
 
 def _find_speech(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]:
@@ -223,10 +154,11 @@ def _find_speech(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Speech]
         for span in settled.spans:
             taken = buffer.start + span.end
             yield buffer.take(span)
-        buffer.forget(settled.keep_from // _STEP * _STEP)
+        # By whole steps of the detector, so that borders fall as if the file were read at once.
+        buffer.forget(settled.keep_from // STEP * STEP)
 
 
-def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> list[_Span]:
+def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> list[Span]:
     """Return the padded spans of speech that are not yet taken, so from `first` on.
 
     `goes_on`: speech was cut at `first`.
@@ -234,7 +166,7 @@ def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> 
     padding = vad.speech_pad_ms * SAMPLE_RATE // 1000
     spans = [
         span.cut(max(first, span.start), span.end)
-        for span in _pad(_hear(samples, vad), padding, len(samples))
+        for span in _pad(hear(samples, vad), padding, len(samples))
         if span.end > first
     ]
     # The detector begins without memory, and may miss the first frames of speech that was cut.
@@ -248,12 +180,12 @@ def _detect(samples: Samples, vad: VadOptions, *, first: int, goes_on: bool) -> 
 class _Settled:
     """What more audio will not change, and from where the buffer must be kept."""
 
-    spans: list[_Span]
+    spans: list[Span]
     keep_from: int
     cut_open: bool = False
 
 
-def _settle(spans: list[_Span], length: int, vad: VadOptions) -> _Settled:
+def _settle(spans: list[Span], length: int, vad: VadOptions) -> _Settled:
     """Divide the spans of a buffer of `length` samples that more audio follows."""
     recent = length - _LEAD_IN
     if not spans:
@@ -276,7 +208,7 @@ def _divide_at_pauses(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Sp
     while more:
         more = buffer.fill(BUFFER_SECONDS * SAMPLE_RATE)
         length = len(buffer.samples)
-        spans = _hear(buffer.samples, vad)
+        spans = hear(buffer.samples, vad)
         heard = tuple(sound for span in spans for sound in span.heard)
         # What is near the end may look otherwise once there is more audio.
         certain = length - _LEAD_IN if more else length
@@ -287,13 +219,13 @@ def _divide_at_pauses(blocks: Iterator[Samples], vad: VadOptions) -> Iterator[Sp
         for start, end in pairwise([0, *cuts]):
             if end > start:
                 yield buffer.take(
-                    _Span(start, end, within(heard, start, end), joined=joined and not start)
+                    Span(start, end, within(heard, start, end), joined=joined and not start)
                 )
         joined = cut_open
         buffer.forget(cuts[-1])
 
 
-def _quiet_points(samples: Samples, spans: list[_Span]) -> list[int]:
+def _quiet_points(samples: Samples, spans: list[Span]) -> list[int]:
     """Return where to divide audio so that no word is cut: in its pauses."""
     points = []
     bounds = [0, *(edge for span in spans for edge in (span.start, span.end)), len(samples)]

@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.speech import Speech, within
+from whisperfleet.cutting.detector import within
+from whisperfleet.cutting.speech import Speech
 
 __all__ = ["SpeechTape"]
 

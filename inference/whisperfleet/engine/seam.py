@@ -28,6 +28,7 @@ __all__ = [
     "WindowResult",
     "WindowSegment",
     "WindowWord",
+    "word_place",
 ]
 
 # Whisper's fixed input: 16 kHz mono, a mel frame each 10 ms, 30 s a window (arXiv:2212.04356, 2.2).
@@ -35,6 +36,9 @@ SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 100
 WINDOW_SECONDS = 30
 FRAMES_PER_WINDOW = FRAMES_PER_SECOND * WINDOW_SECONDS
+
+# Nobody says a word in less.
+_LEAST_WORD_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,15 @@ class Unsettled:
 
 
 Answer: TypeAlias = WindowResult | JobError | Unsettled
+
+
+def word_place(start: float, end: float) -> float:
+    """Return the second of a window that tells on which side of a seam a word was said.
+
+    It is the word's middle. A word that ends too shortly after the seam to be said there was said
+    before: aligned words are some frames late, and the last of a sentence may have no length.
+    """
+    return min((start + end) / 2, end - _LEAST_WORD_SECONDS)
 
 
 class Engine(Protocol):

@@ -12,7 +12,13 @@ from faster_whisper.transcribe import get_end
 from whisperfleet.engine.decoding import Passage
 from whisperfleet.engine.forward import to_model
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.seam import FRAMES_PER_SECOND, Window, WindowSegment, WindowWord
+from whisperfleet.engine.seam import (
+    FRAMES_PER_SECOND,
+    Window,
+    WindowSegment,
+    WindowWord,
+    word_place,
+)
 from whisperfleet.engine.words import WordKeepingModel
 
 __all__ = ["split"]
@@ -92,7 +98,7 @@ def _seams_within(segment: WindowSegment, seams: Iterable[float]) -> list[float]
 
 
 def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSegment]:
-    """Yield the parts of a segment between seams; a word is where its middle is."""
+    """Yield the parts of a segment between seams."""
     if not segment.words:
         # The library gives a word that two segments share to the first.
         yield segment
@@ -100,7 +106,7 @@ def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSe
     tokens = segment.tokens
 
     def side(word: WindowWord) -> int:
-        return bisect_right(seams, (word.start + word.end) / 2)
+        return bisect_right(seams, word_place(word.start, word.end))
 
     for _, group in groupby(segment.words, key=side):
         words = tuple(group)
