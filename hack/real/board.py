@@ -19,7 +19,8 @@ __all__ = ["BOUNDS", "PART_POINTS", "WHOLE", "Board", "Bound", "Breach", "breach
 _WHOLE_POINTS: Final = 0.1
 # On one part, ours may have so many more wrong words in a hundred than the library.
 PART_POINTS: Final = 0.5
-# The truth of people's readings has their breaths in it, and noise hides where speech begins.
+# Noise hides where speech begins, and a model that is unsure of the words is so of their times: on
+# these parts and on the whole.
 _EXACT: Final = (CLIPS, CONTAINERS)
 _TIMES_SECONDS: Final = 0.3
 # Who is told to read everything makes words of noise.
@@ -138,11 +139,9 @@ def _languages(board: Board) -> Iterator[tuple[str, str, str]]:
 
 
 def _times(board: Board) -> Iterator[tuple[str, str, str]]:
-    for part in _EXACT:
-        for name in board.ours:
-            score = board.scores.get(part, {}).get(name)
-            if score is None:
-                continue
+    for name in board.ours:
+        judged = {part: board.scores[part][name] for part in _EXACT if part in board.scores}
+        for part, score in (judged | {WHOLE: board.whole(name)}).items():
             for what, error in (("cues", score.cue_error(0.95)), ("words", score.word_error(0.95))):
                 if error > _TIMES_SECONDS:
                     says = f"times of {what} are up to {error:.2f} s from the truth (p95)"
@@ -171,7 +170,9 @@ BOUNDS: Final = (
     Bound("no words where nobody speaks", _nothing_invented),
     Bound("no more files in a wrong language than the library", _languages),
     Bound(
-        f"95 % of times within {_TIMES_SECONDS} s of the truth, on {' and '.join(_EXACT)}", _times
+        f"95 % of times within {_TIMES_SECONDS} s of the truth, on the whole and on "
+        + " and ".join(_EXACT),
+        _times,
     ),
     Bound(
         f"at most {_FILE_PERCENT:g} % of words wrong in any file of {' or '.join(_BEYOND_LIBRARY)}",

@@ -172,9 +172,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _fleet(
-    name: str, cutting: CuttingOptions, request: WindowRequest = _UNTIMED
-) -> Contender:
+def _fleet(name: str, cutting: CuttingOptions, request: WindowRequest = _UNTIMED) -> Contender:
     return Contender(name, partial(_open_fleet, cutting, request), _IN_FLIGHT)
 
 

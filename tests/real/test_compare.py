@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hack.real.__main__ import compare
-from hack.real.board import BOUNDS, Board, breaches
+from hack.real.board import BOUNDS, WHOLE, Board, breaches
 from hack.real.contenders import (
     BATCHED,
     LIBRARY,
@@ -105,8 +105,8 @@ def board(library, ours, part="clips"):
         (replace(RIGHT, faults=("cue 1 is empty",)), [3]),
         (replace(SILENT, insertions=2), [4]),
         (replace(RIGHT, language_right=False), [5]),
-        (replace(RIGHT, cue_errors=(0.0, 0.4)), [6]),
-        (replace(RIGHT, word_errors=(0.0, 0.4)), [6]),
+        (replace(RIGHT, cue_errors=(0.0, 0.4)), [6, 6]),
+        (replace(RIGHT, word_errors=(0.0, 0.4)), [6, 6]),
     ],
 )
 def test_a_bound_that_is_not_kept_is_named(ours, bounds):
@@ -121,6 +121,11 @@ def test_a_bound_has_room_for_as_much_as_it_says():
     assert not breaches(board(thousand, replace(thousand, substitutions=1)))
     assert len(breaches(board(thousand, replace(thousand, substitutions=2)))) == 1
     assert len(breaches(board(thousand, replace(thousand, substitutions=6)))) == 2
+
+
+def test_times_are_right_on_the_whole_too():
+    found = breaches(board(RIGHT, replace(RIGHT, cue_errors=(0.0, 0.4)), "readers"))
+    assert [(one.bound, one.part) for one in found] == [(BOUNDS[6].name, WHOLE)]
 
 
 @pytest.mark.parametrize(("part", "bounds"), [(LANGUAGES, [BOUNDS[1].name]), (LOOPS, [])])
