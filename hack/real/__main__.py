@@ -27,6 +27,8 @@ from hack.real.contenders import (
     PARALLEL,
     PARALLEL_TIMED,
     SEQUENTIAL,
+    Contender,
+    by_source,
     measured_by,
 )
 from hack.real.corpus.build import LANGUAGES, PARTS, Extent, build_part
@@ -88,18 +90,18 @@ def main() -> None:
 
 
 def compare(
-    model: ResolvedModel, parts: Parts, contenders: Sequence[str], say: Say = lambda _: None
+    model: ResolvedModel, parts: Parts, contenders: Sequence[Contender], say: Say = lambda _: None
 ) -> Board:
     """Return the scores of the contenders, of whom the library must be one, on all parts."""
     recordings = [one for own in parts.values() for one in own]
     hearings: dict[str, Hearing] = {}
-    for name in contenders:
+    for one in contenders:
         began = time.monotonic()
-        progress = _Progress(name, len(recordings), say)
-        hearings[name] = listen(CONTENDERS[name], model, recordings, progress.step)
+        progress = _Progress(one.name, len(recordings), say)
+        hearings[one.name] = listen(one, model, recordings, progress.step)
         seconds = time.monotonic() - began
-        kept = hearings[name].cached
-        say(f"{name}: {len(kept)} files in {seconds:.0f} s, {sum(kept)} of them from the cache")
+        kept = hearings[one.name].cached
+        say(f"{one.name}: {len(kept)} files in {seconds:.0f} s, {sum(kept)} of them from the cache")
     return _board(model, parts, hearings)
 
 
@@ -138,7 +140,10 @@ def _measure(name: str, arguments: argparse.Namespace, say: Say) -> Board:
     minutes = sum(one.seconds for own in parts.values() for one in own) / 60
     say(f"{name}: {files} files, {minutes:.1f} minutes")
     model = replace(resolve_model(str(model_folder(name))), name=name)
-    return compare(model, parts, arguments.by, say)
+    contenders = [CONTENDERS[one] for one in arguments.by]
+    if arguments.resume:
+        contenders = list(map(by_source, contenders))
+    return compare(model, parts, contenders, say)
 
 
 def _board(model: ResolvedModel, parts: Parts, hearings: dict[str, Hearing]) -> Board:
@@ -189,6 +194,11 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="every Nth file of a part; all of them"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="take what a run of the same sources has heard, also of ours, from the cache",
     )
     parser.add_argument("--json", type=Path, help="file for the scores of every file")
     parser.add_argument("--page", type=Path, help="page of the docs for the tables")

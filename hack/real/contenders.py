@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+from hack.images.inputs import content_key
 from hack.real.errors import GroundError
 from hack.real.heard import Cue, Heard, Word
 from whisperfleet.contract.result import Transcript
@@ -37,6 +38,7 @@ __all__ = [
     "SEQUENTIAL_ALL",
     "SEQUENTIAL_TIMED",
     "Contender",
+    "by_source",
     "measured_by",
 ]
 
@@ -59,6 +61,9 @@ OURS: Final = (
     PARALLEL_ALL,
     SEQUENTIAL_ALL,
 )
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_SOURCES: Final = ("inference/whisperfleet",)
 
 # Files at a time, so that batches fill as they do in a worker on a CPU.
 _IN_FLIGHT: Final = CPU_BATCH
@@ -163,6 +168,17 @@ def _from_library(
     return Heard(info.language, cues)
 
 
+def by_source(contender: Contender) -> Contender:
+    """Return a contender whose words are kept as long as the sources of the workers' steps stay.
+
+    What is sampled is then not sampled anew.
+    """
+    if contender.recipe is not None:
+        return contender
+    sources = content_key(_ROOT, _SOURCES)
+    return replace(contender, recipe={"way": contender.name, "sources": sources, **_versions()})
+
+
 def measured_by(contender: str) -> str:
     """Return the name of the library's way that a contender is compared with."""
     return LIBRARY_ALL if contender in (LIBRARY_ALL, PARALLEL_ALL, SEQUENTIAL_ALL) else LIBRARY
@@ -182,8 +198,12 @@ def _library(
     **more: Any,
 ) -> Contender:
     options = {**_LIBRARY_OPTIONS, **more}
-    versions = {one: version(one) for one in ("faster-whisper", "ctranslate2", "av")}
-    return Contender(name, partial(opened, options), _cores(), {"way": name, **options, **versions})
+    recipe = {"way": name, **options, **_versions()}
+    return Contender(name, partial(opened, options), _cores(), recipe)
+
+
+def _versions() -> dict[str, str]:
+    return {one: version(one) for one in ("faster-whisper", "ctranslate2", "av")}
 
 
 CONTENDERS: Final[dict[str, Contender]] = {

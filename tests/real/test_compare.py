@@ -10,6 +10,7 @@ from hack.real.__main__ import compare
 from hack.real.board import BOUNDS, WHOLE, Board, breaches
 from hack.real.contenders import (
     BATCHED,
+    CONTENDERS,
     LIBRARY,
     LIBRARY_ALL,
     LIBRARY_TIMED,
@@ -17,6 +18,7 @@ from hack.real.contenders import (
     PARALLEL,
     PARALLEL_ALL,
     SEQUENTIAL,
+    by_source,
 )
 from hack.real.corpus.build import CONTAINERS, LANGUAGES, LOOPS, NARROW
 from hack.real.corpus.compose import Phrase
@@ -53,6 +55,10 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
+def contenders(*names):
+    return [CONTENDERS[name] for name in names]
+
+
 def shown(*tables):
     console = Console(width=200)
     with console.capture() as printed:
@@ -64,7 +70,9 @@ def shown(*tables):
 @pytest.mark.usefixtures("cache")
 def test_everyone_hears_the_same_clips():
     own = list(recordings(3))
-    board = compare(resolve_model("demo"), {"first": own[:2], "second": own[2:]}, EVERYONE)
+    board = compare(
+        resolve_model("demo"), {"first": own[:2], "second": own[2:]}, contenders(*EVERYONE)
+    )
     assert board.files["second"] == (own[2].path.name,)
     assert {name: score.wrong for name, score in board.scores["first"].items()} == dict.fromkeys(
         EVERYONE, 0
@@ -78,13 +86,28 @@ def test_everyone_hears_the_same_clips():
 def test_what_the_library_said_is_asked_once_and_ours_each_time():
     own = {"clips": list(recordings(1))}
     model = resolve_model("demo")
-    first = compare(model, own, (LIBRARY, PARALLEL))
-    second = compare(model, own, (LIBRARY, PARALLEL))
+    first = compare(model, own, contenders(LIBRARY, PARALLEL))
+    second = compare(model, own, contenders(LIBRARY, PARALLEL))
     assert first.cached["clips"] == {LIBRARY: 0, PARALLEL: 0}
     assert second.cached["clips"] == {LIBRARY: 1, PARALLEL: 0}
     assert second.scores["clips"][LIBRARY] == first.scores["clips"][LIBRARY]
-    other = compare(replace(model, digest="other"), own, (LIBRARY,))
+    other = compare(replace(model, digest="other"), own, contenders(LIBRARY))
     assert other.cached["clips"] == {LIBRARY: 0}
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_run_that_is_resumed_asks_ours_once():
+    own = {"clips": list(recordings(1))}
+    resumed = list(map(by_source, contenders(LIBRARY, PARALLEL)))
+    first, second = (compare(resolve_model("demo"), own, resumed) for _ in range(2))
+    assert second.cached["clips"] == {LIBRARY: 1, PARALLEL: 1}
+    assert second.scores == first.scores
+
+
+def test_what_ours_said_is_no_more_once_its_sources_change(monkeypatch):
+    before = by_source(CONTENDERS[PARALLEL])
+    monkeypatch.setattr("hack.real.contenders._SOURCES", ("inference/whisperfleet/cutting",))
+    assert by_source(CONTENDERS[PARALLEL]).recipe != before.recipe
 
 
 def board(library, ours, part="clips"):
@@ -215,4 +238,4 @@ def test_a_file_that_is_not_recognised_is_named(tmp_path):
     (tmp_path / "broken.flac").write_bytes(b"nothing that sounds")
     (broken,) = (replace(one, path=tmp_path / "broken.flac") for one in recordings(1))
     with pytest.raises(GroundError, match=r"broken\.flac was not recognised: .*look for the fault"):
-        compare(resolve_model("demo"), {"clips": [broken]}, (PARALLEL,))
+        compare(resolve_model("demo"), {"clips": [broken]}, contenders(PARALLEL))
