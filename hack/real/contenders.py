@@ -20,6 +20,7 @@ from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.capacity import CPU_BATCH
+from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import JobError
 from whisperfleet.evaluation import open_transcriber
 from whisperfleet.worker.control import Stopwatch
@@ -39,6 +40,7 @@ __all__ = [
     "SEQUENTIAL_TIMED",
     "Contender",
     "by_source",
+    "fleet",
     "measured_by",
 ]
 
@@ -77,6 +79,7 @@ _IN_PARALLEL: Final = CuttingOptions(Segmentation.PARALLEL)
 _ONE_BY_ONE: Final = CuttingOptions(Segmentation.SEQUENTIAL)
 _UNTIMED: Final = WindowRequest()
 _TIMED: Final = WindowRequest(word_timestamps=True)
+_BY_THE_RULES: Final = DecodingOptions()
 
 Listener = Callable[[Path], Heard]
 
@@ -102,8 +105,10 @@ class Contender:
 
 
 @contextmanager
-def _open_fleet(cutting: CuttingOptions, request: WindowRequest, model: Path) -> Iterator[Listener]:
-    with open_transcriber(str(model), cutting, request, _IN_FLIGHT) as transcribe:
+def _open_fleet(
+    cutting: CuttingOptions, request: WindowRequest, decoding: DecodingOptions, model: Path
+) -> Iterator[Listener]:
+    with open_transcriber(str(model), cutting, request, _IN_FLIGHT, decoding) as transcribe:
 
         def listen(path: Path) -> Heard:
             try:
@@ -179,6 +184,16 @@ def by_source(contender: Contender) -> Contender:
     return replace(contender, recipe={"way": contender.name, "sources": sources, **_versions()})
 
 
+def fleet(
+    name: str,
+    cutting: CuttingOptions,
+    request: WindowRequest = _UNTIMED,
+    decoding: DecodingOptions = _BY_THE_RULES,
+) -> Contender:
+    """Return the workers' own steps with these options."""
+    return Contender(name, partial(_open_fleet, cutting, request, decoding), _IN_FLIGHT)
+
+
 def measured_by(contender: str) -> str:
     """Return the name of the library's way that a contender is compared with."""
     return LIBRARY_ALL if contender in (LIBRARY_ALL, PARALLEL_ALL, SEQUENTIAL_ALL) else LIBRARY
@@ -186,10 +201,6 @@ def measured_by(contender: str) -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _fleet(name: str, cutting: CuttingOptions, request: WindowRequest = _UNTIMED) -> Contender:
-    return Contender(name, partial(_open_fleet, cutting, request), _IN_FLIGHT)
 
 
 def _library(
@@ -213,11 +224,11 @@ CONTENDERS: Final[dict[str, Contender]] = {
         _library(LIBRARY_TIMED, _open_library, word_timestamps=True),
         _library(BATCHED, _open_pipeline, batch_size=8, without_timestamps=False),
         _library(LIBRARY_ALL, _open_library, vad_filter=False),
-        _fleet(PARALLEL, _IN_PARALLEL),
-        _fleet(SEQUENTIAL, _ONE_BY_ONE),
-        _fleet(PARALLEL_TIMED, _IN_PARALLEL, _TIMED),
-        _fleet(SEQUENTIAL_TIMED, _ONE_BY_ONE, _TIMED),
-        _fleet(PARALLEL_ALL, replace(_IN_PARALLEL, vad=False)),
-        _fleet(SEQUENTIAL_ALL, replace(_ONE_BY_ONE, vad=False)),
+        fleet(PARALLEL, _IN_PARALLEL),
+        fleet(SEQUENTIAL, _ONE_BY_ONE),
+        fleet(PARALLEL_TIMED, _IN_PARALLEL, _TIMED),
+        fleet(SEQUENTIAL_TIMED, _ONE_BY_ONE, _TIMED),
+        fleet(PARALLEL_ALL, replace(_IN_PARALLEL, vad=False)),
+        fleet(SEQUENTIAL_ALL, replace(_ONE_BY_ONE, vad=False)),
     )
 }

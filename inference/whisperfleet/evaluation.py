@@ -23,6 +23,7 @@ from whisperfleet.cutting import CuttingOptions, Segmentation, make_cutter
 from whisperfleet.demo.clips import Clip, count_wrong_words, read_clips, words_of
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import WhisperfleetError
 from whisperfleet.worker.control import JobControl, Stopwatch
@@ -101,6 +102,7 @@ def open_transcriber(
     cutting: CuttingOptions | None = None,
     request: WindowRequest | None = None,
     threads: int = 1,
+    decoding: DecodingOptions | None = None,
 ) -> Iterator[Transcriber]:
     """Yield what turns a file into a transcript, with a worker's steps and no queue around them.
 
@@ -108,7 +110,7 @@ def open_transcriber(
     ModelUnavailableError or DeviceUnavailableError where the model cannot run on the CPU.
     """
     options = cutting or CuttingOptions()
-    engine = WhisperEngine.load(resolve_model(model), device="cpu")
+    engine = WhisperEngine.load(resolve_model(model), device="cpu", options=decoding)
     unhurried = JobControl(math.inf, lambda: None)
     wanted = request or WindowRequest()
     with (

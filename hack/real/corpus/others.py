@@ -87,6 +87,7 @@ def loops() -> list[Draft]:
         *every(2, "over-music", _over_music, quick=1),
         *every(2, "word-repeated", _word_repeated, quick=1),
         *every(2, "murmur-then-speech", _murmur_then_speech),
+        *every(6, "no-in-speech", _no_in_speech),
     ]
 
 
@@ -140,3 +141,11 @@ def _murmur_then_speech(studio: Studio, rng: Generator) -> Take:
     samples = take.samples.copy()
     samples[0, : len(murmur)] += at_level(murmur, -28.0)
     return replace(take, samples=samples)
+
+
+def _no_in_speech(studio: Studio, rng: Generator) -> Take:
+    before, _ = gather(voice_lines(studio, rng), 7.0, lambda: 0.3)
+    repeated = [level(studio.speak(_REPEATED[0], int(rng.integers(2**31))), rng) for _ in range(2)]
+    after, _ = gather(voice_lines(studio, rng), 9.0, lambda: 0.3)
+    said = [*before, *repeated, *after]
+    return lay(said, [float(rng.uniform(0.15, 0.4)) for _ in said[1:]], 0.3, 0.5)
