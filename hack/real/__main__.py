@@ -8,6 +8,7 @@ bound is not kept, and names it.
 import argparse
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -129,7 +130,9 @@ def _measure(name: str, arguments: argparse.Namespace, say: Say) -> Board:
         # A model for English alone has nothing to say of other languages.
         if part == LANGUAGES and name == TINY:
             continue
-        if recordings := build_part(part, arguments.extent)[:: arguments.every]:
+        built = build_part(part, arguments.extent)
+        short = [one for one in built if one.seconds <= arguments.longest * 60]
+        if recordings := short[:: arguments.every]:
             parts[part] = recordings
     if not parts:
         raise GroundError(
@@ -194,6 +197,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="every Nth file of a part; all of them"
+    )
+    parser.add_argument(
+        "--longest", type=float, default=math.inf, metavar="MINUTES", help="no longer files"
     )
     parser.add_argument(
         "--resume",
