@@ -3,16 +3,20 @@
 People who read a novel for LibriVox, and a voice of `hibari-tts`; what is right is what they say.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from hack.real.models import BASE, TINY, model_folder
 from whisperfleet.contract.job import Format, Task
+from whisperfleet.contract.result import Transcript
 from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.demo.clips import words_of
 from whisperfleet.engine import WindowRequest
-from whisperfleet.evaluation import open_transcriber
+from whisperfleet.evaluation import Transcriber, open_transcriber
 from whisperfleet.formats import render
 from whisperfleet.worker.control import Stopwatch
 
@@ -26,11 +30,21 @@ CUTTINGS = {
 LAST_OF_READERS = "rather selfish is to be ill disposed"
 LAST_OF_VOICE = "put the plank back on the pile"
 
+Transcribe = Callable[[str, str, CuttingOptions], Transcript]
 
-def transcribe(model: str, name: str, cutting: CuttingOptions, language: str | None = None):
-    folder = str(model_folder(model))
-    with open_transcriber(folder, cutting, request=WindowRequest(language)) as transcriber:
-        return transcriber(CASES / name, Stopwatch())
+
+@pytest.fixture(scope="module")
+def transcribe() -> Iterator[Transcribe]:
+    """Words of a case by a model, which is loaded once for each way of cutting."""
+    with ExitStack() as opened:
+
+        @cache
+        def transcriber(model: str, cutting: CuttingOptions) -> Transcriber:
+            folder = str(model_folder(model))
+            english = WindowRequest("en")
+            return opened.enter_context(open_transcriber(folder, cutting, request=english))
+
+        yield lambda model, name, cutting: transcriber(model, cutting)(CASES / name, Stopwatch())
 
 
 @pytest.mark.parametrize("cutting", CUTTINGS.values(), ids=CUTTINGS)
@@ -44,9 +58,9 @@ def transcribe(model: str, name: str, cutting: CuttingOptions, language: str | N
     ids=["tiny.en, readers", "base, readers", "base, a voice"],
 )
 def test_what_the_model_did_not_consume_is_recognised_by_a_further_window(
-    model: str, name: str, last: str, cutting: CuttingOptions
+    transcribe: Transcribe, model: str, name: str, last: str, cutting: CuttingOptions
 ):
-    transcript = transcribe(model, name, cutting, "en")
+    transcript = transcribe(model, name, cutting)
     heard = " ".join(words_of(transcript.text.replace("-", " ")))
     assert heard.endswith(last)
     # Each sentence once: nothing is read twice where windows meet.
@@ -54,7 +68,9 @@ def test_what_the_model_did_not_consume_is_recognised_by_a_further_window(
 
 
 @pytest.mark.parametrize("segmentation", Segmentation)
-def test_no_cue_spans_the_pause_that_was_cut_out(segmentation: Segmentation):
+def test_no_cue_spans_the_pause_that_was_cut_out(
+    transcribe: Transcribe, segmentation: Segmentation
+):
     transcript = transcribe(TINY, "pause-of-two-minutes.flac", CuttingOptions(segmentation))
     assert len(transcript.segments) == 2
     first, second = transcript.segments
