@@ -85,6 +85,9 @@ def test_a_word_is_where_the_library_has_it_but_never_before_its_window(
         for piece in pieces
         for word in piece["words"]
     ]
+    if theirs[-1][2] > 30.5:
+        # Beyond its segment, and so no word's time.
+        theirs = [(word, min(start, 30.0), min(end, 30.0)) for word, start, end in theirs]
     assert [word for word, *_ in mine] == [word for word, *_ in theirs]
     assert np.array([times for _, *times in mine]) == pytest.approx(
         np.array([times for _, *times in theirs]), abs=0.011
@@ -180,6 +183,28 @@ def test_nothing_is_divided_by_less_than_timestamps_are_inexact(speaker: Speaker
     assert speaker.forward.alignments == 0
     divided, _ = speaker.say((0, 6), lengths=lengths, seams=sorted((3.0, seam)))
     assert [one.text for one in divided] == [" one two three", " four five six"]
+
+
+@pytest.mark.parametrize("asked", [False, True], ids=["segments", "words"])
+def test_a_last_word_is_not_stretched_over_what_the_text_left_unread(speaker: Speaker, asked: bool):
+    # The text stops after four seconds; the alignment gives its last word six more.
+    segments, consumed = speaker.say((0, 4), (4, 4), lengths=(50, 50, 50, 350), asked=asked)
+    assert consumed == 400
+    assert texts(segments) == [(0, 4, " one two three four")]
+    if asked:
+        assert [(word.start, word.end) for word in segments[0].words[-2:]] == [(2, 3), (3, 4)]
+
+
+def test_a_last_word_that_begins_late_ends_with_its_segment(speaker: Speaker):
+    segments, consumed = speaker.say((0, 4), (4, 4), lengths=(50, 50, 150, 200), asked=True)
+    assert consumed == 400
+    assert [(word.start, word.end) for word in segments[0].words[-2:]] == [(2, 4), (4, 4)]
+
+
+def test_a_last_word_may_end_a_little_after_its_segment(speaker: Speaker):
+    segments, consumed = speaker.say((0, 4), (4, 4), lengths=(50, 50, 50, 70), asked=True)
+    assert segments[0].words[-1].end == segments[0].end == pytest.approx(4.4)
+    assert consumed == 440
 
 
 def test_only_what_spans_a_seam_is_divided(speaker: Speaker):
