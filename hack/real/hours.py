@@ -21,6 +21,7 @@ from hack.real.corpus.build import Extent, build_part
 from hack.real.corpus.manifest import Recording
 from hack.real.errors import GroundError
 from hack.real.models import MODELS, TINY, model_folder
+from whisperfleet.cli.interrupts import interrupted_by_any_end
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
@@ -64,9 +65,12 @@ def main() -> None:
     recording = max(build_part("files", Extent.FULL), key=lambda one: one.seconds)
     times = max(2, round(arguments.hours * 3600 / recording.seconds))
     try:
-        hours = list(_hours(recording, times, arguments.model))
+        with interrupted_by_any_end():
+            hours = list(_hours(recording, times, arguments.model))
     except GroundError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"ended before the {times} hours were done; nothing is judged")
     if arguments.json:
         arguments.json.write_text(json.dumps(hours, indent=1) + "\n")
     (_, first), *later = hours
