@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -109,8 +110,10 @@ def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
     ids=["english", "translated words after a prompt", "detected words"],
 )
 def test_a_file_is_read_as_the_library_reads_it(
-    engine: WhisperEngine, library: WhisperModel, request_: WindowRequest, vad: bool
+    engine: WhisperEngine, library: WhisperModel, request_: WindowRequest, vad: bool, monkeypatch
 ):
+    # The library stretches a last word over what its text left unread.
+    monkeypatch.setattr("whisperfleet.engine.segments._LATE_WORD_SECONDS", math.inf)
     assert same_as_the_library(engine, library, TALK, request_, vad) > 1
 
 
