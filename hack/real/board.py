@@ -7,8 +7,6 @@ from typing import Final
 from hack.real.contenders import (
     LIBRARY,
     OURS,
-    PARALLEL_ALL,
-    SEQUENTIAL_ALL,
     measured_by,
 )
 from hack.real.corpus.build import CLIPS, CONTAINERS, LANGUAGES, LOOPS, NARROW
@@ -23,8 +21,6 @@ PART_POINTS: Final = 0.5
 # these parts and on the whole.
 _EXACT: Final = (CLIPS, CONTAINERS)
 _TIMES_SECONDS: Final = 0.3
-# Who is told to read everything makes words of noise.
-_READ_ALL: Final = (PARALLEL_ALL, SEQUENTIAL_ALL)
 # Where the library is no measure: it adds channels that cancel, and its detector takes speech
 # without low tones for none. Who does as it does loses a third of a file's words or more.
 _BEYOND_LIBRARY: Final = (CONTAINERS, NARROW)
@@ -126,7 +122,8 @@ def _cues(board: Board) -> Iterator[tuple[str, str, str]]:
 
 def _nothing_invented(board: Board) -> Iterator[tuple[str, str, str]]:
     for part, name, file, score in _files(board):
-        if name not in _READ_ALL and not score.words and score.insertions:
+        # Who is told to read everything makes words of noise.
+        if measured_by(name) == LIBRARY and not score.words and score.insertions:
             yield part, name, f"{file}: {score.insertions} words where nobody speaks"
 
 

@@ -65,7 +65,8 @@ OURS: Final = (
 )
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_SOURCES: Final = ("inference/whisperfleet",)
+# The options of ours stand here.
+_SOURCES: Final = ("inference/whisperfleet", "hack/real/contenders.py")
 
 # Files at a time, so that batches fill as they do in a worker on a CPU.
 _IN_FLIGHT: Final = CPU_BATCH

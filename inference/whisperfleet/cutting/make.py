@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisperfleet.cutting.cutter import Cutter
+from whisperfleet.cutting.detector import VadOptions
 from whisperfleet.cutting.options import CuttingOptions, Segmentation
 from whisperfleet.cutting.parallel import ParallelCutter
 from whisperfleet.cutting.sequential import SequentialCutter
-from whisperfleet.cutting.speech import SpeechReader, VadOptions
+from whisperfleet.cutting.speech import SpeechReader
 from whisperfleet.engine.seam import WindowRequest
 
 __all__ = ["make_cutter"]

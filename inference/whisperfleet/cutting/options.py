@@ -23,10 +23,10 @@ class CuttingOptions:
     """What every job of a worker is cut with.
 
     `vad` skips what is not speech: frames whose speech probability stays under `speech_threshold`
-    for `min_silence_ms`; `speech_pad_ms` is kept around speech. `max_window_seconds` bounds the
-    windows of the parallel cutter. Where a window is read on from another one, the text so far
-    precedes it, unless it was sampled at more than `prompt_reset_on_temperature`. Defaults are
-    faster-whisper's, but for the shorter silence.
+    for `min_silence_ms`, but for faint speech that lasts (ADR 10); `speech_pad_ms` is kept around
+    speech. `max_window_seconds` bounds the windows of the parallel cutter. Where a window is read
+    on from another one, the text so far precedes it, unless it was sampled at more than
+    `prompt_reset_on_temperature`. Defaults are faster-whisper's, but for the shorter silence.
     """
 
     segmentation: Segmentation = Segmentation.PARALLEL

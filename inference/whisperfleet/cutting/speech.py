@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from whisperfleet.cutting.detector import STEP, Heard, Span, VadOptions, hear, within
 from whisperfleet.engine.seam import SAMPLE_RATE
 
-__all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader", "VadOptions"]
+__all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader"]
 
 # The detector looks at this much audio at once. It must hold the longest window and the pauses
-# around it; what fits in it whole is cut exactly as the library would.
+# around it; what fits in it whole is cut exactly as the library would, but for faint speech.
 BUFFER_SECONDS = 60
 
 # Audio before an onset that the detector reads again, so that its state has settled by then.
