@@ -30,7 +30,7 @@ _JOIN_SECONDS: Final = 5.0
 
 # A batch that is not full waits for jobs that are on their way to it: this long at most, and no
 # more than this share of what the last batch took, so that waiting never costs much.
-_LINGER_SECONDS: Final = 0.05
+_LINGER_SECONDS: Final = 0.25
 _LINGER_SHARE: Final = 0.1
 
 # Nobody should wait longer than this for the batch that runs, and a call must end long before it
