@@ -80,7 +80,7 @@ bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns
 	fi
 	$(BIN)/python -m hack.bench.recognition $(BENCH)
 
-FIGURES ?= docs/recognition.json
+FIGURES ?= docs/recognition.json docs/recognition-real.json
 bench-page: $(STAMP) ## Figures of make bench into docs/benchmarks.md: FIGURES="docs/recognition.json ..."
 	$(BIN)/python -m hack.bench.page docs/benchmarks.md $(FIGURES)
 
