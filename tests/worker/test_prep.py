@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,13 @@ from workers import Worker, running_worker
 SLEEPING = (str(Path(__file__).with_name("sleeping_worker.py")),)
 IDLE_LIMIT = 0.10
 WARM_UP, LOOK = 64, 100
-# Other tests may keep the processors busy for a while, and clips cannot be prepared without one.
+# Clips cannot be prepared without a processor: a look in which others had more than half of one,
+# as other tests may for a while or all along, says nothing of us. The server and this test take a
+# fifth.
+OTHERS_LIMIT = 0.5
 IN_A_ROW, MOST_LOOKS = 4, 24
+# What two processors can spend on a clip while the engine is busy with another, and some to spare.
+COST_LIMIT_SECONDS = 0.015
 
 
 def test_the_engine_hardly_waits(any_server, queue_id, report_figure):
@@ -36,21 +42,24 @@ def test_the_engine_hardly_waits(any_server, queue_id, report_figure):
     ) as worker:
         looks = [look(any_server, client.keys, worker, WARM_UP)]
         idle: list[float] = []
-        while len(idle) < MOST_LOOKS and usual(idle) >= IDLE_LIMIT:
+        while len(looks) <= MOST_LOOKS and usual(idle, otherwise=1.0) >= IDLE_LIMIT:
             looks.append(look(any_server, client.keys, worker, WARM_UP + LOOK * len(looks)))
-            idle.append(idle_share(*looks[-2:]))
-        cost = (looks[-1].processor - looks[0].processor) / (LOOK * len(idle))
+            if others(*looks[-2:]) < OTHERS_LIMIT:
+                idle.append(idle_share(*looks[-2:]))
+        cost = (looks[-1].processor - looks[0].processor) / (LOOK * (len(looks) - 1))
         report_figure(
-            f"engine of 10 ms a window idle {usual(idle):.1%} of the time, the median of "
-            f"{IN_A_ROW} times {LOOK} clips in a row, after {len(idle)} times ({min(idle):.1%} to "
-            f"{max(idle):.1%}); all other steps cost {1000 * cost:.1f} ms of processor a clip"
+            f"engine of 10 ms a window idle {usual(idle, otherwise=nan):.1%} of the time, the "
+            f"median of {IN_A_ROW} times {LOOK} clips ({len(idle)} of {len(looks) - 1} times the "
+            f"processors were ours); all other steps cost {1000 * cost:.1f} ms of processor a clip"
         )
-    assert usual(idle) < IDLE_LIMIT
+    assert cost < COST_LIMIT_SECONDS
+    # Where the machine was never ours, the cost alone is judged.
+    assert usual(idle, otherwise=0.0) < IDLE_LIMIT
 
 
-def usual(idle: list[float]) -> float:
-    """Return the median of the last shares; 1 while there are too few of them."""
-    return statistics.median(idle[-IN_A_ROW:]) if len(idle) >= IN_A_ROW else 1.0
+def usual(idle: list[float], otherwise: float) -> float:
+    """Return the median of the last shares, or `otherwise` where there are too few of them."""
+    return statistics.median(idle[-IN_A_ROW:]) if len(idle) >= IN_A_ROW else otherwise
 
 
 def short_clip() -> bytes:
@@ -63,11 +72,15 @@ def short_clip() -> bytes:
 
 @dataclass(frozen=True)
 class Look:
-    """Seconds so far: of the wall clock, in which the engine was busy, of all processors."""
+    """Seconds so far: of the wall clock, in which the engine was busy, of processors.
+
+    `processor` are those of the worker and its children, `machine` those of everybody.
+    """
 
     wall: float
     engine: float
     processor: float
+    machine: float
 
 
 def idle_share(before: Look, after: Look) -> float:
@@ -75,12 +88,25 @@ def idle_share(before: Look, after: Look) -> float:
     return 1 - (after.engine - before.engine) / (after.wall - before.wall)
 
 
+def others(before: Look, after: Look) -> float:
+    """Return how many processors everybody else had between two looks."""
+    ours = after.processor - before.processor
+    return (after.machine - before.machine - ours) / (after.wall - before.wall)
+
+
 def look(server: EmbeddedServer, keys: Keys, worker: Worker, jobs: int) -> Look:
     """Look once so many jobs are done."""
     with server.settings.connect() as client:
         wait_for(lambda: int(client.hget(keys.counters, "done") or 0) >= jobs, f"{jobs} jobs", 60)
     engine = worker.counted("whisperfleet_engine_seconds_total")
-    return Look(time.monotonic(), engine, cpu_seconds(worker.process.pid))
+    return Look(time.monotonic(), engine, cpu_seconds(worker.process.pid), machine_seconds())
+
+
+def machine_seconds() -> float:
+    """Return the processor time of everything on this machine."""
+    # proc(5), /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal.
+    ticks = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
