@@ -369,3 +369,18 @@ def test_a_call_that_does_not_return_shows():
         engine.gate.release()
         future.result(10)
         wait_for(lambda: line.run_started is None, "the call is over")
+
+
+def test_memory_is_returned_now_and_then_whether_windows_come_or_not(monkeypatch):
+    returned = threading.Semaphore(0)
+    monkeypatch.setattr(engine_queue, "_MEMORY_SECONDS", 0.05)
+    monkeypatch.setattr(engine_queue, "return_free_memory", returned.release)
+    engine = GatedEngine()
+    engine.gate.release(1000)
+    with EngineQueue(engine, 1000, DEFAULT_PRIORITIES) as line:
+        assert returned.acquire(timeout=10)
+        assert returned.acquire(timeout=10)
+        with line.join() as job:
+            for _ in range(20):
+                assert job.submit(window(1)).result(10) is RESULT
+            assert returned.acquire(timeout=10)

@@ -17,6 +17,7 @@ from typing import Final, Self
 
 from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
+from whisperfleet.engine.host_memory import return_free_memory
 from whisperfleet.engine.seam import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
@@ -36,6 +37,9 @@ _LINGER_SHARE: Final = 0.1
 # Nobody should wait longer than this for the batch that runs, and a call must end long before it
 # counts as hung: a large model on a CPU is given few windows at a time.
 _LONGEST_RUN_SECONDS: Final = 30.0
+
+# How often free memory goes back to the kernel: too seldom to cost anything.
+_MEMORY_SECONDS: Final = 60.0
 
 # Who waits for room in the line notices so soon that it should stop.
 _LOOK_SECONDS: Final = 0.1
@@ -98,6 +102,7 @@ class EngineQueue:
         self._line: FairLine[_Waiting] = FairLine()
         self._unsettled: FairLine[_Waiting] = FairLine()
         self._retried_last = False
+        self._memory_due = time.monotonic() + _MEMORY_SECONDS
         self._jobs: set[JobLine] = set()
         self._changed = threading.Condition()
         self._closed = False
@@ -179,14 +184,26 @@ class EngineQueue:
                     self._run(batch)
                 # What the engine has found of a window is not kept while it waits for others.
                 batch = []
+                self._return_memory_if_due()
         # Whatever it is, who waits must learn of it; a panic in Rust is no Exception.
         except BaseException as error:  # noqa: BLE001
             self._lose(error, batch)
 
+    def _return_memory_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._memory_due:
+            self._memory_due = now + _MEMORY_SECONDS
+            return_free_memory()
+
     def _next_batch(self) -> list[_Waiting]:
-        """Wait for the windows whose next pass is due; there are none once it is closed."""
+        """Wait for the windows whose next pass is due.
+
+        There are none once it is closed, or where none come until memory is to be returned.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._in_line > 0)
+            until_due = max(0.0, self._memory_due - time.monotonic())
+            if not self._changed.wait_for(lambda: self._closed or self._in_line > 0, until_due):
+                return []
             self._linger()
             for line in (self._line, self._unsettled):
                 self._leave(line.drop(lambda waiting: waiting.future.cancelled()))
