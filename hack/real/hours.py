@@ -2,7 +2,8 @@
 
 The corpus's file of an hour goes through a worker with real weights again and again, as jobs of
 different tenants, so that none is answered from the cache. It ends with exit code 1 where the
-worker grows after its first hour, or where a file takes longer than those before it.
+worker grows after its first hour, or where a file takes longer than those before it. Growth is that
+of an hour's median: the most of an hour depends on what happened to meet in it, and is told beside.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -37,26 +39,35 @@ _LATE: Final = 2.0
 _LOOK_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """The seconds that a file took, and the worker's memory meanwhile in MiB."""
+
+    seconds: float
+    usual: float
+    most: float
+
+
 class _Watch:
-    """The most memory that a worker had while each file was done, in MiB."""
+    """The memory that a worker had while each file was done."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._most = 0
+        self._seen: list[int] = []
         self._lock = threading.Lock()
 
     def look(self) -> None:
         """Read the memory now."""
         now = resident_bytes(self._pid)
         with self._lock:
-            self._most = max(self._most, now)
+            self._seen.append(now)
 
-    def take(self) -> float:
-        """Return the most since the last time, and begin anew."""
+    def take(self) -> tuple[float, float]:
+        """Return the median and the most since the last time, in MiB, and begin anew."""
         self.look()
         with self._lock:
-            most, self._most = self._most, 0
-        return most / _MIB
+            seen, self._seen = self._seen, []
+        return statistics.median(seen) / _MIB, max(seen) / _MIB
 
 
 def main() -> None:
@@ -72,19 +83,19 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(f"ended before the {times} hours were done; nothing is judged")
     if arguments.json:
-        arguments.json.write_text(json.dumps(hours, indent=1) + "\n")
-    (_, first), *later = hours
-    growth = max(memory for _, memory in later) - first
-    usual = statistics.median(seconds for seconds, _ in hours)
-    late = [number for number, (seconds, _) in enumerate(hours, 1) if seconds > _LATE * usual]
+        arguments.json.write_text(json.dumps([asdict(hour) for hour in hours], indent=1) + "\n")
+    first, *later = hours
+    growth = max(hour.usual for hour in later) - first.usual
+    usual = statistics.median(hour.seconds for hour in hours)
+    late = [number for number, hour in enumerate(hours, 1) if hour.seconds > _LATE * usual]
     print(f"memory after the first hour: {growth:+.0f} MiB (at most {_MOST_GROWTH_MIB})")
     print(f"files that took over {_LATE:g} times the median of {usual:.0f} s: {late or 'none'}")
     if growth >= _MOST_GROWTH_MIB or late:
         sys.exit(1)
 
 
-def _hours(recording: Recording, times: int, model: str) -> Iterator[tuple[float, float]]:
-    """Yield for each time the file was done the seconds that it took, and the most memory."""
+def _hours(recording: Recording, times: int, model: str) -> Iterator[_Hour]:
+    """Yield what each time that the file was done took."""
     with (
         EmbeddedServer() as server,
         run_worker(server.url, _QUEUE_ID, str(model_folder(model)), [recording.path.parent]) as own,
@@ -97,16 +108,17 @@ def _hours(recording: Recording, times: int, model: str) -> Iterator[tuple[float
             job = Job(url=recording.path.as_uri(), language="en", tenant=f"hour-{number}")
             job_id = client.submit(job)
             ((_, result),) = client.wait([job_id])
-            seconds, memory = time.monotonic() - began, watch.take()
+            hour = _Hour(time.monotonic() - began, *watch.take())
             if result.transcript is None:
                 raise GroundError(f"hour {number} is {result.state}: {result.error}")
             own.check_alive()
             heard = len(result.transcript.text.split())
             print(
-                f"hour {number} of {times}: {seconds:.0f} s, {heard} words, {memory:.0f} MiB",
+                f"hour {number} of {times}: {hour.seconds:.0f} s, {heard} words, "
+                f"{hour.usual:.0f} MiB, at most {hour.most:.0f}",
                 flush=True,
             )
-            yield seconds, memory
+            yield hour
 
 
 @contextmanager

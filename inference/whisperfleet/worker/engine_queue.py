@@ -38,7 +38,7 @@ _LINGER_SHARE: Final = 0.1
 # counts as hung: a large model on a CPU is given few windows at a time.
 _LONGEST_RUN_SECONDS: Final = 30.0
 
-# How often free memory goes back to the kernel: too seldom to cost anything.
+# How often free memory goes back to the kernel.
 _MEMORY_SECONDS: Final = 60.0
 
 # Who waits for room in the line notices so soon that it should stop.
