@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 # everyone else waits for.
 MAX_BATCH: Final = 32
 # On two cores 16 are 1.2 times as fast (clips of 21 s, real weights; docs/benchmarks.md,
-# Recognition), but then a worker's memory grows with the length of a file by over 64 MiB.
+# Recognition), but then a worker's memory grows more with a file's length than its test allows.
 CPU_BATCH: Final = 8
 
 # A window of large-v3-turbo: activations, the cache of its cross-attention (30.7 MB in float16) and

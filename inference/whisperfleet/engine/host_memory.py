@@ -38,9 +38,9 @@ def keep_host_memory() -> bool:
 def return_free_memory() -> None:
     """Give what is free in the heap back to the kernel, wherever it lies.
 
-    Blocks of many sizes leave holes that fit none of the next ones, so a heap that keeps all it
-    ever had grows for hours: tiny.en with batches of 16 by 216 MiB in ten. To be called now and
-    then; the pages are cleared when they are next used, which is what `keep_host_memory` saves.
+    A heap that keeps all it ever had was seen to grow for hours: tiny.en with batches of 16 by 216
+    MiB in ten. To be called now and then; the pages are cleared when they are next used, which is
+    what `keep_host_memory` saves.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
