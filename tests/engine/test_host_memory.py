@@ -10,15 +10,17 @@ import pytest
 from whisperfleet.engine import host_memory
 from whisperfleet.engine.host_memory import keep_host_memory, return_free_memory
 
-# Takes, fills and frees blocks of 80 MB, which no arena but the main one could hold, on a thread.
+# Takes, fills and frees 40 blocks of 2 MB at a time, more than an arena of a thread holds at once.
 PROGRAM = """
 import ctypes, resource, sys, threading
 from whisperfleet.engine.host_memory import keep_host_memory
 
-def fill(libc, size=80 * 1024**2):
-    block = libc.malloc(size)
-    libc.memset(block, 1, size)
-    libc.free(block)
+def fill(libc, size=2 * 1024**2):
+    blocks = [libc.malloc(size) for _ in range(40)]
+    for block in blocks:
+        libc.memset(block, 1, size)
+    for block in blocks:
+        libc.free(block)
 
 def run(libc):
     fill(libc)
@@ -40,7 +42,7 @@ thread.join()
 
 
 def faults(mode: str) -> int:
-    """Return how many pages the kernel gave for ten more blocks."""
+    """Return how many pages the kernel gave when they were taken ten times more."""
     program = subprocess.run(
         [sys.executable, "-c", PROGRAM, mode], check=True, capture_output=True, text=True
     )
@@ -50,15 +52,17 @@ def faults(mode: str) -> int:
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
 def test_what_is_freed_is_kept(report_figure):
     given_back, kept = faults("given back"), faults("kept")
-    report_figure(f"page faults of ten blocks of 80 MB: {given_back} as it is, {kept} when kept")
+    report_figure(
+        f"page faults of ten times 40 blocks of 2 MB: {given_back} as it is, {kept} when kept"
+    )
     assert kept < 100
     assert given_back > 10 * max(kept, 1), "glibc keeps them by itself: the setting has no use"
 
 
-# Leaves 100 holes of a MB between small blocks that stay, and says how many MB the process has
-# before and after they are returned.
+# Takes 128 MB in blocks of some MB between small ones that stay, frees them, and says how many MB
+# the process has before, after, and once free memory is returned.
 HOLES = """
-import ctypes, os
+import ctypes, os, sys
 from pathlib import Path
 from whisperfleet.engine.host_memory import keep_host_memory, return_free_memory
 
@@ -67,15 +71,17 @@ def resident():
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 assert keep_host_memory()
+size = int(sys.argv[1]) * 2**20
 libc = ctypes.CDLL(None)
 libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
 libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
 blocks = []
-for _ in range(100):
-    blocks.append(libc.malloc(2**20))
-    libc.memset(blocks[-1], 1, 2**20)
+for _ in range(128 * 2**20 // size):
+    blocks.append(libc.malloc(size))
+    libc.memset(blocks[-1], 1, size)
     libc.malloc(64)
+print(resident())
 for block in blocks:
     libc.free(block)
 print(resident())
@@ -84,13 +90,26 @@ print(resident())
 """
 
 
+def resident_around_holes(block_mib: int) -> tuple[int, int, int]:
+    """Return the MB that a process has before, after, and once free memory is returned."""
+    program = subprocess.run(
+        [sys.executable, "-c", HOLES, str(block_mib)], check=True, capture_output=True, text=True
+    )
+    taken, freed, returned = map(int, program.stdout.split())
+    return taken, freed, returned
+
+
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
 def test_what_is_free_is_returned_from_the_middle_of_the_heap():
-    program = subprocess.run(
-        [sys.executable, "-c", HOLES], check=True, capture_output=True, text=True
-    )
-    before, after = map(int, program.stdout.split())
-    assert before - after > 90
+    taken, freed, returned = resident_around_holes(1)
+    assert taken - freed < 10
+    assert freed - returned > 120
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+def test_large_blocks_leave_no_holes():
+    taken, freed, _ = resident_around_holes(8)
+    assert taken - freed > 120
 
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch):
@@ -102,10 +121,10 @@ def test_a_c_library_without_mallopt_is_left_alone(monkeypatch):
 def test_a_refused_setting_is_named(monkeypatch, caplog):
     class Refusing:
         @staticmethod
-        def mallopt(_: int, value: int) -> int:
-            return int(value != 0)
+        def mallopt(number: int, _: int) -> int:
+            return int(number != -3)
 
     monkeypatch.setattr(host_memory.ctypes, "CDLL", lambda _: Refusing())
     with caplog.at_level(logging.WARNING):
         assert not keep_host_memory()
-    assert "refuses M_MMAP_MAX;" in caplog.text
+    assert "refuses M_MMAP_THRESHOLD;" in caplog.text
