@@ -10,8 +10,8 @@ log = logging.getLogger(__name__)
 
 _MIB: Final = 1024**2
 
-# mallopt(3), by the numbers of glibc's malloc.h. Most of the encoder's blocks stay in the heap: if
-# only those under 1 MiB do, an hour of audio takes 13 to 23 % longer (tiny.en, two cores).
+# mallopt(3), by the numbers of glibc's malloc.h. Where only blocks under 1 MiB stay in the heap, an
+# hour of audio takes 13 to 23 % longer than where those under 4 MiB do (tiny.en, two cores).
 _SETTINGS: Final = {
     "M_ARENA_MAX": (-8, 1),
     "M_MMAP_THRESHOLD": (-3, 4 * _MIB),
@@ -26,9 +26,9 @@ def keep_host_memory() -> bool:
     CTranslate2 takes and frees the activations of every layer. glibc gives much of that back to the
     kernel, which clears each page anew for the next layer. So blocks come from one heap that does
     not shrink by itself: see `return_free_memory`. Only the largest are mapped each on its own: in
-    the heap they left holes that fitted none of the next ones (ADR 6). To be called before any
-    other thread is started: a thread keeps its arena. Other C libraries have no such settings; they
-    are left as they are.
+    the heap they made a worker 150 MiB larger (ADR 6). To be called before any other thread is
+    started: a thread keeps its arena. Other C libraries have no such settings; they are left as
+    they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
