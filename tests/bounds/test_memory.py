@@ -22,7 +22,9 @@ from workers import running_worker, sample_peak
 
 MIB = 1024**2
 GROWTH_LIMIT = 32 * MIB
-PEAK_LIMIT = 64 * MIB
+# Half an hour of speech should fill many batches: the most that a worker needs is when the largest
+# batches of all lanes meet, and few of them may not meet at all.
+SMALL_BATCHES = ("--batch-size", "8")
 
 
 @pytest.mark.timeout(300)
@@ -85,7 +87,7 @@ def test_memory_does_not_grow_with_the_length_of_a_file(
         f"peak for a file of 30 minutes: {half_hour / MIB:.0f} MiB, of 3 hours: "
         f"{three_hours / MIB:.0f} MiB"
     )
-    assert three_hours - half_hour < PEAK_LIMIT
+    assert three_hours - half_hour < GROWTH_LIMIT
 
 
 def peak_of(server, queue_id: str, folder: Path, seconds: int) -> int:
@@ -93,9 +95,8 @@ def peak_of(server, queue_id: str, folder: Path, seconds: int) -> int:
     path = folder / f"{seconds}.ogg"
     write_speech(path, seconds)
     client = Client(server.settings, queue_id)
-    with running_worker(
-        server, queue_id, "--file-roots", str(folder), "--beam-size", "1"
-    ) as worker:
+    options = ("--file-roots", str(folder), "--beam-size", "1", *SMALL_BATCHES)
+    with running_worker(server, queue_id, *options) as worker:
         stop = threading.Event()
         with ThreadPoolExecutor(1) as threads:
             peak = threads.submit(sample_peak, worker.process.pid, stop)

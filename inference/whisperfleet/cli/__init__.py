@@ -4,6 +4,9 @@
 has a module, and imports what only it needs when it runs: a producer's machine needs no model.
 """
 
+import sys
+
+from whisperfleet.cli.allocator import start_without_thread_cache
 from whisperfleet.cli.first_process import end_on_sigterm
 
 __all__ = ["main"]
@@ -12,6 +15,8 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that `sys.argv` names; end the process with its exit code."""
     end_on_sigterm()
+    if "worker" in sys.argv[1:]:
+        start_without_thread_cache()
     from whisperfleet.cli.app import app  # noqa: PLC0415 - takes a second, in which SIGTERM may come
 
     app(prog_name="whisperfleet")

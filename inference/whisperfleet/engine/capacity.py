@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 # More than this shares the decoder's weights no better on GPUs up to an A10G, and a batch is what
 # everyone else waits for.
 MAX_BATCH: Final = 32
-# On two cores 16 are 1.2 times as fast (clips of 21 s, real weights; docs/benchmarks.md,
-# Recognition), but then a worker's memory grows more with a file's length than its test allows.
-CPU_BATCH: Final = 8
+# On two cores 1.2 times as fast as 8 (docs/benchmarks.md, Recognition), where more gain nothing and
+# need more memory.
+CPU_BATCH: Final = 16
 
 # A window of large-v3-turbo: activations, the cache of its cross-attention (30.7 MB in float16) and
 # five hypotheses of 448 tokens. Models with more decoder layers need more: then the batch is halved
