@@ -11,7 +11,7 @@ __all__ = ["start_without_thread_cache"]
 _VARIABLE: Final = "GLIBC_TUNABLES"
 # glibc 2.36 puts what `posix_memalign` cuts off a block into the thread's cache, where it keeps its
 # neighbours from merging (glibc's bug 30723). CTranslate2 and onnxruntime take their blocks so: the
-# heap of a worker grew by 30 MiB an hour of audio (ADR 6).
+# heap of a worker grew by 18 to 33 MiB an hour of audio (ADR 6).
 _THREAD_CACHE: Final = "glibc.malloc.tcache_count"
 
 

@@ -18,8 +18,7 @@ log = logging.getLogger(__name__)
 # More than this shares the decoder's weights no better on GPUs up to an A10G, and a batch is what
 # everyone else waits for.
 MAX_BATCH: Final = 32
-# On two cores 1.2 times as fast as 8 (docs/benchmarks.md, Recognition), where more gain nothing and
-# need more memory.
+# On two cores 1.2 times as fast as 8, and 24 are no faster (docs/benchmarks.md, Recognition).
 CPU_BATCH: Final = 16
 
 # A window of large-v3-turbo: activations, the cache of its cross-attention (30.7 MB in float16) and
