@@ -127,10 +127,27 @@ def test_a_word_near_a_pause_is_not_moved(start, end, expected):
     assert RUN.locate_word(start, end) == pytest.approx(expected)
 
 
-def test_seams_are_where_a_part_was_left_out():
-    assert HEARD.seams == (6.0,)
+def test_seams_are_where_a_part_was_left_out_or_a_pause_was_kept():
     assert CLOCK.seams == (2.0,)
+    assert HEARD.seams == (2.0, 6.0)
+    assert RUN.seams == ()
     assert Clock((Piece(5, 10),)).seams == ()
+    assert Clock((Piece(5, RATE, ()),)).seams == ()
+
+
+@pytest.mark.parametrize(
+    ("pause", "seams"), [(0.5, ()), (0.79, ()), (0.9, (2.45,)), (1.25, (2.625,)), (9.0, (6.5,))]
+)
+@pytest.mark.parametrize("cut", [2.0, 2.1, 2.5], ids=["at its beginning", "in it", "late in it"])
+def test_a_pause_that_was_kept_is_a_seam_wherever_the_audio_was_divided(pause, seams, cut):
+    first, second = (10.3, 12.0), (12.0 + pause, 12.5 + pause)
+    whole = Piece(10 * RATE, 13 * RATE, sounds(first, second))
+    divided = (
+        Piece(10 * RATE, round(cut * RATE), sounds(first)),
+        Piece(round((10 + cut) * RATE), 11 * RATE, sounds(second)),
+    )
+    assert Clock((whole,)).seams == pytest.approx(seams)
+    assert Clock(divided).seams == pytest.approx(seams)
 
 
 def test_nothing_is_before_the_file():

@@ -79,9 +79,18 @@ def test_without_the_detector_windows_follow_one_another_and_end_in_pauses(secon
     assert all(before.end == after.start for before, after in pairwise(pieces))
     assert cutter.duration == cutter.duration_after_vad == 59
     assert max(cut.window.seconds for cut in found) <= seconds
-    assert all(cut.clock.seams == () for cut in found)
     vad = VadOptions(min_silence_duration_ms=500, speech_pad_ms=0)
     spoken = get_speech_timestamps(to_float(TALK), vad)
+    pauses = [(one["end"], after["start"]) for one, after in pairwise(spoken)]
+    for cut in found:
+        assert cut.window.seams == cut.clock.seams
+        within = [
+            (end, start)
+            for end, start in pauses
+            if cut.clock.start < end and start < cut.clock.pieces[-1].end
+        ]
+        middles = [((end + start) / 2 - cut.clock.start) / RATE for end, start in within]
+        assert cut.window.seams == pytest.approx(middles)
     ends = [cut.clock.pieces[-1].end for cut in found]
     assert len(ends) > 2
     for end in ends:

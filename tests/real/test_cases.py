@@ -79,3 +79,19 @@ def test_no_cue_spans_the_pause_that_was_cut_out(
     subtitles = render(transcript, Task.TRANSCRIBE, Format.SRT)
     assert "00:00:0" in subtitles.splitlines()[1].partition(" --> ")[2]
     assert subtitles.splitlines()[5].startswith("00:02:03")
+
+
+@pytest.mark.parametrize("segmentation", Segmentation)
+@pytest.mark.parametrize("model", [TINY, BASE])
+def test_no_cue_spans_a_pause_that_was_kept(
+    transcribe: Transcribe, model: str, segmentation: Segmentation
+):
+    """A reader pauses for 1.2 s; both models take what is said around it for one segment."""
+    options = CuttingOptions(segmentation, vad=False)
+    transcript = transcribe(model, "pause-of-a-second.flac", options)
+    before = [one for one in transcript.segments if one.start < 6]
+    after = [one for one in transcript.segments if one.start >= 6]
+    assert before[-1].end == pytest.approx(6.34, abs=0.3)
+    assert after[0].start == pytest.approx(7.56, abs=0.3)
+    assert before[-1].text.rstrip(".?").endswith("posed")
+    assert after[0].text.startswith("He might even have been")

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from whisperfleet.engine.seam import SAMPLE_RATE, word_place
 
@@ -11,6 +11,8 @@ __all__ = ["Clock", "Piece"]
 
 # A timestamp of the model is wrong by so much, in samples, without meaning it.
 _INEXACT = 3 * SAMPLE_RATE // 10
+# Where the detector's pauses are left out by default, so long a one is: twice the padding.
+_PAUSE = 8 * SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,25 @@ class Clock:
 
     @property
     def seams(self) -> tuple[float, ...]:
-        """The seconds of the window at which a part of the file was left out."""
-        ends = accumulate(piece.samples for piece in self.pieces)
-        return tuple(
-            end / SAMPLE_RATE
-            for (before, after), end in zip(pairwise(self.pieces), ends, strict=False)
-            if before.end != after.start
-        )
+        """The seconds of the window at which a part of the file was left out or a pause was kept.
+
+        They are in order; that of a pause is its middle.
+        """
+        seams: list[float] = []
+        position, said_until = 0, None
+        before = self.pieces[0]
+        for piece in self.pieces:
+            if piece is not before and piece.start != before.end:
+                seams.append(position)
+                said_until = None
+            for onset, offset in piece.heard:
+                begin, finish = position + onset - piece.start, position + offset - piece.start
+                if said_until is not None and begin - said_until > _PAUSE:
+                    seams.append((said_until + begin) / 2)
+                said_until = finish
+            position += piece.samples
+            before = piece
+        return tuple(seam / SAMPLE_RATE for seam in seams)
 
     def locate_segment(self, start: float, end: float) -> tuple[float, float]:
         """Return the start and end of a segment in seconds of the file."""
