@@ -100,3 +100,10 @@ def test_cues_that_begin_at_once_share_the_time_by_their_texts():
     found = assemble([Answered(clock(0, 5), result(*segments))], cutter()).segments
     times = [(one.start, one.end) for one in found]
     assert times == [(1.0, pytest.approx(1.5)), (pytest.approx(1.5), 2.5), (2.5, 4.0)]
+
+
+def test_a_cue_after_the_end_of_its_window_shares_the_time_of_the_one_before():
+    """The model hears a window as half a minute long, and may place a text behind its end."""
+    segments = (WindowSegment(2.0, 4.0, " Yes", (1,)), WindowSegment(6.0, 9.0, " no", (2,)))
+    found = assemble([Answered(clock(0, 4), result(*segments))], cutter()).segments
+    assert [(one.start, one.end) for one in found] == [(2.0, 3.2), (3.2, 4.0)]

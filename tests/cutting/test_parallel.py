@@ -135,6 +135,16 @@ def test_what_an_answer_did_not_consume_is_read_before_anything_new():
     assert cutter.next() is None
 
 
+@pytest.mark.parametrize(("vad", "rest"), [(True, None), (False, [(3.5, 5)])])
+def test_without_the_detector_what_it_does_not_hear_is_read_as_well(vad: bool, rest):
+    """Faint speech, of which the model has said that it goes on."""
+    unheard = replace(speech(1, 5), heard=((RATE, 3 * RATE),))
+    cutter = parallel(unheard, options=replace(SHORT, vad=vad))
+    cutter.answer(cutter.next(), answered((0, 2.5), consumed=2.5))
+    cut = cutter.next()
+    assert (bounds(cut) if cut else None) == rest
+
+
 def test_speech_longer_than_a_window_is_read_on_from_the_last_whole_cue():
     cutter = parallel(speech(1, 12), speech(20, 22))
     first, other = cutter.next(), cutter.next()

@@ -78,7 +78,8 @@ def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     starts = [segment.start for segment in ordered]
     ends = [segment.end for segment in ordered]
     for index, (before, after) in enumerate(pairwise(ordered)):
-        if starts[index + 1] <= starts[index]:
+        is_empty_at_end = ends[index + 1] == starts[index + 1] <= ends[index]
+        if starts[index + 1] <= starts[index] or is_empty_at_end:
             # Both were found in one sound: they share it by the length of their texts.
             length = max(ends[index], ends[index + 1]) - starts[index]
             share = len(before.text) / (len(before.text) + len(after.text))

@@ -14,7 +14,7 @@ import numpy as np
 from whisperfleet.cutting.cutter import Answered, Cut
 from whisperfleet.cutting.features import compute_features
 from whisperfleet.cutting.options import CuttingOptions
-from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
+from whisperfleet.cutting.rests import keep_whole_words, unconsumed, unread, unrecognised
 from whisperfleet.cutting.runs import Run, clock_of, length_of, skip, take
 from whisperfleet.cutting.speech import Speech, SpeechReader
 from whisperfleet.engine.seam import SAMPLE_RATE, Window, WindowRequest, WindowResult
@@ -117,7 +117,7 @@ class ParallelCutter:
             result, rest = keep_whole_words(asked.window, result)
             rest += asked.beyond
         else:
-            rest = unread(asked.window, result)
+            rest = self._left_by(asked.window, result)
         if asked.is_open:
             self._open = _Rest(rest, self._context(asked, result))
         elif length_of(rest) >= _LEAST_REST:
@@ -125,6 +125,11 @@ class ParallelCutter:
         if place := unrecognised(cut.clock, result):
             self._unrecognised.append(place)
         return Answered(cut.clock, self._as_asked_for(result))
+
+    def _left_by(self, window: Run, result: WindowResult) -> Run:
+        # Who reads everything wants what the detector does not hear as well.
+        everything = () if self._options.vad else unconsumed(window, result)
+        return everything or unread(window, result)
 
     def _context(self, asked: _Asked, result: WindowResult) -> Tokens:
         """Return what is to precede the rest of a window: the end of the text up to it."""
