@@ -229,7 +229,8 @@ def contexts(cutter: ParallelCutter, *answers: WindowResult) -> list[tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("tokens", "kept"), [(40, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)]
+    ("tokens", "kept"),
+    [(70, 64), (64, 64), (63, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)],
 )
 def test_what_an_answer_left_unread_has_the_last_of_its_text_before_it(tokens: int, kept: int):
     """In few lengths, so that windows share a call of the engine."""

@@ -24,8 +24,8 @@ __all__ = ["ParallelCutter"]
 # Less than the shortest word is no window of its own.
 _LEAST_REST = SAMPLE_RATE // 4
 # Windows share a call of the engine where what precedes them is equally long (ADR 6), so the text
-# before a rest has one of few lengths, in tokens: about two sentences, or one.
-_CONTEXTS = (32, 16)
+# before a rest has one of few lengths, in tokens: four sentences, two, or one.
+_CONTEXTS = (64, 32, 16)
 
 Tokens = tuple[int, ...]
 
