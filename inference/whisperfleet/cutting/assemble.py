@@ -77,7 +77,7 @@ def _word(word: WindowWord, clock: Clock, duration: float) -> Word:
 
 
 def _in_order(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
-    """Return segments of which none ends after the next one begins; words keep within theirs."""
+    """Return segments, none empty nor ending after the next begins; words keep within theirs."""
     ordered = sorted(segments, key=lambda segment: segment.start)
     starts = [segment.start for segment in ordered]
     ends = [segment.end for segment in ordered]

@@ -128,8 +128,8 @@ class ParallelCutter:
 
     def _left_by(self, window: Run, result: WindowResult) -> Run:
         # Who reads everything wants what the detector does not hear as well.
-        everything = () if self._options.vad else unconsumed(window, result)
-        return everything or unread(window, result)
+        unheard = () if self._options.vad else unconsumed(window, result)
+        return unheard or unread(window, result)
 
     def _context(self, asked: _Asked, result: WindowResult) -> Tokens:
         """Return what is to precede the rest of a window: the end of the text up to it."""
