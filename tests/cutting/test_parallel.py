@@ -229,13 +229,19 @@ def contexts(cutter: ParallelCutter, *answers: WindowResult) -> list[tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("tokens", "kept"),
-    [(70, 64), (64, 64), (63, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)],
+    ("tokens", "kept"), [(70, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)]
 )
 def test_what_an_answer_left_unread_has_the_last_of_its_text_before_it(tokens: int, kept: int):
     """In few lengths, so that windows share a call of the engine."""
     text = tuple(range(tokens))
     assert contexts(parallel(speech(1, 5)), said(text, 2)) == [(), text[tokens - kept :]]
+
+
+@pytest.mark.parametrize(("tokens", "kept"), [(70, 64), (64, 64), (63, 32), (31, 16), (15, 0)])
+def test_where_all_is_read_more_text_is_before_it(tokens: int, kept: int):
+    text = tuple(range(tokens))
+    cutter = parallel(speech(1, 5), options=replace(SHORT, vad=False))
+    assert contexts(cutter, said(text, 2)) == [(), text[tokens - kept :]]
 
 
 def test_the_text_before_a_rest_goes_back_over_the_windows_before_it():
