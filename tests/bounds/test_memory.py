@@ -22,8 +22,8 @@ from workers import running_worker, sample_peak
 
 MIB = 1024**2
 GROWTH_LIMIT = 32 * MIB
-# Which windows meet in a batch is chance, and so is a worker's most: 453 to 468 MiB were seen for
-# half an hour, 471 to 496 for three. Audio that stayed would take 275 MiB more.
+# A worker's most differs from run to run: 453 to 468 MiB were seen for half an hour, 471 to 496 for
+# three. Why was not found. Audio that stayed would take 275 MiB more.
 LENGTH_LIMIT = 64 * MIB
 # Half an hour of speech should fill many batches: after few of them a worker has not yet had the
 # most that it needs (with 16: 590 MiB in its first file of half an hour, 615 in its third).
