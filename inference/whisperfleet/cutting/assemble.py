@@ -31,7 +31,7 @@ def assemble(answered: Sequence[Answered], cutter: Cutter) -> Transcript:
         for one in sorted(answered, key=lambda one: one.clock.start)
         for segment in one.result.segments
     )
-    segments = _in_order(placed, _within(duration, duration))
+    segments = _in_order(placed, round(duration, 3))
     first = answered[0].result if answered else None
     language = first.language if first else cutter.language or UNDETERMINED
     return Transcript(
