@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -30,6 +31,7 @@ from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
 from whisperfleet.queue import QueuePolicy, RedisSettings
+from whisperfleet.queue.faults import is_answered, passes
 from whisperfleet.queue.scripts import Script
 
 __all__ = ["Client"]
@@ -43,7 +45,8 @@ _REDRIVE = Script("redrive")
 _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 _ENTRY_ID = re.compile(r"\d+-\d+")
 _PAGE = 200
-_SUBMIT_ATTEMPTS = 3
+_SUBMIT_SECONDS = 10.0
+_PAUSE_SECONDS = 0.25
 
 
 class Client:
@@ -91,20 +94,13 @@ class Client:
     def submit(self, job: Job, priority: str = "normal") -> str:
         """Send a job and return its id.
 
-        A job with an id of its own is sent again after a connection error, since a second entry
-        does no harm. Without one the error comes out, and whether the job arrived is not known.
-        Raises `redis.OutOfMemoryError` when Redis is full.
+        A server that refuses it because of a fail-over is asked again for 10 seconds, and so is one
+        that does not answer if the job has an id of its own, since a second entry does no harm.
+        Without one the error comes out, and whether the job arrived is not known. Raises
+        `redis.OutOfMemoryError` when Redis is full.
         """
         source, fields = self._prepare(job, priority)
-        attempts = _SUBMIT_ATTEMPTS if job.id else 1
-        for attempt in range(attempts):
-            try:
-                entry: Any = self._redis.xadd(self._stream(source), fields)
-            except (redis.ConnectionError, redis.TimeoutError):
-                if attempt == attempts - 1:
-                    raise
-            else:
-                break
+        entry = self._add(self._stream(source), fields, repeatable=job.id is not None)
         return self._remember(source, entry, job)
 
     def submit_many(self, jobs: Iterable[Job], priority: str = "normal") -> list[str]:
@@ -147,8 +143,8 @@ class Client:
 
         An id that another payload had already is answered with the failure of that submission.
         Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
-        `timeout_seconds`, `redis.ConnectionError` or `redis.TimeoutError` where Redis does not
-        answer at first, or is away when the time is up, or for half a minute where there is none.
+        `timeout_seconds`, `redis.RedisError` where Redis does not answer at first, or is away when
+        the time is up, or for half a minute where there is none.
         """
         return self._results.wait(job_ids, timeout_seconds)
 
@@ -267,6 +263,19 @@ class Client:
         while batch := list(islice(keys, _PAGE)):
             dropped += int(self._redis.unlink(*batch))
         return dropped
+
+    def _add(self, stream: str, fields: dict[Any, Any], *, repeatable: bool) -> bytes:
+        deadline = time.monotonic() + _SUBMIT_SECONDS
+        while True:
+            try:
+                entry: bytes = self._redis.xadd(stream, fields)
+            except redis.RedisError as error:
+                harmless = repeatable or is_answered(error)
+                if not (harmless and passes(error)) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return entry
 
     def _prepare(self, job: Job, priority: str) -> tuple[str, dict[Any, Any]]:
         if self._tenant is not None:

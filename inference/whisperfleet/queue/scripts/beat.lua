@@ -21,7 +21,8 @@ local function renew(stream, job, entry, epoch)
   -- XCLAIM forgets an entry that was deleted: it would be pending no more, and its loss unnoticed.
   if entry_exists(stream, entry) then
     -- An error is a group that was destroyed; the epoch goes on protecting the job.
-    attempt('XCLAIM', stream, GROUP, CONSUMER, 0, entry, 'JUSTID')
+    -- With FORCE it is pending again that a person had acknowledged, or whose consumer was deleted.
+    attempt('XCLAIM', stream, GROUP, CONSUMER, 0, entry, 'FORCE', 'JUSTID')
   end
   return cancel and 'cancelled' or 'ok'
 end

@@ -53,6 +53,25 @@ local function accept_cancel(job, tenant)
   call('HDEL', job, 'cancel')
 end
 
+-- The id of the job that an entry was begun as.
+local function id_of(suffix, entry)
+  return call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
+end
+
+local function record_of(stream, entry)
+  return PREFIX .. 'job:' .. id_of(suffix_of(stream, PREFIX), entry)
+end
+
+-- Who renews the lease of the job that an entry was begun as, or nil.
+local function keeper_of(stream, entry)
+  local job = record_of(stream, entry)
+  if wrong_type(job, 'hash') then
+    return nil
+  end
+  local state, owner, beat = unpack(call('HMGET', job, 'state', 'owner', 'beat'))
+  return state == 'running' and tonumber(beat or 0) + LEASE_MS > now_ms() and owner or nil
+end
+
 -- Make a delivered entry this consumer's running job. Returns the reply, or nil for a duplicate.
 local function begin(stream, entry, flat, deliveries)
   taken = taken + 1
@@ -105,7 +124,7 @@ end
 -- An entry that vanished while somebody held it. Its worker may go on and finish while it beats.
 local function lose(stream, entry, deliveries)
   local suffix = suffix_of(stream, PREFIX)
-  local id = call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
+  local id = id_of(suffix, entry)
   local job = PREFIX .. 'job:' .. id
   if wrong_type(job, 'hash') then
     call('XACK', stream, GROUP, entry)
@@ -129,9 +148,7 @@ local function lose(stream, entry, deliveries)
 end
 
 local function was_released(stream, entry)
-  local suffix = suffix_of(stream, PREFIX)
-  local id = call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
-  local job = PREFIX .. 'job:' .. id
+  local job = record_of(stream, entry)
   return not wrong_type(job, 'hash') and call('HGET', job, 'state') == 'queued'
 end
 
@@ -186,6 +203,65 @@ local function reclaim(stream, silent_for)
   end
 end
 
+local function last_delivered(stream)
+  local groups = attempt('XINFO', 'GROUPS', stream)
+  for _, group in ipairs(groups.err and {} or groups) do
+    local facts = fields_of(group)
+    if facts['name'] == GROUP then
+      return facts['last-delivered-id']
+    end
+  end
+  return ''
+end
+
+-- What was delivered, is pending for nobody and still there, as entries of XRANGE; a page of the pending
+-- ones with each call. No worker leaves that behind, a person does: by XACK, by XGROUP DELCONSUMER or SETID,
+-- or by CREATE with `$`. Between two pending entries there is nothing else, so where all is well a look reads
+-- no payload.
+local function strays(stream)
+  local found, last = {}, last_delivered(stream)
+  local mark = 'gap:' .. suffix_of(stream, PREFIX)
+  local low = call('HGET', META, mark) or '-'
+  local page = attempt('XPENDING', stream, GROUP, low, '+', MAX_LOOKED_AT)
+  if page.err or last == '' then
+    return found
+  end
+  local function look(high)
+    found[#found + 1] = call('XRANGE', stream, low, high, 'COUNT', 1)[1]
+  end
+  for _, pending in ipairs(page) do
+    look('(' .. pending[1])
+    low = '(' .. pending[1]
+  end
+  -- Past the last there is nothing, and past the highest id there is not even a range.
+  local is_all = low == '(' .. last
+  if #page == MAX_LOOKED_AT and not is_all then
+    call('HSET', META, mark, low)
+    return found
+  end
+  call('HDEL', META, mark)
+  if not is_all then
+    look(last)
+  end
+  return found
+end
+
+local function take_stray(stream)
+  for _, stray in ipairs(strays(stream)) do
+    local entry = stray[1]
+    -- A worker that keeps the job makes its entry pending again with its next beat.
+    if taken < MAX_TAKEN and not keeper_of(stream, entry) then
+      local job = record_of(stream, entry)
+      local begun = not wrong_type(job, 'hash') and call('HGET', job, 'deliveries') or 0
+      call('XCLAIM', stream, GROUP, CONSUMER, 0, entry, 'RETRYCOUNT', begun + 1, 'FORCE', 'JUSTID')
+      local reply = begin(stream, entry, stray[2], begun + 1)
+      if reply then
+        return reply
+      end
+    end
+  end
+end
+
 local function read_new(stream)
   local read = { 'XREADGROUP', 'GROUP', GROUP, CONSUMER, 'COUNT', 1, 'STREAMS', stream, '>' }
   local reply = attempt(unpack(read))
@@ -206,22 +282,18 @@ local function take_new(stream)
     if not delivered then
       return nil
     end
-    local reply = begin(stream, delivered[1], delivered[2], 1)
+    local keeper, reply = keeper_of(stream, delivered[1]), nil
+    if keeper then
+      -- A person made the group anew, or set it back: this is in good hands.
+      taken = taken + 1
+      call('XCLAIM', stream, GROUP, keeper, 0, delivered[1], 'JUSTID')
+    else
+      reply = begin(stream, delivered[1], delivered[2], 1)
+    end
     if reply then
       return reply
     end
   end
-end
-
-local function last_delivered(stream)
-  local groups = attempt('XINFO', 'GROUPS', stream)
-  for _, group in ipairs(groups.err and {} or groups) do
-    local facts = fields_of(group)
-    if facts['name'] == GROUP then
-      return facts['last-delivered-id']
-    end
-  end
-  return ''
 end
 
 local refusal = refuse_wrong_types({ COUNTERS, 'hash', RUNNING, 'hash', META, 'hash' })
@@ -231,7 +303,11 @@ end
 
 local silent_for = LOOKS_BACK and hear(META, PATIENCE_MS)
 for i = FIRST_STREAM, #KEYS do
-  local reply = (LOOKS_BACK and reclaim(KEYS[i], silent_for)) or take_new(KEYS[i])
+  local reply = LOOKS_BACK and reclaim(KEYS[i], silent_for)
+  if LOOKS_BACK and not reply and not silent_for then
+    reply = take_stray(KEYS[i])
+  end
+  reply = reply or take_new(KEYS[i])
   if reply then
     return reply
   end
