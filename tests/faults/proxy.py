@@ -61,6 +61,10 @@ class Proxy:
         self.cut()
         self._target = port
 
+    def lead_to(self, port: int) -> None:
+        """Let new lines go to another server; those that are open stay."""
+        self._target = port
+
     def _accept(self) -> None:
         while True:
             try:

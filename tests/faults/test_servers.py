@@ -4,6 +4,7 @@ Rows 6 to 14.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ import redis
 
 from consumers import done
 from faults.proxy import Proxy
-from faults.scene import PATIENT, Scene, clip
+from faults.scene import LEASE_SECONDS, PATIENT, Scene, clip
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
@@ -218,6 +219,37 @@ def test_row_12_a_failover_that_loses_the_tail(own_stage: Scene) -> None:
                 assert new.status("finished-in-the-tail").epoch == 2
                 wait_for(lambda: new.total("duplicates") == 1, "its second entry is dropped")
                 new.assert_invariants(accepted=2)
+
+
+def test_row_26_a_failover_under_connections_that_live(own_stage: Scene) -> None:
+    old = own_stage
+    with (
+        Proxy(old.server.port) as address,
+        replica_of(old) as replica,
+        Client(address.settings, old.keys.queue_id) as client,
+        old.worker("--max-in-flight", "2", through=address),
+        old.worker("--max-in-flight", "2", through=address),
+    ):
+        new = Scene(old.server, client, replica, old.keys, old.gate)
+        client.submit(Job(id="before", audio=clip()))
+        new.assert_done(["before"])
+        port = int(replica.connection_pool.connection_kwargs["port"])
+        promote(replica, old.raw)
+        address.lead_to(port)
+        old.raw.replicaof("127.0.0.1", port)
+
+        sent_at = time.monotonic()
+        # Without an id of its own, so that the client may not send it twice.
+        client.submit(Job(audio=clip()))
+        assert time.monotonic() - sent_at < 5
+        new.gated("long")
+        new.wait_until_begun(["long"])
+        new.outlast_lease(["long"], 4 * LEASE_SECONDS)
+        assert new.status("long").epoch == 1
+        new.open_gate()
+        new.assert_done(["long"])
+        wait_for(lambda: new.total("done") == 3, "all three are done")
+        new.assert_invariants(accepted=3)
 
 
 def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(
