@@ -46,7 +46,7 @@ _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 _ENTRY_ID = re.compile(r"\d+-\d+")
 _PAGE = 200
 _SUBMIT_SECONDS = 10.0
-_PAUSE_SECONDS = 0.25
+_FIRST_PAUSE_SECONDS = 0.25
 
 
 class Client:
@@ -265,15 +265,17 @@ class Client:
         return dropped
 
     def _add(self, stream: str, fields: dict[Any, Any], *, repeatable: bool) -> bytes:
-        deadline = time.monotonic() + _SUBMIT_SECONDS
+        deadline, pause = time.monotonic() + _SUBMIT_SECONDS, _FIRST_PAUSE_SECONDS
         while True:
             try:
                 entry: bytes = self._redis.xadd(stream, fields)
             except redis.RedisError as error:
                 harmless = repeatable or is_answered(error)
-                if not (harmless and passes(error)) or time.monotonic() > deadline:
+                if not (harmless and passes(error)) or time.monotonic() + pause > deadline:
                     raise
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(pause)
+                # What was written and not answered is one entry more each time.
+                pause *= 2
             else:
                 return entry
 

@@ -10,6 +10,7 @@ from typing import Final
 import redis
 from redis.exceptions import (
     AskError,
+    AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
     MovedError,
@@ -51,7 +52,7 @@ def outlook(error: redis.RedisError) -> Outlook:
     text = str(error)
     if isinstance(error, _WRONG_SERVER) or _WRONG_SERVER_CODE.match(text):
         return Outlook.WRONG_SERVER
-    refused = (redis.AuthenticationError, redis.AuthorizationError, NoPermissionError)
+    refused = (redis.AuthenticationError, AuthorizationError, NoPermissionError)
     if isinstance(error, refused) or _NO_PERMISSION.search(text):
         return Outlook.REFUSED
     unanswered = (redis.ConnectionError, redis.TimeoutError)
