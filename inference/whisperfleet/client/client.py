@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import redis
 from pydantic import ValidationError
 
+from whisperfleet.client.paging import PagedEntry, read_page, read_pages
 from whisperfleet.client.reports import (
     SCAN_COUNT,
     Cancelled,
@@ -26,7 +27,7 @@ from whisperfleet.client.reports import (
 from whisperfleet.client.waiting import ResultReader
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
-from whisperfleet.contract.job import Job
+from whisperfleet.contract.job import Job, check_audio
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check_name
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
@@ -97,7 +98,7 @@ class Client:
         A server that refuses it because of a fail-over is asked again for 10 seconds, and so is one
         that does not answer if the job has an id of its own, since a second entry does no harm.
         Without one the error comes out, and whether the job arrived is not known. Raises
-        `redis.OutOfMemoryError` when Redis is full.
+        `redis.OutOfMemoryError` when Redis is full, InputError for audio of more than 1 MiB.
         """
         source, fields = self._prepare(job, priority)
         entry = self._add(self._stream(source), fields, repeatable=job.id is not None)
@@ -158,17 +159,17 @@ class Client:
         return self._cancel(job_id, "", "", tenant)
 
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
-        """Yield each dead letter with its own id, oldest first."""
-        for letter_id, fields in self._pages(self.keys.dead_letters):
-            if letter := self._read_letter(letter_id, fields):
-                yield letter_id, letter
+        """Yield each dead letter with its own id, oldest first, without its audio."""
+        for entry in read_pages(self._redis, self.keys.dead_letters):
+            if letter := self._read_letter(entry):
+                yield entry.entry_id, letter
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
-        """Return one dead letter by its own id, or None where there is none."""
+        """Return one dead letter by its own id, without its audio, or None where there is none."""
         if not _ENTRY_ID.fullmatch(letter_id):
             return None
-        found: Any = self._redis.xrange(self.keys.dead_letters, letter_id, letter_id)
-        return self._read_letter(letter_id, found[0][1]) if found else None
+        found = read_page(self._redis, self.keys.dead_letters, letter_id, letter_id)
+        return self._read_letter(found[0]) if found else None
 
     def redrive(self, letter_id: str) -> Redriven:
         """Send the job of a dead letter again, under its id. Twice makes one run."""
@@ -190,11 +191,11 @@ class Client:
         )
         return Redriven(answer.decode())
 
-    def _read_letter(self, letter_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter | None:
+    def _read_letter(self, entry: PagedEntry) -> DeadLetter | None:
         try:
-            letter = DeadLetter.from_fields(fields)
+            letter = DeadLetter.from_fields(entry.fields, entry.left_out)
         except (ValidationError, UnicodeDecodeError):
-            _log.warning("the dead letter %s cannot be read and is passed over", letter_id)
+            _log.warning("the dead letter %s cannot be read and is passed over", entry.entry_id)
             return None
         return letter if self._tenant in {None, letter.tenant} else None
 
@@ -233,7 +234,8 @@ class Client:
         """
         cancelled = 0
         for source in self._find_sources():
-            for entry, fields in self._pages(self._stream(source)):
+            for paged in read_pages(self._redis, self._stream(source)):
+                entry, fields = paged.entry_id, paged.fields
                 own = fields.get(b"id", b"").decode("utf-8", "replace")
                 tenant = source.partition(":")[2] or fields.get(b"tenant", b"").decode(
                     "utf-8", "replace"
@@ -290,6 +292,8 @@ class Client:
         if source not in self._sources:
             known = ", ".join(source.partition(":")[0] for source in self._sources)
             raise ValueError(f"there is no priority {priority!r}; choose one of {known}")
+        # Whatever is sent Redis pays for, also what no worker takes.
+        check_audio(job.audio)
         return source, dict(job.to_fields())
 
     def _remember(self, source: str, entry: bytes, job: Job) -> str:
@@ -385,13 +389,3 @@ class Client:
             ],
         )
         return Cancelled(answer.decode())
-
-    def _pages(self, stream: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:
-        start = "-"
-        while True:
-            page: Any = self._redis.xrange(stream, min=start, count=_PAGE)
-            for entry, fields in page:
-                yield entry.decode(), fields
-            if len(page) < _PAGE:
-                return
-            start = f"({page[-1][0].decode()}"

@@ -39,6 +39,7 @@ __all__ = [
     "Job",
     "Task",
     "channel_name",
+    "check_audio",
     "describe_source",
     "read_metadata",
 ]
@@ -252,7 +253,7 @@ class Job(BaseModel):
         text = _decode(fields)
         _check_version(str(text.get("v") or PROTOCOL_VERSION).strip())
         _check_source(text)
-        _check_audio(text.get("audio") or None)
+        check_audio(text.get("audio") or None)
         try:
             return cls.model_validate(text)
         except ValidationError as error:
@@ -328,7 +329,8 @@ def _check_version(version: str) -> None:
         )
 
 
-def _check_audio(audio: bytes | None) -> None:
+def check_audio(audio: bytes | None) -> None:
+    """Raise InputError where audio is more than an entry may carry."""
     if audio is not None and len(audio) > MAX_INLINE_AUDIO_BYTES:
         raise InputError(
             Code.TOO_LARGE,

@@ -103,6 +103,8 @@ class WorkQueue:
             if verdict == "none":
                 return None
             if verdict == "again":
+                # A look at what is pending may have been cut short.
+                self._next_reclaim = 0.0
                 continue
             claim, note = self._read_claim(reply)
             if reply[11] != b"new":

@@ -107,8 +107,10 @@ class Beater:
             verdicts = self._queue.beat(deserving)
             if deserving:
                 self._table.note_renewal()
-            # Read anew: a job that was claimed since the beat is held too.
-            self._queue.audit(self._table.held())
+            # Read anew: a job that was claimed since the beat is held too. What a claim brings is
+            # held before the claim is over.
+            claiming_seconds = self._table.claiming_seconds
+            self._queue.audit(self._table.held(), claiming_seconds)
             self._table.note_renewal()
         except redis.RedisError as error:
             _tell({"log": f"cannot renew {len(deserving)} leases: Redis {explain(error)}"})

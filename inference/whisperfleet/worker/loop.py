@@ -117,10 +117,11 @@ class WorkLoop:
         self._claim_began = time.monotonic()
         try:
             self._tidy_if_due()
-            claim = self._queue.claim(self._settler.note_ending)
-            if claim:
-                self._take_in(claim, control)
-            else:
+            with self._leases.claiming():
+                claim = self._queue.claim(self._settler.note_ending)
+                if claim:
+                    self._take_in(claim, control)
+            if not claim:
                 self._queue.wait(_WAIT_SECONDS)
         except redis.RedisError as error:
             self._pause(stopped, explain(error))

@@ -29,7 +29,6 @@ local LOOKS_BACK = ARGV[6] == '1'
 -- A call takes no more than so many entries, none when it has read so many bytes of them, and looks
 -- into the records of no more than so many pending ones of a stream: Redis serves nobody else meanwhile.
 local MAX_TAKEN = 16
-local MAX_READ_BYTES = 524288
 local MAX_LOOKED_AT = 128
 
 local taken, read_bytes = 0, 0
@@ -283,24 +282,22 @@ local function take_stray(stream)
       low = '(' .. stray[1]
     end
   end
+  local reply
   for _, pending in ipairs(page) do
-    local reply = search('(' .. pending[1]) or stamp(stream, pending)
+    reply = search('(' .. pending[1]) or stamp(stream, pending)
     if reply or is_spent() then
-      call('HSET', META, mark, low)
-      return reply
+      break
     end
     low = '(' .. pending[1]
   end
   -- Past the highest id there is not even a range.
-  local is_end = low == '(' .. LAST_ID
-  local is_last = #page < MAX_LOOKED_AT or is_end
-  local reply = is_last and not is_end and search(last) or nil
-  if is_last and not reply and not is_spent() then
-    call('HDEL', META, mark)
-  else
+  local is_page = #page == MAX_LOOKED_AT and page[#page][1] ~= LAST_ID
+  if is_page then
     call('HSET', META, mark, low)
+    return reply
   end
-  return reply
+  call('HDEL', META, mark)
+  return reply or (low ~= '(' .. LAST_ID and search(last)) or nil
 end
 
 local function read_new(stream)

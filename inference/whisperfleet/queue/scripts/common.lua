@@ -11,6 +11,10 @@ local LAST_ID = '18446744073709551615-18446744073709551615'
 local LONG_BYTES = 16384
 local PAGE_BYTES = 4 * LONG_BYTES
 
+-- A call reads no entry more when it has read so many bytes of them: each MiB takes Redis a millisecond
+-- or two, in which it serves nobody else.
+local MAX_READ_BYTES = 524288
+
 -- So many dead letters are dropped by one command; less than Redis keeps together would be none.
 local MAX_TRIMMED = 200
 
