@@ -11,8 +11,8 @@ import pytest
 import redis
 
 from consumers import done
-from faults.proxy import Proxy
 from faults.scene import LEASE_SECONDS, PATIENT, Scene, clip
+from hack.proxy import Proxy
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job

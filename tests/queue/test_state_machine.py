@@ -374,9 +374,7 @@ class QueueMachine(RuleBasedStateMachine):
         match deed:
             case "delconsumer":
                 self.redis.xgroup_delconsumer(*group, f"worker-{consumer}")
-                self.model.forget(
-                    e for e in pending if self.model.entries[e].owner == consumer
-                )
+                self.model.forget(e for e in pending if self.model.entries[e].owner == consumer)
             case "ack" if pending:
                 entry_id = pending[choice % len(pending)]
                 self.redis.xack(*group, entry_id)

@@ -13,7 +13,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.queue import Beat, Claim, Finished, WorkQueue
 
-# Leases that lapse soon enough for a test to wait for it, and long enough for what it does meanwhile.
+# Leases that lapse while a test waits for it, and not in what it does meanwhile.
 SHORT = replace(PATIENT, lease_seconds=0.5)
 
 Deed = Callable[[redis.Redis, Keys, Claim], object]
