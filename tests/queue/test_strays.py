@@ -147,19 +147,3 @@ def test_a_stray_that_brings_down_its_workers_uses_up_its_budget(
 
     assert [letter.id for _, letter in client.dead_letters()] == ["poison"]
     assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_look_at_large_entries_that_are_held_reads_none_of_them(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    holder, other = make_worker(), make_worker()
-    for n in range(40):
-        client.submit(Job(id=f"call-{n}", audio=bytes(900_000)))
-    for _ in range(40):
-        take(holder)
-    redis_client.config_resetstat()
-    before = redis_client.info("stats")["total_net_output_bytes"]
-
-    assert other.claim() is None
-
-    assert redis_client.info("stats")["total_net_output_bytes"] - before < 100_000

@@ -16,7 +16,7 @@ local PAGE_BYTES = 4 * LONG_BYTES
 local MAX_READ_BYTES = 524288
 
 -- So many dead letters are dropped by one command; less than Redis keeps together would be none.
-local MAX_TRIMMED = 200
+local MAX_TRIMMED = 100
 
 local TERMINAL = { done = true, failed = true, dead = true, cancelled = true, expired = true }
 
@@ -124,9 +124,11 @@ local function digest_of(fields, tenant)
   table.sort(names)
   local parts = { tenant }
   for _, name in ipairs(names) do
-    parts[#parts + 1] = #name .. ':' .. name .. #fields[name] .. ':' .. fields[name]
+    parts[#parts + 1] = '\n' .. #name .. ':' .. name .. #fields[name] .. ':'
+    -- By itself, for to join strings is to copy them.
+    parts[#parts + 1] = fields[name]
   end
-  return redis.sha1hex(table.concat(parts, '\n'))
+  return redis.sha1hex(table.concat(parts))
 end
 
 -- Whether a text of lines has this one.
