@@ -1,7 +1,6 @@
 """A server whose clock goes back, as a fail-over to one that is behind makes it.
 
-What was written before bears times that have yet to come. Tests write such times themselves: a real
-server has no other clock than the machine's.
+What was written before bears times that have yet to come.
 """
 
 from dataclasses import replace
@@ -10,6 +9,7 @@ import pytest
 import redis
 
 from consumers import PATIENT, MakeWorker, done, take
+from server_clock import deliver_later
 from servers import assert_invariants
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
@@ -26,15 +26,8 @@ BUSY = TransientError(Code.FETCH_FAILED, "the server answered 503")
 
 def set_clock_back(raw: redis.Redis, keys: Keys, claim: Claim) -> None:
     """Leave what a clock leaves that went back by an hour a moment ago."""
-    seconds, _ = raw.time()
-    later = seconds * 1000 + HOUR_MS
-    (pending,) = raw.xpending_range(claim.stream, keys.group, "-", "+", 1)
-    raw.xclaim(
-        *(claim.stream, keys.group, pending["consumer"], 0, [claim.entry_id]),
-        time=later - pending["time_since_delivered"],
-        retrycount=pending["times_delivered"],
-        justid=True,
-    )
+    later = raw.time()[0] * 1000 + HOUR_MS
+    deliver_later(raw, claim.stream, claim.entry_id, HOUR_MS)
     raw.hset(keys.job(claim.job_id), "beat", later)
     # There was an outage just before, and everybody was heard.
     silence = {"heard": later, "silent_since": later - 10, "patient_until": later + 10}

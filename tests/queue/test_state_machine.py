@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from queue_model import POLICY, Entry, Model, Record, order_of
+from server_clock import deliver_later
 from whisperfleet.client import Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DoneEvent
@@ -35,6 +36,7 @@ from whisperfleet.queue import Beat, Claim, Finished, Released, WorkQueue
 
 PRIORITIES = (Priority("normal", 1),)
 OLD_MS = 600_001
+HOUR_MS = 3_600_000
 IDS = ("a", "b", "c", "d")
 # Mostly an attempt that still has its job; else any there was.
 Which = tuple[bool, int]
@@ -403,12 +405,11 @@ class QueueMachine(RuleBasedStateMachine):
         entry = self.model.entries[entry_id]
         job = self.model.record(entry.job_id)
         if entry.exists and job.entry == entry_id:
-            later = int(self.redis.time()[0] + 3600) * 1000
-            self.redis.xclaim(
-                *(self.stream, self.keys.group, f"worker-{entry.owner}", 0, [entry_id]),
-                time=later,
-                justid=True,
-            )
+            # In its own time it is not old.
+            owner = f"worker-{entry.owner}"
+            self.redis.xclaim(self.stream, self.keys.group, owner, 0, [entry_id], justid=True)
+            deliver_later(self.redis, self.stream, entry_id, HOUR_MS)
+            later = (self.redis.time()[0] + 3600) * 1000
             self.redis.hset(self.keys.job(entry.job_id), "beat", later)
             entry.is_old, job.beats = False, True
 
