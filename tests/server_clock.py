@@ -1,7 +1,7 @@
 """What a server's clock leaves that has gone back: times that have yet to come.
 
-A real server has no clock but the machine's, and XCLAIM takes no time to come. RESTORE takes what it
-is given, once the check sum is right.
+A real server has no clock but the machine's, and XCLAIM takes no time to come. RESTORE takes what
+it is given, once the check sum is right.
 """
 
 import struct

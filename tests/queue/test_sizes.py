@@ -188,7 +188,8 @@ def fill(raw: redis.Redis, keys: Keys, jobs: int) -> None:
           redis.call('XADD', KEYS[1], '*', 'url', ARGV[1])
         end
     """
-    raw.eval(script, 1, keys.stream("normal"), URL, jobs)
+    for _ in range(0, jobs, 500):
+        raw.eval(script, 1, keys.stream("normal"), URL, 500)
 
 
 @on_linux
