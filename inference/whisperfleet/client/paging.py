@@ -16,7 +16,7 @@ _MOST_ENTRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class PagedEntry:
-    """An entry of a stream; fields over 16 KiB are left out, and told with their lengths in bytes."""
+    """An entry of a stream. Fields over 16 KiB are left out, and told with their bytes."""
 
     entry_id: str
     fields: Mapping[bytes, bytes] = field(repr=False)

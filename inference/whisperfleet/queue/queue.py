@@ -95,7 +95,8 @@ class WorkQueue:
         """Return a job that is now this worker's to do, or None where there is nothing to do.
 
         Does not block. What needs no work (cancelled, over its delivery budget, vanished, too
-        large, an id that is taken) is settled here and never returned: `note_ending` is told of each.
+        large, an id that is taken) is settled here and never returned: `note_ending` is told of
+        each.
         """
         for _ in range(_MAX_LOOKS):
             reply = self._take()

@@ -1,7 +1,7 @@
 """The Lua scripts: every change of a job's state is one of them, so that none happens by half.
 
-`common.lua` precedes each script; the first line is added here because it must be the very first, and
-after it what the contract says of sizes.
+`common.lua` precedes each script; the first line is added here because it must be the very first,
+and after it what the contract says of sizes.
 """
 
 import hashlib
