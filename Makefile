@@ -60,7 +60,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.table -m hack.try_it
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can
@@ -69,8 +69,8 @@ format: $(STAMP) ## Format the code and mend what the linter can
 
 JOBS ?= 2000
 SEED ?= 1
-chaos: $(STAMP) ## Random faults over workers and the server: JOBS=2000 SEED=1; nothing may be lost or seen twice
-	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED)
+chaos: $(STAMP) ## Random faults over workers and servers, nothing may be lost or seen twice: CHAOS="--only fail-over --mix healthy"
+	$(BIN)/python -m hack.chaos --jobs $(JOBS) --seed $(SEED) $(CHAOS)
 
 bench: $(STAMP) ## Recognition against faster-whisper on the same audio by turns; long: BENCH="--only real"
 	@# Where there is no network either, the bench takes the system's cuBLAS or names what is missing.

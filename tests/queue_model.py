@@ -1,11 +1,12 @@
 """The queue as its documents have it, in plain Python: one stream, time where it is said."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.queue import Claim, QueuePolicy
 
-__all__ = ["POLICY", "Entry", "Model", "Record"]
+__all__ = ["POLICY", "Entry", "Model", "Record", "order_of"]
 
 # Leases outlast any history, every claim looks for old ones, and the budgets are used up quickly.
 POLICY = QueuePolicy(
@@ -26,6 +27,7 @@ class Entry:
     payload: str
     tenant: str = ""
     exists: bool = True
+    # For whom it is pending.
     owner: int | None = None
     is_old: bool = False
     deliveries: int = 0
@@ -46,6 +48,7 @@ class Record:
     tenant: str = ""
     owner: int = 0
     beats: bool = False
+    deliveries: int = 0
     cancel: bool = False
     # Who asked for it before it came: tenants, or "" for an operator.
     cancellers: frozenset[str] = frozenset()
@@ -63,6 +66,9 @@ class Model:
     letters: list[str] = field(default_factory=list)
     # Jobs whose entry vanished before their letter was written: nobody knows what they were.
     hollow: set[str] = field(default_factory=set)
+    # The consumer group, which the first claim makes, and up to where it has delivered.
+    has_group: bool = False
+    last: tuple[int, ...] = (0, 0)
 
     def record(self, job_id: str) -> Record:
         return self.jobs.setdefault(job_id, Record())
@@ -83,19 +89,51 @@ class Model:
                 self._lose(entry_id, entry)
             elif begun := self._begin(consumer, entry_id, entry):
                 return begun
-        for entry_id in sorted(self._undelivered(), key=_order):
-            if begun := self._begin(consumer, entry_id, self.entries[entry_id]):
+        for entry_id in self._strays():
+            if entry_id in self.entries and (begun := self._receive(consumer, entry_id)):
+                return begun
+        self.make_group()
+        while entry_id := self._next():
+            entry = self.entries[entry_id]
+            self.last = order_of(entry_id)
+            entry.owner, entry.is_old, entry.deliveries = consumer, False, 1
+            if begun := self._receive(consumer, entry_id):
                 return begun
         return None
+
+    def make_group(self) -> None:
+        if not self.has_group:
+            self.has_group, self.last = True, (0, 0)
 
     def _old(self) -> list[str]:
         return [e for e, entry in self.entries.items() if entry.is_pending and entry.is_old]
 
-    def _undelivered(self) -> list[str]:
-        return [e for e, entry in self.entries.items() if not entry.is_pending]
+    def _strays(self) -> list[str]:
+        """What a person made pending for nobody."""
+        strays = [
+            entry_id
+            for entry_id, entry in self.entries.items()
+            if self.has_group and not entry.is_pending and order_of(entry_id) <= self.last
+        ]
+        return sorted(strays, key=order_of)
+
+    def _next(self) -> str | None:
+        """What the group delivers next: also what is pending, where a person set it back."""
+        undelivered = [e for e, entry in self.entries.items() if entry.exists]
+        return min((e for e in undelivered if order_of(e) > self.last), key=order_of, default=None)
+
+    def _receive(self, consumer: int, entry_id: str) -> tuple[str, int, int] | None:
+        """Begin a job unless a worker that is heard of has it, for whom it is pending then."""
+        entry, job = self.entries[entry_id], self.record(self.entries[entry_id].job_id)
+        runs = job.state is State.RUNNING and job.entry == entry_id
+        entry.deliveries = job.deliveries if runs else 0
+        if runs and job.beats:
+            entry.owner, entry.is_old = job.owner, False
+            return None
+        return self._begin(consumer, entry_id, entry)
 
     def _rank(self, entry_id: str) -> tuple[int, ...]:
-        return (self.entries[entry_id].deliveries, *_order(entry_id))
+        return (self.entries[entry_id].deliveries, *order_of(entry_id))
 
     def _lose(self, entry_id: str, entry: Entry) -> None:
         job = self.record(entry.job_id)
@@ -129,7 +167,7 @@ class Model:
             job.cancellers = frozenset()
         job.state, job.entry = State.RUNNING, entry_id
         job.payload, job.tenant = entry.payload, entry.tenant
-        job.owner, job.beats = consumer, True
+        job.owner, job.beats, job.deliveries = consumer, True, entry.deliveries
         job.epoch += 1
         if job.cancel:
             self.end(entry.job_id, State.CANCELLED)
@@ -142,7 +180,7 @@ class Model:
     def purge(self) -> int:
         """Cancel whatever waits, mark what runs, and return how many waited."""
         waited = 0
-        for entry_id in sorted(self.entries, key=_order):
+        for entry_id in sorted(self.entries, key=order_of):
             entry = self.entries.get(entry_id)
             if entry and entry.exists:
                 waited += self._purge(entry_id, entry)
@@ -178,14 +216,28 @@ class Model:
             if job.state is State.RUNNING
             and job.owner == consumer
             and job.entry not in held
-            and self.entries[job.entry].exists
+            and self.exists(job.entry)
+            and self.entries[job.entry].owner == consumer
         ]
 
+    def exists(self, entry_id: str) -> bool:
+        return entry_id in self.entries and self.entries[entry_id].exists
+
     def hand_back(self, job: Record, *, forgiven: bool = True, delayed: bool = False) -> None:
+        self.make_group()
         entry = self.entries[job.entry]
-        entry.deliveries -= forgiven
+        before = entry.deliveries if entry.is_pending else job.deliveries
+        entry.owner, entry.deliveries = job.owner, before - forgiven
         entry.is_old = not delayed
         job.state = State.QUEUED
+
+    def forget(self, entry_ids: Iterable[str]) -> None:
+        """A person makes entries pending for nobody: nothing tells any more of one that is gone."""
+        for entry_id in entry_ids:
+            entry = self.entries[entry_id]
+            entry.owner, entry.is_old = None, False
+            if not entry.exists:
+                del self.entries[entry_id]
 
     def end(self, job_id: str, state: State) -> None:
         job = self.record(job_id)
@@ -196,5 +248,5 @@ class Model:
             self.letters.append(job_id)
 
 
-def _order(entry_id: str) -> tuple[int, ...]:
+def order_of(entry_id: str) -> tuple[int, ...]:
     return tuple(int(part) for part in entry_id.split("-"))

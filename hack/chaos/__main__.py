@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from hack.chaos.monkey import FAULTS
 from hack.chaos.plan import Mix
 from hack.chaos.run import Outcome, Settings, run_chaos
 
@@ -25,6 +26,7 @@ def main() -> int:
         workers=arguments.workers,
         lease_seconds=arguments.lease,
         faults=arguments.faults,
+        kinds=tuple(arguments.only or FAULTS),
         gap_seconds=arguments.gap,
         limit_seconds=arguments.limit,
     )
@@ -60,7 +62,8 @@ def _verdict(settings: Settings, outcome: Outcome) -> str:
     suspensions = outcome.suspensions or [0.0]
     kept = f"{len(outcome.violations)} VIOLATIONS" if outcome.violations else "nothing lost"
     return (
-        f"{kept}; {outcome.reclaimed} attempts taken over, from the fault to the next attempt "
+        f"{kept}; {outcome.runs:.3f} runs a job; {outcome.reclaimed} attempts taken over, from the "
+        "fault to the next attempt "
         f"{statistics.median(recoveries):.1f} s in the median and {max(recoveries):.1f} s at the "
         f"most, of poison {max(suspensions):.1f} s (lease {settings.lease_seconds:g} s); "
         f"{outcome.seconds:.0f} s in all, seed {settings.seed}"
@@ -76,6 +79,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=3, help="worker processes")
     parser.add_argument("--lease", type=float, default=1.5, help="seconds of a lease")
     parser.add_argument("--faults", type=int, default=40, help="how often the monkey strikes")
+    parser.add_argument("--only", action="append", choices=list(FAULTS), help="kinds of faults")
     parser.add_argument("--gap", type=float, default=1.0, help="seconds between faults, on average")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds until it is given up")
     parser.add_argument("--logs", type=Path, help="folder for the logs of the workers")

@@ -21,9 +21,13 @@ _PAGE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """How many jobs ended in each state, and each way in which the promise was broken."""
+    """How many jobs ended in each state, and each way in which the promise was broken.
+
+    `attempts` is how often all jobs together were begun.
+    """
 
     states: Counter[State]
+    attempts: int
     violations: tuple[str, ...]
 
 
@@ -32,6 +36,7 @@ def check_books(client: redis.Redis, keys: Keys, kinds: Mapping[str, Kind]) -> B
     events = list(read_events(client, keys))
     return Books(
         Counter(event.state for event in events),
+        sum(event.epoch for event in events),
         (
             *_check_ends(events, kinds),
             *_check_conflicts(events, kinds),

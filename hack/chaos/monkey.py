@@ -4,39 +4,59 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import redis
 
 from hack.chaos.fleet import Fleet, Worker
-from whisperfleet.demo.server import EmbeddedServer
+from hack.chaos.servers import Pair
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 
-__all__ = ["Monkey"]
+__all__ = ["FAULTS", "Monkey"]
+
+# How often each strikes beside the others.
+FAULTS: Final = {
+    "worker killed": 8,
+    "worker frozen": 3,
+    "worker and its lease process frozen": 3,
+    "worker drained in short notice": 4,
+    "lease process killed": 2,
+    "connections cut": 3,
+    "scripts flushed": 2,
+    "server killed": 2,
+    "consumer deleted": 2,
+    "fail-over": 2,
+}
 
 # Longer than a lease, so that another worker has begun the job when the frozen one goes on.
 _FROZEN_LEASES: Final = (1.2, 2.5)
 _SERVER_DOWN_LEASES: Final = (0.0, 1.5)
+# A server that is down is asked again to hand over.
+_AGAIN_LEASES: Final = (0.1, 0.2)
 
 
 class Monkey:
     """Strikes `faults` times, every `gap_seconds` on the average. Call `tick` often.
 
-    `struck` counts the faults by kind.
+    Only with faults of `kinds`, which are of FAULTS; `struck` counts them.
     """
 
     def __init__(
         self,
-        server: EmbeddedServer,
+        servers: Pair,
+        keys: Keys,
         fleet: Fleet,
         seed: int,
+        kinds: Collection[str],
         faults: int,
         gap_seconds: float,
         lease_seconds: float,
     ) -> None:
         self.struck: Counter[str] = Counter()
-        self._server = server
+        self._servers = servers
+        self._keys = keys
         self._fleet = fleet
         self._chance = random.Random(f"monkey {seed}")
         self._left = faults
@@ -44,16 +64,19 @@ class Monkey:
         self._lease_seconds = lease_seconds
         self._next = time.monotonic() + self._gap()
         self._due: list[tuple[float, Callable[[], None]]] = []
-        self._faults: dict[str, tuple[int, Callable[[], None]]] = {
-            "worker killed": (8, lambda: self._strike(self._kill)),
-            "worker frozen": (3, lambda: self._strike(self._freeze)),
-            "worker and its lease process frozen": (3, lambda: self._strike(self._freeze_all)),
-            "worker drained in short notice": (4, lambda: self._strike(self._drain)),
-            "lease process killed": (2, lambda: self._strike(Worker.kill_children)),
-            "connections cut": (3, self._cut_connections),
-            "scripts flushed": (2, self._flush_scripts),
-            "server killed": (2, self._kill_server),
+        faults_of: dict[str, Callable[[], None]] = {
+            "worker killed": lambda: self._strike(self._kill),
+            "worker frozen": lambda: self._strike(self._freeze),
+            "worker and its lease process frozen": lambda: self._strike(self._freeze_all),
+            "worker drained in short notice": lambda: self._strike(self._drain),
+            "lease process killed": lambda: self._strike(Worker.kill_children),
+            "connections cut": self._cut_connections,
+            "scripts flushed": self._flush_scripts,
+            "server killed": self._kill_server,
+            "consumer deleted": self._delete_consumer,
+            "fail-over": self._fail_over,
         }
+        self._faults = {name: faults_of[name] for name in FAULTS if name in kinds}
 
     @property
     def is_done(self) -> bool:
@@ -68,11 +91,11 @@ class Monkey:
                 self._due.remove((moment, action))
                 action()
         if self._left and now >= self._next:
-            weights = [weight for weight, _ in self._faults.values()]
+            weights = [FAULTS[name] for name in self._faults]
             (name,) = self._chance.choices(list(self._faults), weights)
             self._left -= 1
             self.struck[name] += 1
-            self._faults[name][1]()
+            self._faults[name]()
             self._next = time.monotonic() + self._gap()
 
     def _gap(self) -> float:
@@ -105,8 +128,30 @@ class Monkey:
         worker.process.send_signal(signal.SIGTERM)
 
     def _kill_server(self) -> None:
-        self._server.kill()
-        self._later(_SERVER_DOWN_LEASES, self._server.start)
+        if self._servers.is_down:
+            return
+        self._servers.kill()
+        self._later(_SERVER_DOWN_LEASES, self._servers.start)
+
+    def _fail_over(self) -> None:
+        if self._servers.is_down:
+            self._later(_AGAIN_LEASES, self._fail_over)
+        else:
+            self._servers.fail_over()
+
+    def _delete_consumer(self) -> None:
+        """As a person would who takes it for one that is gone."""
+        stream = self._keys.stream(self._chance.choice(DEFAULT_PRIORITIES).name)
+        place = self._chance.random()
+        # Nobody has read from the stream yet, or the server is down.
+        with (
+            self._servers.settings.connect() as client,
+            suppress(redis.ConnectionError, redis.ResponseError),
+        ):
+            consumers: Any = client.xinfo_consumers(stream, self._keys.group)
+            if consumers:
+                name = consumers[int(place * len(consumers))]["name"]
+                client.xgroup_delconsumer(stream, self._keys.group, name)
 
     def _flush_scripts(self) -> None:
         self._tell("SCRIPT", "FLUSH")
@@ -116,5 +161,5 @@ class Monkey:
 
     def _tell(self, *command: str) -> None:
         # A server that is down has no connections and no scripts.
-        with self._server.settings.connect() as client, suppress(redis.ConnectionError):
+        with self._servers.settings.connect() as client, suppress(redis.ConnectionError):
             client.execute_command(*command)

@@ -40,9 +40,13 @@ ENDS: Final = {
 
 
 class Mix(StrEnum):
-    """FAULTY: some of every kind, with work to do. SMALL: healthy jobs that take no time."""
+    """FAULTY: some of every kind, with work to do. HEALTHY: the same without what is wrong.
+
+    SMALL: healthy jobs that take no time.
+    """
 
     FAULTY = "faulty"
+    HEALTHY = "healthy"
     SMALL = "small"
 
 
@@ -84,6 +88,7 @@ _SHARES: Final = {
         Kind.LATE: 0.02,
         Kind.CONFLICT: 0.01,
     },
+    Mix.HEALTHY: {},
     Mix.SMALL: {},
 }
 _DUPLICATE_SHARE: Final = 0.10

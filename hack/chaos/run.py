@@ -14,12 +14,13 @@ import redis
 
 from hack.chaos.fleet import Fleet, Leases
 from hack.chaos.invariants import Books, check_books
-from hack.chaos.monkey import Monkey
+from hack.chaos.monkey import FAULTS, Monkey
 from hack.chaos.plan import Cancel, Kind, Mix, Plan, make_plan
+from hack.chaos.servers import Pair
 from whisperfleet.client import Client
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.states import TERMINAL
-from whisperfleet.demo.server import EmbeddedServer, find_server
+from whisperfleet.demo.server import find_server
 
 __all__ = ["Outcome", "Settings", "run_chaos"]
 
@@ -35,7 +36,7 @@ _AT_ONCE: Final = 0.3
 class Settings:
     """What a run is made of. The lease is in seconds; the same seed makes the same choices.
 
-    `faults` strike every `gap_seconds` on the average. A run that has not ended after
+    `faults` of `kinds` strike every `gap_seconds` on the average. A run that has not ended after
     `limit_seconds` is given up, and what is left counts as lost.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     in_flight: int = 4
     lease_seconds: float = 1.5
     faults: int = 40
+    kinds: tuple[str, ...] = tuple(FAULTS)
     gap_seconds: float = 1.0
     limit_seconds: float = 900.0
 
@@ -71,6 +73,11 @@ class Outcome:
     tracebacks: list[str]
 
     @property
+    def runs(self) -> float:
+        """How often a job was begun, on the average."""
+        return self.books.attempts / max(1, self.books.states.total())
+
+    @property
     def violations(self) -> list[str]:
         """Every way in which the promise was broken; none is what it should be."""
         return [*self.books.violations, *self.tracebacks]
@@ -84,11 +91,11 @@ def run_chaos(settings: Settings, logs: Path | None = None) -> Outcome:
     plan = make_plan(settings.jobs, settings.seed, settings.mix)
     with (
         tempfile.TemporaryDirectory(prefix="whisperfleet-chaos-") as folder,
-        EmbeddedServer(find_server((settings.server,)), append_only=True) as server,
-        Client(server.settings, _QUEUE_ID) as producer,
+        Pair(find_server((settings.server,))) as servers,
+        Client(servers.settings, _QUEUE_ID) as producer,
         Fleet(
             settings.workers,
-            server.url,
+            servers.settings.url,
             _QUEUE_ID,
             Leases(settings.lease_seconds),
             settings.in_flight,
@@ -97,20 +104,24 @@ def run_chaos(settings: Settings, logs: Path | None = None) -> Outcome:
     ):
         began = time.monotonic()
         monkey = Monkey(
-            server,
+            servers,
+            producer.keys,
             fleet,
             settings.seed,
+            settings.kinds,
             settings.faults,
             settings.gap_seconds,
             settings.lease_seconds,
         )
         sender = _Sender(producer, plan, settings.faults * settings.gap_seconds)
         sender.start()
-        client = server.settings.connect()
+        client = servers.settings.connect()
         try:
             _wait_for_end(settings, plan, fleet, monkey, sender, client, began)
         finally:
             sender.give_up()
+        # What is connected to a former primary reads there on.
+        client = servers.primary.settings.connect()
         healthy = {id_ for id_, kind in plan.kinds.items() if kind is not Kind.POISON}
         return Outcome(
             books=check_books(client, producer.keys, plan.kinds),

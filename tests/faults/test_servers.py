@@ -4,14 +4,15 @@ Rows 6 to 14.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
 import redis
 
 from consumers import done
-from faults.proxy import Proxy
-from faults.scene import PATIENT, Scene, clip
+from faults.scene import LEASE_SECONDS, PATIENT, Scene, clip
+from hack.proxy import Proxy
 from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
@@ -154,19 +155,25 @@ def test_row_11_flushall(own_stage: Scene) -> None:
 
 def test_row_11_the_group_destroyed(each_stage: Scene) -> None:
     stage = each_stage
-    with stage.worker("--max-in-flight", "2") as worker:
+    stream = stage.keys.stream("normal")
+
+    def is_pending() -> bool:
+        groups = [group["name"].decode() for group in stage.raw.xinfo_groups(stream)]
+        return (
+            stage.keys.group in groups
+            and stage.raw.xpending(stream, stage.keys.group)["pending"] == 1
+        )
+
+    with stage.worker("--max-in-flight", "2"):
         stage.gated("call-1")
         stage.wait_until_begun(["call-1"])
-        stage.raw.xgroup_destroy(stage.keys.stream("normal"), stage.keys.group)
-        # Read again from the beginning, the entry is a job that begins anew; the old attempt may
-        # go on, and is not heard.
-        stage.wait_until_begun(["call-1"], epoch=2)
+        stage.raw.xgroup_destroy(stream, stage.keys.group)
+        # Read again from the beginning, the entry is a job that its worker keeps.
+        wait_for(is_pending, "the job is pending again")
+        stage.outlast_lease(["call-1"])
+        assert stage.status("call-1").epoch == 1
         stage.open_gate()
         stage.assert_done(["call-1"])
-        wait_for(
-            lambda: worker.counted('whisperfleet_finishes_total{answer="fenced"}') == 1,
-            "the first attempt is fenced",
-        )
     stage.assert_invariants(accepted=1)
 
 
@@ -218,6 +225,37 @@ def test_row_12_a_failover_that_loses_the_tail(own_stage: Scene) -> None:
                 assert new.status("finished-in-the-tail").epoch == 2
                 wait_for(lambda: new.total("duplicates") == 1, "its second entry is dropped")
                 new.assert_invariants(accepted=2)
+
+
+def test_row_26_a_failover_under_connections_that_live(own_stage: Scene) -> None:
+    old = own_stage
+    with (
+        Proxy(old.server.port) as address,
+        replica_of(old) as replica,
+        Client(address.settings, old.keys.queue_id) as client,
+        old.worker("--max-in-flight", "2", through=address),
+        old.worker("--max-in-flight", "2", through=address),
+    ):
+        new = Scene(old.server, client, replica, old.keys, old.gate)
+        client.submit(Job(id="before", audio=clip()))
+        new.assert_done(["before"])
+        port = int(replica.connection_pool.connection_kwargs["port"])
+        promote(replica, old.raw)
+        address.lead_to(port)
+        old.raw.replicaof("127.0.0.1", port)
+
+        sent_at = time.monotonic()
+        # Without an id of its own, so that the client may not send it twice.
+        client.submit(Job(audio=clip()))
+        assert time.monotonic() - sent_at < 5
+        new.gated("long")
+        new.wait_until_begun(["long"])
+        new.outlast_lease(["long"], 4 * LEASE_SECONDS)
+        assert new.status("long").epoch == 1
+        new.open_gate()
+        new.assert_done(["long"])
+        wait_for(lambda: new.total("done") == 3, "all three are done")
+        new.assert_invariants(accepted=3)
 
 
 def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from os import kill
 
-from faults.proxy import Proxy
 from faults.scene import LEASE_SECONDS, PATIENT, Scene, clip, windows
+from hack.proxy import Proxy
 from servers import wait_for
 from whisperfleet.client import Redriven
 from whisperfleet.contract.codes import Code

@@ -6,6 +6,7 @@ only where a rule says so: `expire` makes a lease old, nothing waits.
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -20,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from queue_model import POLICY, Entry, Model, Record
+from queue_model import POLICY, Entry, Model, Record, order_of
+from server_clock import deliver_later
 from whisperfleet.client import Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DoneEvent
@@ -34,12 +36,17 @@ from whisperfleet.queue import Beat, Claim, Finished, Released, WorkQueue
 
 PRIORITIES = (Priority("normal", 1),)
 OLD_MS = 600_001
+HOUR_MS = 3_600_000
 IDS = ("a", "b", "c", "d")
 # Mostly an attempt that still has its job; else any there was.
 Which = tuple[bool, int]
 WHICH = st.tuples(st.sampled_from((True, True, True, False)), st.integers(0, 30))
 # Two of three times nobody in particular.
 TENANTS = st.sampled_from(("", "", "acme"))
+DEEDS = (
+    *("delconsumer", "ack", "set back", "set forward"),
+    *("destroy", "make anew before", "make anew behind"),
+)
 FAILURE = TransientError(Code.FETCH_FAILED, "the source did not answer")
 
 RANDOM = os.environ.get("RANDOM_HISTORIES") == "1"
@@ -73,8 +80,6 @@ class QueueMachine(RuleBasedStateMachine):
         ]
         self.stream = self.keys.stream("normal")
         self.model = Model()
-        # The first claim makes the consumer group.
-        self.has_group = False
         # All attempts there were, and those that their workers know of.
         self.made: list[Attempt] = []
         self.queue_made: list[str] = []
@@ -118,7 +123,6 @@ class QueueMachine(RuleBasedStateMachine):
     def _claim(self, consumer: int) -> Attempt | None:
         expected = self.model.claim(consumer)
         claim = self.workers[consumer].claim()
-        self.has_group = True
         if claim is None:
             assert expected is None
             return None
@@ -166,9 +170,9 @@ class QueueMachine(RuleBasedStateMachine):
             return
         assert answer is (Beat.CANCELLED if job.cancel else Beat.OK)
         job.beats = True
-        entry = self.model.entries[job.entry]
-        if entry.exists:
-            entry.is_old = False
+        if self.model.has_group and self.model.exists(job.entry):
+            entry = self.model.entries[job.entry]
+            entry.owner, entry.is_old, entry.deliveries = job.owner, False, job.deliveries
 
     @precondition(lambda self: self.known)
     @rule(which=WHICH)
@@ -232,7 +236,7 @@ class QueueMachine(RuleBasedStateMachine):
         elif getattr(job, counted) >= cap:
             assert answer is Released.EXHAUSTED
             self.model.end(claim.job_id, State.DEAD)
-        elif not self.model.entries[job.entry].exists:
+        elif not self.model.exists(job.entry):
             assert answer is Released.LOST
             self.model.end(claim.job_id, State.DEAD)
         else:
@@ -316,7 +320,8 @@ class QueueMachine(RuleBasedStateMachine):
         job = self.model.record(attempt.claim.job_id)
         entry = self.model.entries.get(job.entry)
         if self.model.owns(attempt.claim) and entry and entry.exists:
-            self._make_old(job.entry, entry)
+            if entry.is_pending:
+                self._make_old(job.entry, entry)
             self.redis.hset(self.keys.job(attempt.claim.job_id), "beat", 0)
             job.beats = False
 
@@ -359,6 +364,55 @@ class QueueMachine(RuleBasedStateMachine):
             job.releases += 1
             self.model.hand_back(job, forgiven=forgiven)
 
+    def _pending(self) -> list[str]:
+        return [e for e, entry in self.model.entries.items() if entry.is_pending]
+
+    @rule(consumer=consumers, choice=st.integers(0, 30), deed=st.sampled_from(DEEDS))
+    def meddle(self, consumer: int, choice: int, deed: str) -> None:
+        """A person does something to the consumer group by hand."""
+        group, pending = (self.stream, self.keys.group), self._pending()
+        if not self.model.has_group:
+            return
+        match deed:
+            case "delconsumer":
+                self.redis.xgroup_delconsumer(*group, f"worker-{consumer}")
+                self.model.forget(e for e in pending if self.model.entries[e].owner == consumer)
+            case "ack" if pending:
+                entry_id = pending[choice % len(pending)]
+                self.redis.xack(*group, entry_id)
+                self.model.forget([entry_id])
+            case "set back" | "set forward":
+                self._set_group(deed, self.redis.xgroup_setid)
+            case "destroy" | "make anew before" | "make anew behind":
+                self.redis.xgroup_destroy(*group)
+                self.model.forget(pending)
+                self.model.has_group = False
+                if deed != "destroy":
+                    self._set_group(deed, self.redis.xgroup_create)
+                    self.model.has_group = True
+
+    def _set_group(self, deed: str, command: Callable[..., object]) -> None:
+        is_end = deed in {"set forward", "make anew behind"}
+        command(self.stream, self.keys.group, "$" if is_end else "0")
+        last = self.redis.xinfo_stream(self.stream)["last-generated-id"].decode()
+        self.model.last = order_of(last) if is_end else (0, 0)
+
+    @precondition(lambda self: self._pending())
+    @rule(choice=st.integers(0, 30))
+    def clock_goes_back(self, choice: int) -> None:
+        """An entry and its job bear a time that the server's clock has yet to come to."""
+        entry_id = self._pending()[choice % len(self._pending())]
+        entry = self.model.entries[entry_id]
+        job = self.model.record(entry.job_id)
+        if entry.exists and job.entry == entry_id:
+            # In its own time it is not old.
+            owner = f"worker-{entry.owner}"
+            self.redis.xclaim(self.stream, self.keys.group, owner, 0, [entry_id], justid=True)
+            deliver_later(self.redis, self.stream, entry_id, HOUR_MS)
+            later = (self.redis.time()[0] + 3600) * 1000
+            self.redis.hset(self.keys.job(entry.job_id), "beat", later)
+            entry.is_old, job.beats = False, True
+
     @invariant()
     def the_stream_is_what_waits_and_runs(self) -> None:
         existing = {entry_id for entry_id, entry in self.model.entries.items() if entry.exists}
@@ -367,7 +421,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_pending_is_held_or_old(self) -> None:
-        if not self.has_group:
+        if not self.model.has_group:
             return
         pending = self.redis.xpending_range(self.stream, self.keys.group, "-", "+", 100)
         assert {
@@ -421,7 +475,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert all(job.state is None or job.state in TERMINAL for job in self.model.jobs.values())
         assert self.redis.xlen(self.stream) == 0
         assert self.redis.hlen(self.keys.running) == 0
-        for group in self.redis.xinfo_groups(self.stream) if self.has_group else ():
+        for group in self.redis.xinfo_groups(self.stream) if self.model.has_group else ():
             assert group["pending"] == 0
         counted = self.redis.hgetall(self.keys.counters)
         ended = Counter(state for _, state, _ in self.model.ends)

@@ -55,6 +55,17 @@ def test_the_reader_says_when_it_has_renewed(table):
     reader.close()
 
 
+def test_a_claim_is_under_way_until_what_it_brought_is_held(table):
+    reader = LeaseTable(os.dup(table.descriptor), table.slots)
+    assert reader.claiming_seconds == 0.0
+    before = time.monotonic()
+    with table.claiming():
+        time.sleep(0.001)
+        assert 0.001 <= reader.claiming_seconds <= time.monotonic() - before
+    assert reader.claiming_seconds == 0.0
+    reader.close()
+
+
 def test_no_more_than_there_are_slots(table):
     for number in range(4):
         table.hold(lease(number), 1.0)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
+from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
 from whisperfleet.worker import leases
@@ -240,6 +241,26 @@ def test_what_was_claimed_during_a_beat_is_not_handed_back(stage: Stage) -> None
     assert stage.client.status("call-1").state == "running"
     reader.close()
     table.close()
+
+
+@pytest.mark.parametrize("claiming", [True, False])
+def test_a_claim_that_is_still_being_read_is_not_handed_back(stage: Stage, claiming: bool) -> None:
+    def beaten() -> bytes | None:
+        return stage.raw.hget(stage.keys.meta, "heard")
+
+    with stage.keeper() as keeper:
+        with keeper.claiming() if claiming else nullcontext():
+            claim = stage.claim("call-1")
+            # Its reply takes several beats.
+            for _ in range(5):
+                before = beaten()
+                wait_for(lambda: beaten() != before, "another audit")  # noqa: B023
+            keeper.hold(claim, JobControl(60.0, keeper.step))
+        status = stage.client.status("call-1")
+        keeper.drop(claim)
+    assert (status.state, status.releases) == (
+        (State.RUNNING, 0) if claiming else (State.QUEUED, 1)
+    )
 
 
 def test_a_server_that_does_not_answer_costs_a_beat_and_not_the_lease(

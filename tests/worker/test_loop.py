@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -61,6 +61,9 @@ class Leases:
         self.seconds_since_renewal = 0.0
         self.controls: dict[str, JobControl] = {}
         self.ends: dict[str, float] = {}
+
+    def claiming(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def step(self) -> None:
         pass

@@ -47,6 +47,7 @@ def open_client(
     import redis  # noqa: PLC0415 - as above
 
     from whisperfleet.client import Client  # noqa: PLC0415
+    from whisperfleet.queue.faults import explain  # noqa: PLC0415
 
     settings = redis_settings(url)
     try:
@@ -55,18 +56,8 @@ def open_client(
         raise ConfigurationError(f"{error}; set it with --queue or WHISPERFLEET_QUEUE") from error
     try:
         yield client
-    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+    except redis.RedisError as error:
         raise QueueUnavailableError(
-            f"Redis at {settings.describe()} refuses this account ({error}); set "
-            f"{_ENVIRONMENT}_USERNAME and {_ENVIRONMENT}_PASSWORD, or ask for the missing rights"
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise QueueUnavailableError(
-            f"Redis at {settings.describe()} does not answer ({error}); start it, or give its "
-            f"address with --redis URL or {_ENVIRONMENT}"
-        ) from error
-    except redis.ResponseError as error:
-        raise QueueUnavailableError(
-            f"Redis at {settings.describe()} refuses the command ({error}); if its memory is full, "
-            "raise maxmemory or delete old results"
+            f"Redis at {settings.describe()} {explain(error)}. The address is --redis or "
+            f"{_ENVIRONMENT}, the account {_ENVIRONMENT}_USERNAME and {_ENVIRONMENT}_PASSWORD"
         ) from error

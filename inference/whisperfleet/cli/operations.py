@@ -229,6 +229,8 @@ def _document(letter_id: str, letter: "DeadLetter") -> dict[str, Any]:
 
 
 def _describe_source(letter: "DeadLetter") -> str | None:
+    if size := letter.left_out.get(b"audio"):
+        return f"inline audio, {size} bytes"
     try:
         return describe_source(Job.from_fields(letter.fields))
     except JobError:

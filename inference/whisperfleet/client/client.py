@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 import redis
 from pydantic import ValidationError
 
+from whisperfleet.client.paging import PagedEntry, read_page, read_pages
 from whisperfleet.client.reports import (
     SCAN_COUNT,
     Cancelled,
@@ -25,11 +27,12 @@ from whisperfleet.client.reports import (
 from whisperfleet.client.waiting import ResultReader
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
-from whisperfleet.contract.job import Job
+from whisperfleet.contract.job import Job, check_audio
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check_name
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
 from whisperfleet.queue import QueuePolicy, RedisSettings
+from whisperfleet.queue.faults import is_answered, passes
 from whisperfleet.queue.scripts import Script
 
 __all__ = ["Client"]
@@ -43,7 +46,8 @@ _REDRIVE = Script("redrive")
 _QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 _ENTRY_ID = re.compile(r"\d+-\d+")
 _PAGE = 200
-_SUBMIT_ATTEMPTS = 3
+_SUBMIT_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS = 0.25
 
 
 class Client:
@@ -91,20 +95,13 @@ class Client:
     def submit(self, job: Job, priority: str = "normal") -> str:
         """Send a job and return its id.
 
-        A job with an id of its own is sent again after a connection error, since a second entry
-        does no harm. Without one the error comes out, and whether the job arrived is not known.
-        Raises `redis.OutOfMemoryError` when Redis is full.
+        A server that refuses it because of a fail-over is asked again for 10 seconds, and so is one
+        that does not answer if the job has an id of its own, since a second entry does no harm.
+        Without one the error comes out, and whether the job arrived is not known. Raises
+        `redis.OutOfMemoryError` when Redis is full, InputError for audio of more than 1 MiB.
         """
         source, fields = self._prepare(job, priority)
-        attempts = _SUBMIT_ATTEMPTS if job.id else 1
-        for attempt in range(attempts):
-            try:
-                entry: Any = self._redis.xadd(self._stream(source), fields)
-            except (redis.ConnectionError, redis.TimeoutError):
-                if attempt == attempts - 1:
-                    raise
-            else:
-                break
+        entry = self._add(self._stream(source), fields, repeatable=job.id is not None)
         return self._remember(source, entry, job)
 
     def submit_many(self, jobs: Iterable[Job], priority: str = "normal") -> list[str]:
@@ -147,8 +144,8 @@ class Client:
 
         An id that another payload had already is answered with the failure of that submission.
         Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
-        `timeout_seconds`, `redis.ConnectionError` or `redis.TimeoutError` where Redis does not
-        answer at first, or is away when the time is up, or for half a minute where there is none.
+        `timeout_seconds`, `redis.RedisError` where Redis does not answer at first, or is away when
+        the time is up, or for half a minute where there is none.
         """
         return self._results.wait(job_ids, timeout_seconds)
 
@@ -162,17 +159,17 @@ class Client:
         return self._cancel(job_id, "", "", tenant)
 
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
-        """Yield each dead letter with its own id, oldest first."""
-        for letter_id, fields in self._pages(self.keys.dead_letters):
-            if letter := self._read_letter(letter_id, fields):
-                yield letter_id, letter
+        """Yield each dead letter with its own id, oldest first, without its audio."""
+        for entry in read_pages(self._redis, self.keys.dead_letters):
+            if letter := self._read_letter(entry):
+                yield entry.entry_id, letter
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
-        """Return one dead letter by its own id, or None where there is none."""
+        """Return one dead letter by its own id, without its audio, or None where there is none."""
         if not _ENTRY_ID.fullmatch(letter_id):
             return None
-        found: Any = self._redis.xrange(self.keys.dead_letters, letter_id, letter_id)
-        return self._read_letter(letter_id, found[0][1]) if found else None
+        found = read_page(self._redis, self.keys.dead_letters, letter_id, letter_id)
+        return self._read_letter(found[0]) if found else None
 
     def redrive(self, letter_id: str) -> Redriven:
         """Send the job of a dead letter again, under its id. Twice makes one run."""
@@ -194,11 +191,11 @@ class Client:
         )
         return Redriven(answer.decode())
 
-    def _read_letter(self, letter_id: str, fields: Mapping[bytes, bytes]) -> DeadLetter | None:
+    def _read_letter(self, entry: PagedEntry) -> DeadLetter | None:
         try:
-            letter = DeadLetter.from_fields(fields)
+            letter = DeadLetter.from_fields(entry.fields, entry.left_out)
         except (ValidationError, UnicodeDecodeError):
-            _log.warning("the dead letter %s cannot be read and is passed over", letter_id)
+            _log.warning("the dead letter %s cannot be read and is passed over", entry.entry_id)
             return None
         return letter if self._tenant in {None, letter.tenant} else None
 
@@ -237,7 +234,8 @@ class Client:
         """
         cancelled = 0
         for source in self._find_sources():
-            for entry, fields in self._pages(self._stream(source)):
+            for paged in read_pages(self._redis, self._stream(source)):
+                entry, fields = paged.entry_id, paged.fields
                 own = fields.get(b"id", b"").decode("utf-8", "replace")
                 tenant = source.partition(":")[2] or fields.get(b"tenant", b"").decode(
                     "utf-8", "replace"
@@ -268,6 +266,21 @@ class Client:
             dropped += int(self._redis.unlink(*batch))
         return dropped
 
+    def _add(self, stream: str, fields: dict[Any, Any], *, repeatable: bool) -> bytes:
+        deadline, pause = time.monotonic() + _SUBMIT_SECONDS, _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                entry: bytes = self._redis.xadd(stream, fields)
+            except redis.RedisError as error:
+                harmless = repeatable or is_answered(error)
+                if not (harmless and passes(error)) or time.monotonic() + pause > deadline:
+                    raise
+                time.sleep(pause)
+                # What was written and not answered is one entry more each time.
+                pause *= 2
+            else:
+                return entry
+
     def _prepare(self, job: Job, priority: str) -> tuple[str, dict[Any, Any]]:
         if self._tenant is not None:
             if job.tenant not in {None, self._tenant}:
@@ -279,6 +292,8 @@ class Client:
         if source not in self._sources:
             known = ", ".join(source.partition(":")[0] for source in self._sources)
             raise ValueError(f"there is no priority {priority!r}; choose one of {known}")
+        # Whatever is sent Redis pays for, also what no worker takes.
+        check_audio(job.audio)
         return source, dict(job.to_fields())
 
     def _remember(self, source: str, entry: bytes, job: Job) -> str:
@@ -374,13 +389,3 @@ class Client:
             ],
         )
         return Cancelled(answer.decode())
-
-    def _pages(self, stream: str) -> Iterator[tuple[str, dict[bytes, bytes]]]:
-        start = "-"
-        while True:
-            page: Any = self._redis.xrange(stream, min=start, count=_PAGE)
-            for entry, fields in page:
-                yield entry.decode(), fields
-            if len(page) < _PAGE:
-                return
-            start = f"({page[-1][0].decode()}"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from whisperfleet.contract.events import DoneEvent
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
+from whisperfleet.queue.faults import passes
 
 __all__ = ["ResultReader"]
 
@@ -44,7 +45,7 @@ class _Patience:
         now = time.monotonic()
         self._away_since = self._away_since or now
         end = self._away_since + _OUTAGE_SECONDS if self.deadline is None else self.deadline
-        if isinstance(error, redis.AuthenticationError) or now >= end:
+        if not passes(error) or now >= end:
             raise error
         time.sleep(min(_PAUSE_SECONDS, end - now))
 
@@ -78,8 +79,8 @@ class ResultReader:
 
         An id that another payload had already is answered with the failure of that submission.
         Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
-        `timeout_seconds`, `redis.ConnectionError` or `redis.TimeoutError` where Redis does not
-        answer at first, or is away when the time is up, or for half a minute where there is none.
+        `timeout_seconds`, `redis.RedisError` where Redis does not answer at first, or is away when
+        the time is up, or for half a minute where there is none.
         """
         patience = _Patience(timeout_seconds)
         waiting = set(job_ids)
@@ -95,7 +96,7 @@ class ResultReader:
                 else:
                     position, found = self._next_results(position, waiting, patience.deadline)
                 patience.renew()
-            except (redis.ConnectionError, redis.TimeoutError) as error:
+            except redis.RedisError as error:
                 patience.bear(error)
                 # A server that has just started may have lost events that its results outlived.
                 next_look = 0.0

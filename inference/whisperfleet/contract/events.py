@@ -5,7 +5,7 @@ whole job, so that it can be sent again.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -86,6 +86,10 @@ class DeadLetter(_Event):
     fields: Annotated[
         dict[bytes, bytes], Field(exclude=True, description="The job as it was.")
     ] = {}
+    left_out: Annotated[
+        dict[bytes, int],
+        Field(exclude=True, description="Fields of the job that were not read, and their bytes."),
+    ] = {}
 
     def to_fields(self) -> dict[bytes, bytes]:
         """Return the fields of a stream entry; those of the job are named ``job.<name>``."""
@@ -96,8 +100,21 @@ class DeadLetter(_Event):
         return flat | {_JOB_FIELD + name: value for name, value in kept}
 
     @classmethod
-    def from_fields(cls, fields: Mapping[bytes, bytes]) -> Self:
-        """Read an entry of the dead-letter stream. Raises pydantic's ValidationError."""
+    def from_fields(
+        cls, fields: Mapping[bytes, bytes], left_out: Mapping[bytes, int] | None = None
+    ) -> Self:
+        """Read an entry of the dead-letter stream, of which some fields may have been left out.
+
+        Raises pydantic's ValidationError.
+        """
         own = {k.decode(): v.decode() for k, v in fields.items() if not k.startswith(_JOB_FIELD)}
-        job = {k.removeprefix(_JOB_FIELD): v for k, v in fields.items() if k.startswith(_JOB_FIELD)}
-        return cls.model_validate(own | {"fields": job})
+        return cls.model_validate(
+            own | {"fields": _of_the_job(fields), "left_out": _of_the_job(left_out or {})}
+        )
+
+
+_Value = TypeVar("_Value")
+
+
+def _of_the_job(fields: Mapping[bytes, _Value]) -> dict[bytes, _Value]:
+    return {k.removeprefix(_JOB_FIELD): v for k, v in fields.items() if k.startswith(_JOB_FIELD)}

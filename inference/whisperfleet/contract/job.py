@@ -29,6 +29,7 @@ from whisperfleet.contract.metadata import Metadata
 from whisperfleet.errors import InputError, MalformedEntryError
 
 __all__ = [
+    "MAX_ENTRY_BYTES",
     "MAX_INLINE_AUDIO_BYTES",
     "MAX_TRACK",
     "PROTOCOL_MAJOR",
@@ -38,6 +39,7 @@ __all__ = [
     "Job",
     "Task",
     "channel_name",
+    "check_audio",
     "describe_source",
     "read_metadata",
 ]
@@ -45,6 +47,8 @@ __all__ = [
 PROTOCOL_MAJOR = 1
 PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.1"
 MAX_INLINE_AUDIO_BYTES = 1024 * 1024
+# All of an entry, names and values: the audio and more than its other fields may have together.
+MAX_ENTRY_BYTES = MAX_INLINE_AUDIO_BYTES + 64 * 1024
 MAX_PROMPT_CHARACTERS = 2000
 MAX_TRACK = 64
 MAX_URL_CHARACTERS = 8192
@@ -249,7 +253,7 @@ class Job(BaseModel):
         text = _decode(fields)
         _check_version(str(text.get("v") or PROTOCOL_VERSION).strip())
         _check_source(text)
-        _check_audio(text.get("audio") or None)
+        check_audio(text.get("audio") or None)
         try:
             return cls.model_validate(text)
         except ValidationError as error:
@@ -325,7 +329,8 @@ def _check_version(version: str) -> None:
         )
 
 
-def _check_audio(audio: bytes | None) -> None:
+def check_audio(audio: bytes | None) -> None:
+    """Raise InputError where audio is more than an entry may carry."""
     if audio is not None and len(audio) > MAX_INLINE_AUDIO_BYTES:
         raise InputError(
             Code.TOO_LARGE,

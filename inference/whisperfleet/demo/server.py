@@ -208,10 +208,14 @@ class EmbeddedServer:
                 if self._process.poll() is not None:
                     break
                 try:
+                    facts = client.info()
                     # Our own process and not another that took the port.
-                    if client.info("server")["process_id"] == self._process.pid:
+                    if facts["process_id"] != self._process.pid:
+                        break
+                    # It answers before it has read what it keeps on disk.
+                    if not facts["loading"]:
                         return
-                    break
+                    time.sleep(0.01)
                 except redis.AuthenticationError:
                     return
                 except redis.ConnectionError:

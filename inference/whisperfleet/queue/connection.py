@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from whisperfleet.errors import ConfigurationError
+from whisperfleet.queue.faults import Outlook, outlook
 
 __all__ = ["RedisSettings", "describe_url"]
 
@@ -21,6 +24,70 @@ _DATABASE = re.compile(rf"(/({_NUMBER.pattern})?)?")
 # Longer than any BLOCK (see `RedisSettings.max_block_seconds`), or redis-py would drop the
 # connection under a reply that is on its way.
 _BLOCK_MARGIN_SECONDS = 5.0
+# A former primary that was cut off from the others answers as if it were one still. Who is
+# connected to it leaves it after so long, and what a firewall forgot is not asked any more.
+_MOST_AGE_SECONDS = 30.0
+# Each thread that waits for a result has a connection; who finds none free waits for one.
+_MOST_CONNECTIONS = 500
+_FREE_CONNECTION_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Address:
+    """What the connections of one client share: how often its address led to a wrong server."""
+
+    departures: int = 0
+
+
+class _Following(AbstractConnection):
+    """A connection that is made anew before its next use where the address may lead elsewhere.
+
+    That is so once the server said to any connection of the client that it is not the one to ask,
+    and from time to time. Made anew it needs no PING, which redis-py would send by itself.
+    """
+
+    def __init__(self, *, address: _Address, **options: Any) -> None:
+        self._address = address
+        self._departures = address.departures
+        self._made = time.monotonic()
+        super().__init__(**options)
+
+    def connect(self) -> None:
+        """Connect; the pool calls it before each use."""
+        aged = time.monotonic() > self._made + _MOST_AGE_SECONDS
+        if aged or self._departures != self._address.departures:
+            self.disconnect()
+        super().connect()
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Log in."""
+        self._departures = self._address.departures
+        self._made = time.monotonic()
+        super().on_connect_check_health(check_health)
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """Return a reply."""
+        try:
+            return super().read_response(*arguments, **options)
+        except redis.RedisError as error:
+            if outlook(error) is Outlook.WRONG_SERVER:
+                self._address.departures += 1
+            raise
+
+
+class _Tcp(_Following, redis.Connection):
+    pass
+
+
+class _Tls(_Following, redis.SSLConnection):
+    pass
+
+
+class _UnixSocket(_Following, redis.UnixDomainSocketConnection):
+    pass
+
+
+_CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _UnixSocket}
 
 
 def describe_url(url: str) -> str:
@@ -103,7 +170,7 @@ class RedisSettings:
         return describe_url(self.url)
 
     def connect(self, most_seconds: float = math.inf) -> redis.Redis:
-        """Return a client; it connects at its first command and may be shared by threads.
+        """Return a client; it connects at its first command and may be shared by 500 threads.
 
         One that never blocks may be told to wait less, for a reply as for a connection:
         `most_seconds`.
@@ -115,7 +182,6 @@ class RedisSettings:
             "socket_timeout": min(self.timeout_seconds, most_seconds),
             "socket_connect_timeout": min(self.connect_timeout_seconds, most_seconds),
             "socket_keepalive": True,
-            "health_check_interval": 30,
             "retry": Retry(NoBackoff(), 0),
             "decode_responses": False,
             # RESP2: the same reply shapes on every server, and no maintenance notifications, which
@@ -123,13 +189,17 @@ class RedisSettings:
             "protocol": 2,
             # No CLIENT SETINFO: an account with the least rights has no CLIENT.
             "driver_info": None,
+            "connection_class": _CONNECTIONS[urlsplit(self.url).scheme],
+            "address": _Address(),
+            "max_connections": _MOST_CONNECTIONS,
+            "timeout": _FREE_CONNECTION_SECONDS,
         }
         if urlsplit(self.url).scheme == "unix":
             # A Unix socket has no keep-alive.
             del options["socket_keepalive"]
         if self.ca_file is not None:
             options["ssl_ca_certs"] = str(self.ca_file)
-        pool = redis.ConnectionPool.from_url(self.url, **options)
+        pool = redis.BlockingConnectionPool.from_url(self.url, **options)
         # The URL's credentials win inside redis-py, ours must win over them.
         if self.username is not None:
             pool.connection_kwargs["username"] = self.username

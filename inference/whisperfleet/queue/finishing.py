@@ -1,6 +1,5 @@
 """How a claim ends: published, buried, or handed back. Each is one script, safe to repeat."""
 
-import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -8,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import redis
-from redis.exceptions import ClusterDownError, MasterDownError, ReadOnlyError, TryAgainError
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
@@ -17,6 +15,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.errors import JobError
+from whisperfleet.queue.faults import Outlook, outlook
 from whisperfleet.queue.leases import Claim, Finished, Released
 from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.scripts import Script
@@ -30,9 +29,6 @@ _MAX_CAUSES = 8
 _REPEAT_SECONDS = 0.5
 # A job that cannot be handed back is not lost: its lease lapses.
 _HAND_BACK_SECONDS = 2.0
-# What a server answers that cannot write now: too few replicas, a full disk, a long script. Other
-# codes of that kind are classes of the client's.
-_PASSING = re.compile(r"(NOREPLICAS|MISCONF|BUSY)\b")
 
 
 def milliseconds(seconds: float) -> int:
@@ -253,24 +249,17 @@ class Finisher:
         return Finished(_insist(attempt, self._publish_seconds).decode())
 
 
-def _passes(error: redis.RedisError) -> bool:
-    """Return whether the same request may succeed a moment later."""
-    unanswered = (redis.ConnectionError, redis.TimeoutError)
-    # A former primary or a replica in a fail-over, and a cluster that is being mended.
-    named = (ReadOnlyError, MasterDownError, ClusterDownError, TryAgainError)
-    return isinstance(error, (*unanswered, *named)) or bool(_PASSING.match(str(error)))
-
-
 def _insist(attempt: Callable[[], bytes], seconds: float) -> bytes:
     """Repeat a script until Redis answers, at most so many seconds long.
 
-    The epoch makes it safe: the repetition of what had succeeded is told so.
+    The epoch makes it safe: the repetition of what had succeeded is told so. Rights that were
+    taken away by mistake come back too.
     """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return attempt()
         except redis.RedisError as error:
-            if not _passes(error) or time.monotonic() + _REPEAT_SECONDS > deadline:
+            if outlook(error) is Outlook.ENDS or time.monotonic() + _REPEAT_SECONDS > deadline:
                 raise
             time.sleep(_REPEAT_SECONDS)

@@ -14,6 +14,7 @@ from typing import Any
 import redis
 
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
@@ -93,8 +94,9 @@ class WorkQueue:
     def claim(self, note_ending: Callable[[Ending], object] | None = None) -> Claim | None:
         """Return a job that is now this worker's to do, or None where there is nothing to do.
 
-        Does not block. What needs no work (cancelled, over its delivery budget, vanished, an id
-        that is taken) is settled here and never returned: `note_ending` is told of each.
+        Does not block. What needs no work (cancelled, over its delivery budget, vanished, too
+        large, an id that is taken) is settled here and never returned: `note_ending` is told of
+        each.
         """
         for _ in range(_MAX_LOOKS):
             reply = self._take()
@@ -102,10 +104,12 @@ class WorkQueue:
             if verdict == "none":
                 return None
             if verdict == "again":
+                # A look at what is pending may have been cut short.
+                self._next_reclaim = 0.0
                 continue
             claim, note = self._read_claim(reply)
-            if claim.epoch > 1:
-                # Its worker may have left more than this one.
+            if reply[11] != b"new":
+                # Whoever left it may have left more than this one.
                 self._next_reclaim = 0.0
             if verdict == "run":
                 return claim
@@ -141,12 +145,13 @@ class WorkQueue:
         answers = _BEAT.run(self._client, keys, [self._keys.group, self._consumer, *arguments])
         return {lease: Beat(answer.decode()) for lease, answer in zip(wanted, answers, strict=True)}
 
-    def audit(self, held: Collection[Lease]) -> int:
+    def audit(self, held: Collection[Lease], claiming_seconds: float = 0.0) -> int:
         """Hand back what Redis holds for this consumer beside `held`; return how many entries.
 
         A lost reply to `claim` leaves a job with a worker that knows nothing of it. Call it with
         each beat, also of a worker that holds nothing: it is a sign that leases can be renewed.
-        Entries younger than a beat are left alone, for their claim may be on its way.
+        Entries younger than a beat are left alone, for their claim may be on its way; with a
+        `claim` that has been under way for `claiming_seconds` those that it may have taken too.
         """
         policy = self.policy
         places = [f"{self._suffix(lease.stream)}/{lease.entry_id}" for lease in held]
@@ -166,6 +171,7 @@ class WorkQueue:
                 milliseconds(policy.lease_seconds),
                 milliseconds(policy.beat_seconds),
                 policy.max_releases,
+                milliseconds(claiming_seconds),
                 *places,
             ],
         )
@@ -305,6 +311,13 @@ class WorkQueue:
                     f"begun {claim.deliveries} times and never ended: it may bring down its "
                     "worker; look at the history before a redrive",
                 )
+            case "oversize":
+                state, code = State.FAILED, Code.TOO_LARGE
+                message = (
+                    f"the entry has {note} bytes and {MAX_ENTRY_BYTES} are allowed, of which "
+                    f"{MAX_INLINE_AUDIO_BYTES} are for `audio`; store the file and send its `url`"
+                )
+                outcome = self._refuser.finish(claim, failure(claim, state, code, message))
             case "malformed":
                 state, code = State.DEAD, Code.MALFORMED_ENTRY
                 outcome = self._refuser.bury(claim, code, note)

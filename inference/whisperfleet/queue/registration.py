@@ -7,6 +7,7 @@ import redis
 from whisperfleet.contract.job import PROTOCOL_MAJOR, PROTOCOL_VERSION
 from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import QueueUnavailableError
+from whisperfleet.queue.faults import explain
 from whisperfleet.queue.scripts import Script
 
 __all__ = ["inspect_server", "register"]
@@ -24,8 +25,10 @@ def register(client: redis.Redis, keys: Keys, owner: str | None) -> None:
     _check_server(client)
     try:
         version, known_owner = _REGISTER.run(client, [keys.meta], [PROTOCOL_VERSION, owner or ""])
-    except redis.ResponseError as error:
-        raise QueueUnavailableError(f"the queue {keys.queue_id} cannot be used: {error}") from error
+    except redis.RedisError as error:
+        raise QueueUnavailableError(
+            f"the queue {keys.queue_id} cannot be used: Redis {explain(error)}"
+        ) from error
     major = version.decode("utf-8", "replace").partition(".")[0]
     if major != str(PROTOCOL_MAJOR):
         raise QueueUnavailableError(
@@ -63,16 +66,10 @@ def inspect_server(client: redis.Redis) -> list[str]:
 def _check_server(client: redis.Redis) -> None:
     try:
         info: dict[str, Any] = client.info("server")
-    except redis.AuthenticationError as error:
-        raise QueueUnavailableError(
-            f"Redis refuses the credentials ({error}); check user name and password"
-        ) from None
     except redis.ResponseError:
         return
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise QueueUnavailableError(
-            f"Redis cannot be reached ({error}); check the address, the network and TLS"
-        ) from error
+    except redis.RedisError as error:
+        raise QueueUnavailableError(f"Redis {explain(error)}") from error
     version = str(info.get("redis_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
     if numbers and numbers < _OLDEST_SERVER:

@@ -20,6 +20,7 @@ import redis
 
 from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.queue import Beat, Lease, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.queue.faults import explain
 from whisperfleet.worker.control import Stop
 from whisperfleet.worker.lease_table import LeaseTable
 
@@ -104,11 +105,15 @@ class Beater:
         deserving = self._in_time(held)
         try:
             verdicts = self._queue.beat(deserving)
+            if deserving:
+                self._table.note_renewal()
+            # Read anew: a job that was claimed since the beat is held too. What a claim brings is
+            # held before the claim is over.
+            claiming_seconds = self._table.claiming_seconds
+            self._queue.audit(self._table.held(), claiming_seconds)
             self._table.note_renewal()
-            # Read anew: a job that was claimed since the beat is held too.
-            self._queue.audit(self._table.held())
         except redis.RedisError as error:
-            _tell({"log": f"cannot renew {len(deserving)} leases ({error}); trying again"})
+            _tell({"log": f"cannot renew {len(deserving)} leases: Redis {explain(error)}"})
             return
         for lease, verdict in verdicts.items():
             if stop := _STOPS.get(verdict):

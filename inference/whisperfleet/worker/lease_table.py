@@ -5,7 +5,8 @@ interpreter is needed to read it. The layout, in bytes of native order::
 
     0   8     steps: grows whenever any job comes further
     8   8     when leases were last renewed; all that the reader writes
-    16  1024  a slot for each job in flight:
+    16  8     since when a claim is under way; 0 for none
+    24  1024  a slot for each job in flight:
               0  8  sequence: odd while the slot is being written
               8  2  length of what follows; 0 for a free slot
              10     stream, entry id, job id, epoch and the end of the job's time, joined by NUL
@@ -20,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from whisperfleet.queue import Lease
@@ -28,8 +30,10 @@ __all__ = ["LeaseTable"]
 
 _STEPS = struct.Struct("=Q")
 # Native, so that it is written at once: no half of it can be read.
-_RENEWED = struct.Struct("@d")
-_SLOTS_AT = _STEPS.size + _RENEWED.size
+_MOMENT = struct.Struct("@d")
+_RENEWED_AT = _STEPS.size
+_CLAIMING_AT = _RENEWED_AT + _MOMENT.size
+_SLOTS_AT = _CLAIMING_AT + _MOMENT.size
 _SLOT = struct.Struct("=QH")
 _SLOT_BYTES = 1024
 _READ_ATTEMPTS = 8
@@ -78,12 +82,27 @@ class LeaseTable:
     @property
     def renewed_at(self) -> float:
         """When leases were last renewed; 0 where they never were."""
-        moment: float = _RENEWED.unpack_from(self._memory, _STEPS.size)[0]
+        moment: float = _MOMENT.unpack_from(self._memory, _RENEWED_AT)[0]
         return moment
 
     def note_renewal(self) -> None:
         """Say, as the reader, that every lease was renewed that should be."""
-        _RENEWED.pack_into(self._memory, _STEPS.size, time.monotonic())
+        _MOMENT.pack_into(self._memory, _RENEWED_AT, time.monotonic())
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Say that a claim is under way, up to where what it brought is held. One at a time."""
+        _MOMENT.pack_into(self._memory, _CLAIMING_AT, time.monotonic())
+        try:
+            yield
+        finally:
+            _MOMENT.pack_into(self._memory, _CLAIMING_AT, 0.0)
+
+    @property
+    def claiming_seconds(self) -> float:
+        """How long a claim has been under way; 0 where none is. Read it before `held`."""
+        began: float = _MOMENT.unpack_from(self._memory, _CLAIMING_AT)[0]
+        return time.monotonic() - began if began else 0.0
 
     def hold(self, lease: Lease, ends: float) -> None:
         """Put a lease into a free slot, or anew into its own; `ends` is when the job's time is up.

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import IO, Any, Self
 
 from whisperfleet.errors import StartupError
@@ -80,6 +80,10 @@ class LeaseKeeper:
     def seconds_since_renewal(self) -> float:
         """For how long leases have not been renewed: over a lease, others have taken the jobs."""
         return time.monotonic() - self._table.renewed_at
+
+    def claiming(self) -> AbstractContextManager[None]:
+        """Enter it for a claim, up to `hold`: what is on its way is not handed back as unknown."""
+        return self._table.claiming()
 
     def step(self) -> None:
         """Say that some job has come further."""

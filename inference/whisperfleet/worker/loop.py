@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.job import Steps
@@ -116,13 +117,14 @@ class WorkLoop:
         self._claim_began = time.monotonic()
         try:
             self._tidy_if_due()
-            claim = self._queue.claim(self._settler.note_ending)
-            if claim:
-                self._take_in(claim, control)
-            else:
+            with self._leases.claiming():
+                claim = self._queue.claim(self._settler.note_ending)
+                if claim:
+                    self._take_in(claim, control)
+            if not claim:
                 self._queue.wait(_WAIT_SECONDS)
         except redis.RedisError as error:
-            self._pause(stopped, str(error))
+            self._pause(stopped, explain(error))
             return None, control
         except Exception:
             log.exception("claiming failed in a way that is not Redis's")
@@ -145,7 +147,7 @@ class WorkLoop:
         self._outages += 1
         metrics.queue_errors.labels("claim").inc()
         pause = backoff(self._outages, *_OUTAGE_SECONDS)
-        log.warning("cannot claim from Redis (%s); trying again in %.1f s", reason, pause)
+        log.warning("cannot claim: Redis %s; trying again in %.1f s", reason, pause)
         stopped.wait(pause)
 
     def _leases_are_renewed(self) -> bool:
@@ -207,7 +209,7 @@ class WorkLoop:
             try:
                 self._queue.release(claim)
             except redis.RedisError as error:
-                log.error("cannot hand back %s (%s); its lease will lapse", claim.job_id, error)
+                log.error("cannot hand back %s: Redis %s; its lease will lapse", claim.job_id, explain(error))
 
     def _wait_until_empty(self, seconds: float) -> None:
         with self._changed:

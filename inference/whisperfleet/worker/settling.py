@@ -11,6 +11,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.errors import MalformedEntryError, TransientError
 from whisperfleet.queue import Claim, Ending, Released, WorkQueue
+from whisperfleet.queue.faults import explain
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job import Steps
@@ -38,7 +39,8 @@ class Settler:
         except redis.RedisError as error:
             metrics.queue_errors.labels("settle").inc()
             log.error(
-                "cannot tell Redis how the job ended (%s); another worker will repeat it", error
+                "another worker will repeat the job: its end cannot be told, for Redis %s",
+                explain(error),
             )
         except Exception:
             log.exception("settling the job failed; another worker will repeat it")

@@ -1,6 +1,7 @@
 """The Lua scripts: every change of a job's state is one of them, so that none happens by half.
 
-`common.lua` precedes each script; the first line is added here because it must be the very first.
+`common.lua` precedes each script; the first line is added here because it must be the very first,
+and after it what the contract says of sizes.
 """
 
 import hashlib
@@ -12,11 +13,13 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
+from whisperfleet.contract.job import MAX_ENTRY_BYTES
+
 __all__ = ["Script"]
 
 # Scripts free more than they take, so they must run where `maxmemory` already refuses an XADD. A
 # function of Redis 7.0 and Valkey; an older server answers with a syntax error.
-_HEADER = "#!lua flags=allow-oom\n"
+_HEADER = f"#!lua flags=allow-oom\nlocal MAX_ENTRY_BYTES = {MAX_ENTRY_BYTES}\n"
 
 
 class Script:

@@ -3,7 +3,8 @@
 --
 -- KEYS  1 running   2 bell   3 counters   4 meta   5... input streams
 -- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 beat in ms   6 cap of the releases
---       7... what the consumer holds, as <suffix>/<entry>
+--       7 for how many ms a CLAIM has been under way, else 0: what it took may be on its way still
+--       8... what the consumer holds, as <suffix>/<entry>
 -- Returns how many entries were handed back
 --
 -- A hand-back counts as a release. Once a job has used those up, each counts as a delivery too, so that
@@ -11,7 +12,7 @@
 
 local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
 local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
-local MAX_RELEASES = tonumber(ARGV[6])
+local MAX_RELEASES, CLAIMING_MS = tonumber(ARGV[6]), tonumber(ARGV[7])
 local MAX_ENTRIES = 100
 
 local refusal =
@@ -23,7 +24,7 @@ end
 hear(META, 2 * tonumber(BEAT_MS))
 
 local held = {}
-for i = 7, #ARGV do
+for i = 8, #ARGV do
   held[ARGV[i]] = true
 end
 
@@ -47,7 +48,8 @@ end
 local handed_back = 0
 for i = 5, #KEYS do
   local stream, suffix = KEYS[i], suffix_of(KEYS[i], PREFIX)
-  local pending = attempt('XPENDING', stream, GROUP, 'IDLE', BEAT_MS, '-', '+', MAX_ENTRIES, CONSUMER)
+  local pending = attempt('XPENDING', stream, GROUP, 'IDLE', BEAT_MS + CLAIMING_MS, '-', '+', MAX_ENTRIES,
+    CONSUMER)
   for _, facts in ipairs(pending.err and {} or pending) do
     local place = suffix .. '/' .. facts[1]
     local job = PREFIX .. 'job:' .. (call('HGET', RUNNING, place) or (suffix .. '-' .. facts[1]))

@@ -12,8 +12,8 @@ local function renew(stream, job, entry, epoch)
   if wrong_type(job, 'hash') or wrong_type(stream, 'stream') then
     return 'fenced'
   end
-  local state, current, home, cancel =
-    unpack(call('HMGET', job, 'state', 'epoch', 'entry', 'cancel'))
+  local state, current, home, cancel, deliveries =
+    unpack(call('HMGET', job, 'state', 'epoch', 'entry', 'cancel', 'deliveries'))
   if state ~= 'running' or current ~= epoch or home ~= entry then
     return 'fenced'
   end
@@ -21,7 +21,8 @@ local function renew(stream, job, entry, epoch)
   -- XCLAIM forgets an entry that was deleted: it would be pending no more, and its loss unnoticed.
   if entry_exists(stream, entry) then
     -- An error is a group that was destroyed; the epoch goes on protecting the job.
-    attempt('XCLAIM', stream, GROUP, CONSUMER, 0, entry, 'JUSTID')
+    -- With FORCE it is pending again that a person had acknowledged, or whose consumer was deleted.
+    attempt('XCLAIM', stream, GROUP, CONSUMER, 0, entry, 'RETRYCOUNT', deliveries or 1, 'FORCE', 'JUSTID')
   end
   return cancel and 'cancelled' or 'ok'
 end

@@ -61,7 +61,8 @@ local function look_up()
   if not found then
     return nil
   end
-  local fields, suffix = fields_of(found[2]), suffix_of(STREAM, PREFIX)
+  local flat, suffix = found[2], suffix_of(STREAM, PREFIX)
+  local fields = fields_of(bytes_of(flat) > MAX_ENTRY_BYTES and without_long(flat) or flat)
   local id, digest = identify(PREFIX, suffix, ENTRY, fields, streams)
   local tenant = tenant_of(suffix, fields)
   if id == ID then

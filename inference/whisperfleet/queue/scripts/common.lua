@@ -3,6 +3,21 @@
 
 local call = redis.call
 
+-- The group by which scripts ask whether an entry exists.
+local LOOKS = 'looks'
+local LAST_ID = '18446744073709551615-18446744073709551615'
+
+-- More than any field but `audio` may have, and than all of them together.
+local LONG_BYTES = 16384
+local PAGE_BYTES = 4 * LONG_BYTES
+
+-- A call reads no entry more when it has read so many bytes of them: each MiB takes Redis a millisecond
+-- or two, in which it serves nobody else.
+local MAX_READ_BYTES = 524288
+
+-- So many dead letters are dropped by one command; less than Redis keeps together would be none.
+local MAX_TRIMMED = 100
+
 local TERMINAL = { done = true, failed = true, dead = true, cancelled = true, expired = true }
 
 -- A call that may meet a missing stream or group, or a key of another type: returns their errors. Any
@@ -11,7 +26,7 @@ local function attempt(...)
   local reply = redis.pcall(...)
   local message = type(reply) == 'table' and reply.err
   if not message or string.find(message, '^NOGROUP') or string.find(message, '^WRONGTYPE')
-    or string.find(message, 'no such key') then
+    or string.find(message, 'no such key') or string.find(message, 'requires the key to exist') then
     return reply
   end
   return call(...)
@@ -44,6 +59,34 @@ local function refuse_wrong_types(expectations)
       return redis.error_reply('WRONGKEY ' .. complaint)
     end
   end
+end
+
+-- The bytes of an entry's names and values in turn.
+local function bytes_of(flat)
+  local bytes = 0
+  for _, part in ipairs(flat) do
+    bytes = bytes + #part
+  end
+  return bytes
+end
+
+-- Names and values in turn without what is long, as audio is, nor more than a page of the rest; and what
+-- was left out, as names and lengths in turn.
+local function without_long(flat)
+  local short, left_out, kept = {}, {}, 0
+  for i = 1, #flat, 2 do
+    local name, value = flat[i], flat[i + 1]
+    local bytes = #name + #value
+    if bytes <= LONG_BYTES and kept + bytes <= PAGE_BYTES then
+      kept = kept + bytes
+      short[#short + 1] = name
+      short[#short + 1] = value
+    else
+      left_out[#left_out + 1] = string.sub(name, 1, LONG_BYTES)
+      left_out[#left_out + 1] = #value
+    end
+  end
+  return short, left_out
 end
 
 -- Names and values in turn, as a table by name.
@@ -81,9 +124,11 @@ local function digest_of(fields, tenant)
   table.sort(names)
   local parts = { tenant }
   for _, name in ipairs(names) do
-    parts[#parts + 1] = #name .. ':' .. name .. #fields[name] .. ':' .. fields[name]
+    parts[#parts + 1] = '\n' .. #name .. ':' .. name .. #fields[name] .. ':'
+    -- By itself, for to join strings is to copy them.
+    parts[#parts + 1] = fields[name]
   end
-  return redis.sha1hex(table.concat(parts, '\n'))
+  return redis.sha1hex(table.concat(parts))
 end
 
 -- Whether a text of lines has this one.
@@ -96,8 +141,21 @@ local function create_group(stream, group)
   call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 end
 
+-- Whether an entry is there, without reading it: it may hold a file. XCLAIM tells that, also of an entry
+-- that is pending for nobody, but what is gone it drops from the group that it is asked by. So there is
+-- a group for this alone, from which nobody reads.
 local function entry_exists(stream, entry)
-  return #call('XRANGE', stream, entry, entry) > 0
+  local look = { 'XCLAIM', stream, LOOKS, LOOKS, 0, entry, 'FORCE', 'JUSTID' }
+  local found = attempt(unpack(look))
+  if found.err and string.find(found.err, '^NOGROUP') then
+    local made = attempt('XGROUP', 'CREATE', stream, LOOKS, LAST_ID)
+    found = made.err and {} or call(unpack(look))
+  end
+  if #found == 0 then
+    return false
+  end
+  call('XACK', stream, LOOKS, entry)
+  return true
 end
 
 -- Ids of the form <stream>-<entry id> are the queue's own: nobody may take the id of another's job.
@@ -142,6 +200,26 @@ local function identify(prefix, suffix, entry, fields, streams)
   return own, digest, 'run', ''
 end
 
+-- Who renews the lease of a running job, and how many ms ago it was; or nil. A renewal in the future was
+-- before the server's clock went back: from now on its worker has a lease to be heard again.
+local function keeper_of(job, lease_ms)
+  if wrong_type(job, 'hash') then
+    return nil
+  end
+  local state, owner, beat = unpack(call('HMGET', job, 'state', 'owner', 'beat'))
+  if state ~= 'running' then
+    return nil
+  end
+  local idle = now_ms() - tonumber(beat or 0)
+  if idle < 0 then
+    idle = 0
+    call('HSET', job, 'beat', integer(now_ms()))
+  end
+  if idle < lease_ms then
+    return owner, idle
+  end
+end
+
 -- Note that a worker is heard. For so long after a time in which nobody was, return how long ago that
 -- time began, in ms: a lease that lapsed since may be its owner's still, who could not renew it,
 -- whether the server was down, out of reach, stopped or read-only.
@@ -154,9 +232,13 @@ local function hear(meta, patience_ms)
     since = until_then > heard and since or integer(heard)
     until_then = now + patience_ms
     call('HSET', meta, 'silent_since', since, 'patient_until', integer(until_then))
+  elseif until_then > now + patience_ms then
+    -- The server's clock went back.
+    since, until_then = integer(now), now + patience_ms
+    call('HSET', meta, 'silent_since', since, 'patient_until', integer(until_then))
   end
   call('HSET', meta, 'heard', integer(now))
-  return now < until_then and now - since or nil
+  return now < until_then and math.max(0, now - since) or nil
 end
 
 -- Keep one line of a job's history, newest last; only what is out of the ordinary is worth a line.
@@ -174,9 +256,10 @@ local function hand_back(stream, group, consumer, entry, job, lease_ms, delay_ms
     create_group(stream, group)
     pending = {}
   end
-  local deliveries = pending[1] and pending[1][4] - forgiven or 0
+  -- It is pending for nobody where a person acknowledged it.
+  local begun = pending[1] and pending[1][4] or tonumber(call('HGET', job, 'deliveries') or 1)
   call('XCLAIM', stream, group, consumer, 0, entry, 'IDLE', math.max(0, lease_ms + 1 - delay_ms),
-    'RETRYCOUNT', deliveries, 'FORCE', 'JUSTID')
+    'RETRYCOUNT', math.max(0, begun - forgiven), 'FORCE', 'JUSTID')
   call('HSET', job, 'state', 'queued')
 end
 

@@ -50,7 +50,8 @@ if not state then
   local tenant = tenant_of(suffix, sent)
   call('HSET', JOB, 'epoch', letter['epoch'] or 0, 'tenant', tenant, 'digest', digest_of(sent, tenant))
 end
-call('HSET', JOB, 'state', 'queued', 'stream', suffix, 'entry', entry, 'releases', 0, 'retries', 0)
+call('HSET', JOB, 'state', 'queued', 'stream', suffix, 'entry', entry, 'deliveries', 0,
+  'releases', 0, 'retries', 0)
 call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished')
 call('PERSIST', JOB)
 call('HSET', RUNNING, suffix .. '/' .. entry, letter['id'])

@@ -26,5 +26,5 @@ for i = 2, #KEYS do
     end
   end
 end
-call('XTRIM', KEYS[1], 'MINID', integer(math.max(0, now_ms() - KEEP_MS)))
+call('XTRIM', KEYS[1], 'MINID', '~', integer(math.max(0, now_ms() - KEEP_MS)), 'LIMIT', MAX_TRIMMED)
 return forgotten

@@ -8,6 +8,8 @@ from typing import Self
 
 from whisperfleet.queue import RedisSettings
 
+__all__ = ["Proxy"]
+
 
 class Proxy:
     """Forwards TCP on loopback to `port`; an address that survives a fail-over."""
@@ -25,6 +27,7 @@ class Proxy:
 
     @property
     def settings(self) -> RedisSettings:
+        """The settings for a client of the address."""
         return RedisSettings(self.url)
 
     def __enter__(self) -> Self:
@@ -59,6 +62,10 @@ class Proxy:
     def point_at(self, port: int) -> None:
         """Close every line; new ones go to another server."""
         self.cut()
+        self._target = port
+
+    def lead_to(self, port: int) -> None:
+        """Let new lines go to another server; those that are open stay."""
         self._target = port
 
     def _accept(self) -> None:
