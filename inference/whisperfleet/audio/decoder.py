@@ -66,7 +66,8 @@ class DecodedStream:
 
     Iterating raises InputError (NOT_AUDIO, EMPTY, TOO_LONG, TOO_LARGE, TOO_MANY_CHANNELS,
     INVALID_JOB for a track that is not there, DECODER_TIMEOUT for processor time), TransientError
-    (DECODER_CRASHED, DECODER_TIMEOUT for a stall), or StreamClosedError.
+    (DECODER_CRASHED, DECODER_TIMEOUT for a stall), MachineError for a disk that does not give the
+    file back, or StreamClosedError.
     """
 
     def __init__(
@@ -214,7 +215,7 @@ class DecoderPool:
 
         A file object must be flushed; its position does not matter, but is changed. Waits until one
         of the processes is free: a stream keeps its own until it ends or is closed. Raises
-        InputError EMPTY for a file without bytes, TransientError where no process can be started,
+        InputError EMPTY for a file without bytes, MachineError where no process can be started,
         OSError where the file cannot be opened, RuntimeError when the pool is closed.
         """
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
@@ -276,7 +277,8 @@ class DecoderPool:
     def _lease(self) -> DecoderChild:
         """Return a process that can decode.
 
-        Those that wait may all have died of something else, so each is tried, and a new one.
+        Those that wait may all have died of something else, or been started in vain when the
+        machine lacked something, so each is tried, and a new one.
         """
         failures = 0
         while True:
@@ -292,7 +294,10 @@ class DecoderPool:
                 child = future.result()
             except OSError as error:
                 self._start_another()
-                raise not_started(error.strerror or str(error)) from None
+                failures += 1
+                if failures > self._size:
+                    raise not_started(error.strerror or str(error)) from error
+                continue
             if child.jobs and not child.is_running:
                 # It died of nothing we gave it, such as a machine short of memory.
                 self._replace(child)

@@ -6,7 +6,7 @@ from whisperfleet.audio.decoder_child import describe_exit
 from whisperfleet.audio.decoder_protocol import DecodeLimits, Problem
 from whisperfleet.audio.decoder_sniff import Content
 from whisperfleet.contract.codes import Code
-from whisperfleet.errors import InputError, JobError, TransientError
+from whisperfleet.errors import InputError, JobError, MachineError, TransientError
 
 __all__ = ["ended", "not_started", "refused", "stalled"]
 
@@ -40,13 +40,20 @@ _CONTENTS = {
 }
 
 
-def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
-    """Return what to tell the producer of a file that cannot be decoded."""
+def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError | MachineError:
+    """Return what to tell the producer of a file that cannot be decoded.
+
+    The file itself is not to blame where the disk under it does not give it back.
+    """
     match problem:
         case Problem.UNKNOWN_CONTAINER:
             code, text = Code.NOT_AUDIO, _instead_of_audio(detail)
         case Problem.NO_AUDIO_STREAM | Problem.NO_SUCH_TRACK:
             return _no_track(problem, detail)
+        case Problem.UNREADABLE:
+            return MachineError(
+                f"a file in the scratch folder cannot be read ({detail}); check the disk under it"
+            )
         case Problem.UNKNOWN_CODEC:
             code, text = Code.NOT_AUDIO, f"its audio codec {detail} is not known here; {_CONVERT}"
         case Problem.SAMPLE_RATE:
@@ -120,12 +127,11 @@ def ended(exit_code: int | None, limits: DecodeLimits) -> JobError:
     )
 
 
-def not_started(reason: str) -> TransientError:
-    """Return the error of a job for which no process could be started."""
-    return TransientError(
-        Code.DECODER_CRASHED,
+def not_started(reason: str) -> MachineError:
+    """Return the error of a worker that cannot start a process: no file has come to it yet."""
+    return MachineError(
         f"a decoder could not be started ({reason}); read the worker's standard error, and give it "
-        "more memory or processes",
+        "more memory or processes"
     )
 
 

@@ -1,0 +1,20 @@
+-- TRIAL: do nothing, by each command that ends a job, so that a right that is missing, or a server that
+-- takes no writes, is known before a job needs it.
+--
+-- KEYS  1 a key that nothing else uses   2... input streams
+-- ARGV  1 group
+-- Returns 'able'; what is in the way comes as Redis's own error
+
+local TRIAL, GROUP = KEYS[1], ARGV[1]
+local NO_ENTRY = '0-1'
+
+for i = 2, #KEYS do
+  attempt('XACK', KEYS[i], GROUP, NO_ENTRY)
+  attempt('XDEL', KEYS[i], NO_ENTRY)
+end
+attempt('XADD', TRIAL, 'NOMKSTREAM', '*', 'tried', '1')
+call('SET', TRIAL, '', 'XX', 'PX', 1000)
+attempt('HINCRBY', TRIAL, 'tried', 1)
+call('PEXPIRE', TRIAL, 1000)
+attempt('HDEL', TRIAL, 'tried')
+return 'able'
