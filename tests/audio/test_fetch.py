@@ -399,9 +399,11 @@ def test_no_log_tells_the_query(server, tmp_path, caplog):
 
 def test_a_full_disk_is_nobody_elses_fault(server):
     server.answers["/a"] = response(AUDIO)
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        with pytest.raises(MachineError, match="No space left"):
-            Fetcher(POLICY).fetch(server.url("/a"), full)
+    with (
+        Path("/dev/full").open("wb", buffering=0) as full,
+        pytest.raises(MachineError, match="No space left"),
+    ):
+        Fetcher(POLICY).fetch(server.url("/a"), full)
 
 
 def test_the_resolver_is_the_systems_own_by_default():

@@ -53,6 +53,7 @@ def fails_because_of(cause: BaseException, *, hidden: bool) -> TransientError:
         (error_of(errno.ENFILE), "raise fs.file-max"),
         (error_of(errno.ENOMEM), "no memory is left to the worker"),
         (MemoryError(), "no memory is left to the worker"),
+        (RuntimeError("can't start new thread"), "no thread can be started"),
         (MachineError("a decoder could not be started"), "a decoder could not be started"),
     ],
     ids=repr,
@@ -73,6 +74,7 @@ def test_a_lack_is_found_behind_what_it_brought_about(
         gaierror(errno.EIO, "another kind of number"),
         InputError(Code.NOT_AUDIO, "it is a letter"),
         redis.ConnectionError("Connection refused"),
+        RuntimeError("the decoder pool is closed"),
     ],
     ids=repr,
 )
@@ -83,12 +85,14 @@ def test_what_is_somebody_elses_is_no_lack_of_the_machine(cause: BaseException) 
 
 
 def test_a_file_that_cannot_be_opened_for_want_of_descriptors_fails_no_job() -> None:
-    refused = InputError(Code.FETCH_REFUSED, "the file cannot be opened")
-    with pytest.raises(MachineError, match="open files"), on_this_machine(SCRATCH):
+    def refuse() -> None:
         try:
             raise error_of(errno.EMFILE)
         except OSError:
-            raise refused from None
+            raise InputError(Code.FETCH_REFUSED, "the file cannot be opened") from None
+
+    with pytest.raises(MachineError, match="open files"), on_this_machine(SCRATCH):
+        refuse()
 
 
 @pytest.fixture(autouse=True)
@@ -176,10 +180,14 @@ def test_descriptors_are_kept_back_for_the_time_when_none_are_left(tmp_path: Pat
         wait_for(lambda: is_well(standing), "there are others again")
 
 
+def open_descriptors() -> list[Path]:
+    return list(Path("/proc/self/fd").iterdir())
+
+
 def test_a_probe_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_descriptors())
     with watched(tmp_path) as (machine, standing):
         machine.blame(error_of(errno.EMFILE))
         wait_for(lambda: is_well(standing), "a probe went well")
         assert list(tmp_path.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_descriptors()) == before

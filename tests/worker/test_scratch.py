@@ -1,4 +1,4 @@
-"""A job's file has no name, takes all of what is written or says why not, and stops with its job."""
+"""A job's file has no name, takes all that is written or says why not, and stops with its job."""
 
 import errno
 import os
@@ -95,4 +95,4 @@ def test_a_worker_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "written\n"
         holder.kill()
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []

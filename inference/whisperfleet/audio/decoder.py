@@ -25,7 +25,13 @@ from whisperfleet.audio.decoder_child import (
     read_channels,
     read_failure,
 )
-from whisperfleet.audio.decoder_failures import ended, not_started, refused, stalled
+from whisperfleet.audio.decoder_failures import (
+    ended,
+    not_started,
+    refused,
+    stalled,
+    unreadable,
+)
 from whisperfleet.audio.decoder_protocol import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE,
@@ -119,6 +125,8 @@ class DecodedStream:
             problem, detail = read_failure(payload)
             # Memory that once ran out may be in pieces.
             self._finish(reusable=problem is not Problem.OUT_OF_MEMORY)
+            if problem is Problem.UNREADABLE:
+                raise unreadable(detail)
             raise refused(problem, detail, self._limits)
         if kind != Kind.BLOCK or not payload or len(payload) % BYTES_PER_SAMPLE:
             raise ChildEndedError

@@ -8,7 +8,7 @@ from whisperfleet.audio.decoder_sniff import Content
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError, MachineError, TransientError
 
-__all__ = ["ended", "not_started", "refused", "stalled"]
+__all__ = ["ended", "not_started", "refused", "stalled", "unreadable"]
 
 _CONVERT = "convert it to WAV, FLAC, MP3, Ogg Opus or M4A and send it again"
 
@@ -40,20 +40,13 @@ _CONTENTS = {
 }
 
 
-def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError | MachineError:
-    """Return what to tell the producer of a file that cannot be decoded.
-
-    The file itself is not to blame where the disk under it does not give it back.
-    """
+def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
+    """Return what to tell the producer of a file that cannot be decoded."""
     match problem:
         case Problem.UNKNOWN_CONTAINER:
             code, text = Code.NOT_AUDIO, _instead_of_audio(detail)
         case Problem.NO_AUDIO_STREAM | Problem.NO_SUCH_TRACK:
             return _no_track(problem, detail)
-        case Problem.UNREADABLE:
-            return MachineError(
-                f"a file in the scratch folder cannot be read ({detail}); check the disk under it"
-            )
         case Problem.UNKNOWN_CODEC:
             code, text = Code.NOT_AUDIO, f"its audio codec {detail} is not known here; {_CONVERT}"
         case Problem.SAMPLE_RATE:
@@ -81,6 +74,13 @@ def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError |
             code = Code.TOO_LARGE
             text = f"decoding takes more than the {_memory(limits)} that are allowed; {_CONVERT}"
     return InputError(code, text)
+
+
+def unreadable(detail: str) -> MachineError:
+    """Return the error of a worker whose disk does not give a file back."""
+    return MachineError(
+        f"a file in the scratch folder cannot be read ({detail}); check the disk under it"
+    )
 
 
 def _instead_of_audio(content: str) -> str:

@@ -140,21 +140,20 @@ class Fetcher:
             yield response
 
     def _look_up(self, location: Location) -> Sequence[Address]:
+        unresolved = TransientError(
+            Code.FETCH_FAILED,
+            f"the name {location.host} could not be resolved; check the worker's DNS",
+        )
         try:
             addresses = self._resolver(location.host, location.port)
-        except gaierror as error:
-            if error.errno in _NAME_UNKNOWN:
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, gaierror) and error.errno in _NAME_UNKNOWN:
                 raise InputError(
                     Code.NOT_FOUND, f"the host {location.host} does not exist; check the address"
                 ) from None
-            addresses = ()
-        except (OSError, UnicodeError):
-            addresses = ()
+            raise unresolved from None
         if not addresses:
-            raise TransientError(
-                Code.FETCH_FAILED,
-                f"the name {location.host} could not be resolved; check the worker's DNS",
-            )
+            raise unresolved
         return addresses
 
     def _store(

@@ -42,6 +42,9 @@ _ELSEWHERE: Final = {
     errno.ENOMEM: "no memory is left to the worker; give it more, or lower --max-in-flight",
     errno.ENOBUFS: "no memory is left for sockets; give the machine more",
 }
+_NO_THREAD: Final = (
+    "no thread can be started; give the worker more processes (its cgroup's pids.max, ulimit -u)"
+)
 # Of the errors of a disk those that a file of a job's own choosing cannot bring about.
 _NO_JOBS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, *_ELSEWHERE})
 
@@ -73,6 +76,8 @@ def lack_behind(error: BaseException, scratch: Path) -> MachineError | None:
     for cause in causes:
         if isinstance(cause, MemoryError):
             return MachineError(_ELSEWHERE[errno.ENOMEM])
+        if isinstance(cause, RuntimeError) and "start new thread" in str(cause):
+            return MachineError(_NO_THREAD)
         # Both have numbers of their own in `errno`, among them those of other things.
         foreign = isinstance(cause, (ssl.SSLError, gaierror))
         if isinstance(cause, OSError) and not foreign and cause.errno in _NO_JOBS:

@@ -18,7 +18,12 @@ from whisperfleet.contract.result import ModelInfo
 from whisperfleet.engine.host_memory import keep_host_memory
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import ConfigurationError, EngineLostError, StartupError
+from whisperfleet.errors import (
+    ConfigurationError,
+    EngineLostError,
+    StartupError,
+    WhisperfleetError,
+)
 from whisperfleet.queue import RedisSettings, WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.cache import TranscriptCache
@@ -29,7 +34,7 @@ from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
-from whisperfleet.worker.machine import Machine
+from whisperfleet.worker.machine import Machine, lack_behind
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.scratch import scratch_folder
 from whisperfleet.worker.settings import WorkerSettings
@@ -91,7 +96,15 @@ class _Worker:
                 )
             )
             log.info("starting", extra={"version": __version__, "http_port": health.port})
-            self._loop = self._assemble(parts, stopped)
+            scratch = scratch_folder(self._settings.scratch)
+            try:
+                self._loop = self._assemble(parts, stopped, scratch)
+            except WhisperfleetError:
+                raise
+            except Exception as error:
+                if lack := lack_behind(error, scratch):
+                    raise StartupError(f"the worker cannot start: {lack}") from error
+                raise
             seconds = _seconds_since_start()
             metrics.startup_seconds.set(seconds)
             log.info("ready", extra={"model": self._settings.model, "seconds": seconds})
@@ -100,11 +113,10 @@ class _Worker:
             if gone := self._engine_gone():
                 raise EngineLostError(gone)
 
-    def _assemble(self, parts: ExitStack, stopped: threading.Event) -> WorkLoop:
+    def _assemble(self, parts: ExitStack, stopped: threading.Event, scratch: Path) -> WorkLoop:
         """Start every part; `parts` ends them in reverse order."""
         settings = self._settings
         keys = Keys(settings.queue_id)
-        scratch = scratch_folder(settings.scratch)
         # The first of all, for it keeps descriptors back.
         machine = parts.enter_context(
             Machine(scratch, self._standing, settings.queue_policy.beat_seconds)
