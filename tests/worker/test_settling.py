@@ -136,12 +136,12 @@ def test_a_job_that_met_a_lack_of_the_machine_goes_back_uncounted(
 @pytest.mark.parametrize(
     ("refusal", "is_everyones"),
     [
-        (redis.ConnectionError("Connection refused"), True),
-        (redis.exceptions.ReadOnlyError("You can't write against a read only replica."), True),
+        (redis.exceptions.NoPermissionError("this user has no permissions"), True),
+        (redis.ConnectionError("Connection refused"), False),
         (redis.ResponseError("WRONGKEY the key holds a list"), False),
     ],
 )
-def test_a_result_that_redis_refuses_is_noted_where_the_next_would_fare_no_better(
+def test_a_result_that_redis_refuses_is_noted_where_a_person_must_help(
     client: Client,
     queue: WorkQueue,
     monkeypatch: pytest.MonkeyPatch,

@@ -6,10 +6,10 @@ covers everything that the words depend on.
 
 import hashlib
 import hmac
+import io
 import json
 import logging
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
 
 import redis
 from pydantic import ValidationError
@@ -41,7 +41,7 @@ class TranscriptCache:
     seconds: float
     recipe: str
 
-    def key(self, audio: BinaryIO, job: Job) -> str | None:
+    def key(self, audio: io.FileIO, job: Job) -> str | None:
         """Return where what a job hears in an audio file belongs; None when nothing is kept."""
         if not self.seconds:
             return None

@@ -1,11 +1,11 @@
 """One job, from its entry to its result, as plain sequential code on a thread of its own."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from whisperfleet import __version__, formats
 from whisperfleet.audio.decoder import DecoderPool
@@ -83,7 +83,7 @@ class Steps:
     @contextmanager
     def _audio_file(
         self, job: Job, control: JobControl, stopwatch: Stopwatch
-    ) -> Iterator[BinaryIO]:
+    ) -> Iterator[io.FileIO]:
         control.check()
         with scratch_file(self.scratch, control) as file:
             with stopwatch.stage("fetch"):

@@ -20,7 +20,7 @@ import redis
 
 from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.queue import Beat, Lease, QueuePolicy, RedisSettings, WorkQueue
-from whisperfleet.queue.faults import explain
+from whisperfleet.queue.faults import explain, passes
 from whisperfleet.worker.control import Stop
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.needs import Need
@@ -116,7 +116,11 @@ class Beater:
         try:
             self._queue.try_to_publish()
         except redis.RedisError as error:
-            _tell_standing(Need.PUBLISH, f"results cannot be published: Redis {explain(error)}")
+            # What passes is told of the renewal, with the next beat; nobody has to be called for it.
+            if not passes(error):
+                _tell_standing(
+                    Need.PUBLISH, f"results cannot be published: Redis {explain(error)}"
+                )
         else:
             _tell_standing(Need.PUBLISH)
 

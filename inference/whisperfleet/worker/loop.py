@@ -162,6 +162,7 @@ class WorkLoop:
             self._in_flight[claim] = control
 
     def _pause(self, stopped: threading.Event, trouble: str) -> None:
+        self._claim_began = None
         self._outages += 1
         self._standing.note(Need.CLAIM, trouble)
         metrics.queue_errors.labels("claim").inc()

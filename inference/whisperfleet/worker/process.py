@@ -208,9 +208,11 @@ class _Worker:
         if self._loop is None:
             return "the model is being loaded"
         patience = max(_LEAST_PATIENCE_SECONDS, 2 * self._settings.queue_policy.beat_seconds)
+        if problem := self._standing.problem(patience) or self._loop.obstacle:
+            return problem
         if (waited := self._loop.claiming_seconds) > patience:
             return f"nothing can be claimed: Redis has given no answer for {waited:.0f} s"
-        return self._standing.problem(patience) or self._loop.obstacle or self._live()
+        return self._live()
 
 
 def _from_anywhere(settings: RedisSettings) -> RedisSettings:

@@ -47,8 +47,9 @@ class Settler:
             metrics.finishes.labels(str(answer)).inc()
         except redis.RedisError as error:
             self._machine.blame(error)
-            # What ends is about this job's own keys; the next one has others.
-            if outlook(error) is not Outlook.ENDS:
+            # What passes keeps claims and renewals from Redis too. What ends is about this job's
+            # own keys; the next one has others.
+            if outlook(error) is Outlook.REFUSED:
                 trouble = f"results cannot be published: Redis {explain(error)}"
                 self._standing.note(Need.PUBLISH, trouble)
             metrics.queue_errors.labels("settle").inc()

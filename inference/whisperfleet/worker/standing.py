@@ -33,8 +33,10 @@ class Standing:
 
     def note(self, need: Need, trouble: str = "") -> None:
         """Keep how a try went: what is wrong and what to do, in a sentence, or nothing."""
+        before = self._sights.get(need)
         self._sights[need] = _Sight(time.monotonic(), trouble)
-        metrics.able.labels(need.value).set(not trouble)
+        if before is None or bool(before.trouble) != bool(trouble):
+            metrics.able.labels(need.value).set(not trouble)
 
     def trouble(self, need: Need) -> str:
         """Return what was wrong at the last try; nothing where it went well or there was none."""

@@ -13,8 +13,8 @@ local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
 local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
 local MAX_RELEASES = tonumber(ARGV[6])
 local MAX_ENTRIES = 100
--- No entry has it, nor has any been pending for so long.
-local NO_ENTRY, AN_AGE_MS = '0-1', '9007199254740991'
+-- An id that no entry can have.
+local NO_ENTRY = '0-0'
 
 local refusal =
   refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream', COUNTERS, 'hash', META, 'hash' })
@@ -50,7 +50,7 @@ local handed_back = 0
 for i = 5, #KEYS do
   local stream, suffix = KEYS[i], suffix_of(KEYS[i], PREFIX)
   -- What renews a lease: who may not do it learns that here, before a job depends on it.
-  attempt('XCLAIM', stream, GROUP, CONSUMER, AN_AGE_MS, NO_ENTRY, 'JUSTID')
+  attempt('XCLAIM', stream, GROUP, CONSUMER, 0, NO_ENTRY, 'JUSTID')
   local pending = attempt('XPENDING', stream, GROUP, 'IDLE', BEAT_MS, '-', '+', MAX_ENTRIES, CONSUMER)
   for _, facts in ipairs(pending.err and {} or pending) do
     local place = suffix .. '/' .. facts[1]
