@@ -157,6 +157,14 @@ def test_row_29_an_account_for_other_keys_is_not_ready(own_stage: Scene) -> None
     own_stage.assert_invariants(accepted=1)
 
 
+def test_row_29_a_worker_that_starts_without_scratch_waits_for_it(stage: Scene) -> None:
+    # A folder that is there, and takes no file from anyone.
+    with stage.worker("--scratch", "/proc/self") as worker:
+        wait_until_unready(worker, "the scratch folder /proc/self cannot be written")
+        assert worker.said("the worker claims no more")
+        assert not worker.said("Traceback")
+
+
 def test_row_29_scratch_that_cannot_be_written_is_not_ready(stage: Scene, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
