@@ -1,6 +1,7 @@
 """What the machine lacks is found behind an error, noted, and gone once a probe goes well."""
 
 import errno
+import io
 import os
 import resource
 import ssl
@@ -15,6 +16,9 @@ import pytest
 import redis
 
 from servers import wait_for
+from whisperfleet.audio.addresses import Address
+from whisperfleet.audio.fetch import Fetcher
+from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, MachineError, TransientError
 from whisperfleet.worker import machine as machine_module
@@ -93,6 +97,14 @@ def test_a_file_that_cannot_be_opened_for_want_of_descriptors_fails_no_job() -> 
 
     with pytest.raises(MachineError, match="open files"), on_this_machine(SCRATCH):
         refuse()
+
+
+def test_a_name_that_is_not_looked_up_for_want_of_descriptors_costs_no_retry() -> None:
+    def resolve(*_: object) -> list[Address]:
+        raise error_of(errno.EMFILE)
+
+    with pytest.raises(MachineError, match="open files"), on_this_machine(SCRATCH):
+        Fetcher(FetchPolicy(), resolve).fetch("https://media.example.org/a.wav", io.BytesIO())
 
 
 @pytest.fixture(autouse=True)

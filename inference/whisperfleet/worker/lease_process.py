@@ -118,9 +118,7 @@ class Beater:
         except redis.RedisError as error:
             # What passes is told of the renewal, with the next beat; nobody has to be called for it.
             if not passes(error):
-                _tell_standing(
-                    Need.PUBLISH, f"results cannot be published: Redis {explain(error)}"
-                )
+                _tell_standing(Need.PUBLISH, f"results cannot be published: Redis {explain(error)}")
         else:
             _tell_standing(Need.PUBLISH)
 

@@ -53,7 +53,7 @@ _BATCHES_IN_FLIGHT = 2
 # The lease table and the decoders are there before the engine knows its batch.
 _MAX_IN_FLIGHT = 64
 # So long a busy machine may take for what is seen with each beat, however brief those are.
-_LEAST_PATIENCE_SECONDS = 2.0
+_LEAST_PATIENCE_SECONDS = 5.0
 
 
 def run_worker(settings: WorkerSettings) -> int:
