@@ -1,13 +1,23 @@
-"""Trying to publish does nothing at all, whatever the queue holds."""
+"""What a worker asks with each beat shows a missing right, and does nothing, whatever is there."""
+
+from dataclasses import replace
 
 import redis
 
-from consumers import MakeWorker, take
+from consumers import PATIENT, MakeWorker, take
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
+from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import WorkQueue
+from whisperfleet.queue.access import WORKER_COMMANDS, worker_rules
+from whisperfleet.queue.faults import Outlook, outlook
 
+# Those of upkeep, of the cache and of the start are met by whoever does that.
+NOT_ASKED = {
+    *("eval", "get", "info", "persist", "ping", "xgroup|create", "xgroup|delconsumer"),
+    *("xinfo|consumers", "xread", "xtrim"),
+}
 URL = "https://media.example.org/a.wav"
 
 
@@ -51,3 +61,34 @@ def test_a_key_that_somebody_put_in_its_place_stays_as_it_is(
     redis_client.rpush(keys.trial, "somebody's")
     worker.try_to_publish()
     assert redis_client.lrange(keys.trial, 0, -1) == [b"somebody's"]
+
+
+def test_a_right_that_is_missing_is_told_within_a_beat_and_leaves_no_trace(
+    server: EmbeddedServer, redis_client: redis.Redis, keys: Keys
+) -> None:
+    name = keys.queue_id
+    redis_client.execute_command("ACL SETUSER", name, "on", ">secret", *worker_rules(keys))
+    account = replace(server.settings, username=name, password="secret").connect()
+    idle = WorkQueue(account, keys, "idle", policy=PATIENT)
+    idle.claim()
+
+    def refusals() -> list[redis.RedisError]:
+        errors = []
+        for ask in (idle.claim, lambda: idle.audit([]), idle.try_to_publish):
+            try:
+                ask()
+            except redis.RedisError as error:
+                errors.append(error)
+        return errors
+
+    assert refusals() == []
+    for command in sorted(set(WORKER_COMMANDS) - NOT_ASKED):
+        redis_client.execute_command("ACL SETUSER", name, f"-{command}")
+        missed = refusals()
+        assert missed, f"who may not {command} is not told so"
+        assert {outlook(error) for error in missed} == {Outlook.REFUSED}, missed
+        redis_client.execute_command("ACL SETUSER", name, f"+{command}")
+        assert refusals() == [], f"something was left by who may not {command}"
+        assert not redis_client.exists(keys.trial), command
+    account.close()
+    redis_client.execute_command("ACL DELUSER", name)

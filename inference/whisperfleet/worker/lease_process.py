@@ -116,7 +116,7 @@ class Beater:
         try:
             self._queue.try_to_publish()
         except redis.RedisError as error:
-            # What passes is told of the renewal, with the next beat; nobody has to be called for it.
+            # What passes is told of the renewal, with the next beat: no person is needed.
             if not passes(error):
                 _tell_standing(Need.PUBLISH, f"results cannot be published: Redis {explain(error)}")
         else:
