@@ -27,7 +27,7 @@ def compile_lock(name: str, selection: list[str]) -> None:
     """Write one lock."""
     subprocess.run(
         [
-            *(sys.executable, "-m", "uv", "pip", "compile", *selection),
+            *(sys.executable, "-P", "-m", "uv", "pip", "compile", *selection),
             *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
             *("--no-emit-index-url", "--no-emit-find-links"),
             *("--custom-compile-command", "make lock", "--quiet", "--output-file", name),

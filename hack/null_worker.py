@@ -31,6 +31,9 @@ from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
+from whisperfleet.worker.machine import Machine
+from whisperfleet.worker.scratch import scratch_folder
+from whisperfleet.worker.standing import Standing
 from whisperfleet.worker.stopping import stop_on_signals
 
 _CHECK_SECONDS: Final = 0.01
@@ -121,12 +124,16 @@ def main() -> None:
         )
 
     limits = LoopLimits(arguments.in_flight, _JOB_TIMEOUT_SECONDS, arguments.drain)
-    with LeaseKeeper(arguments.in_flight, greet) as leases:
+    standing = Standing()
+    with (
+        Machine(scratch_folder(None), standing, policy.beat_seconds) as machine,
+        LeaseKeeper(arguments.in_flight, greet, standing) as leases,
+    ):
         queue = WorkQueue(
             settings.connect(), Keys(arguments.queue), consumer, DEFAULT_PRIORITIES, policy
         )
         # The loop asks of its steps no more than `run`.
-        loop = WorkLoop(queue, NullSteps(), leases, limits)  # type: ignore[arg-type]
+        loop = WorkLoop(queue, NullSteps(), leases, limits, standing, machine)  # type: ignore[arg-type]
         leases.wait_until_ready()
         if arguments.gate:
             print("ready", flush=True)

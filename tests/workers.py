@@ -118,6 +118,7 @@ def start_worker(
     model: str = "demo",
     program: tuple[str, ...] = PLAIN,
     environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Worker:
     """Start a worker and return at once."""
     process = subprocess.Popen(
@@ -130,6 +131,7 @@ def start_worker(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=cwd,
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",

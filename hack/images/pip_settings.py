@@ -49,7 +49,10 @@ class PipSettings:
 def host_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
     """Ask pip for its settings on this machine. Raises ImageError where it does not answer."""
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "pip", "config", "list"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise ImageError(

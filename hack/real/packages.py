@@ -76,7 +76,7 @@ class Wheel:
         _run(
             self.key,
             [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *(sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"),
                 *("--dest", str(folder), "--requirement", str(pins)),
             ],

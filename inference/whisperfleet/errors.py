@@ -9,6 +9,7 @@
     │   ├── ModelUnavailableError      the model cannot be found or loaded (4)
     │   └── QueueUnavailableError      Redis cannot be reached or refuses us (5)
     ├── EngineLostError           the device failed at work; the process ends with exit code 3
+    ├── MachineError              the worker's machine lacks something: no job is at fault
     └── JobError                  one job cannot go on; carries a `Code` and a sentence
         ├── InputError            the input is at fault: the job is `failed`, never retried
         ├── TransientError        the world is at fault: the job may be tried again
@@ -26,6 +27,7 @@ __all__ = [
     "EngineLostError",
     "InputError",
     "JobError",
+    "MachineError",
     "MalformedEntryError",
     "ModelUnavailableError",
     "QueueUnavailableError",
@@ -71,6 +73,14 @@ class EngineLostError(WhisperfleetError):
     """The engine failed in a way that stays: no job of this process can go on."""
 
     exit_code = DeviceUnavailableError.exit_code
+
+
+class MachineError(WhisperfleetError):
+    """The worker's machine lacks room, descriptors, memory or processes: no job could go on here.
+
+    Its sentence says what lacks and what to do. It may name a folder of the worker, so it is for
+    the worker's own log and health and reaches no producer.
+    """
 
 
 class JobError(WhisperfleetError):

@@ -42,8 +42,13 @@ def obey(prompt: str) -> None:
                 time.sleep(LOOK_SECONDS)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Be the worker that the command line asks for."""
     process.WhisperEngine = DirectedEngine
     worker_settings.QueuePolicy = partial(QueuePolicy, reclaim_seconds=0.25)
     loop._WAIT_SECONDS = 0.2
     main()
+
+
+if __name__ == "__main__":
+    run()

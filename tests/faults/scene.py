@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +42,19 @@ class Scene:
     gate: Path
 
     def worker(
-        self, *options: str, through: Addressed | None = None
+        self,
+        *options: str,
+        through: Addressed | None = None,
+        program: tuple[str, ...] = DIRECTED,
+        environment: Mapping[str, str] | None = None,
     ) -> AbstractContextManager[Worker]:
         """A directed worker without a cache, with brief leases unless the options say otherwise."""
         return running_worker(
             through or self.server,
             self.keys.queue_id,
             *(*BRIEF, "--cache-seconds", "0", *options),
-            program=DIRECTED,
+            program=program,
+            environment=environment,
         )
 
     @contextmanager

@@ -83,9 +83,16 @@ def trusting(ca_file: Path) -> dict[str, str]:
 
 
 def test_a_job_over_tls(secured: Secured, queue_id: str) -> None:
+    # By a name that means something in the folder of the worker alone, and not in its children's.
+    authority = Path(secured.authority.name)
     with (
         running_worker(
-            secured, queue_id, *BRIEF, program=DIRECTED, environment=trusting(secured.authority)
+            secured,
+            queue_id,
+            *BRIEF,
+            program=DIRECTED,
+            environment=trusting(authority),
+            cwd=secured.authority.parent,
         ),
         Client(RedisSettings(secured.url, ca_file=secured.authority), queue_id) as client,
     ):

@@ -137,16 +137,17 @@ def test_a_worker_whose_leases_are_not_renewed_claims_nothing(stage: Scene) -> N
     with stage.worker() as worker:
         (lease_process,) = children_running(worker.process.pid, LEASE_PROCESS)
         freeze(lease_process)
-        wait_for(lambda: worker.said("it claims no more"), "the worker stops claiming")
+        wait_for(lambda: worker.said("the worker claims no more"), "the worker stops claiming")
         assert worker.get("/livez")[0] == 200, "a restart would lose what it has"
-        assert "leases are not renewed" in worker.get("/readyz")[1]
+        status, told = worker.get("/readyz")
+        assert (status, told.partition(" ")[0]) == (503, "leases")
         stage.open_gate()
         stage.gated("call-1")
         stage.outlast_lease(["call-1"])
         assert stage.client.status("call-1") is None, "it was claimed"
         kill(lease_process, signal.SIGKILL)
         stage.assert_done(["call-1"])
-        assert worker.get("/readyz")[0] == 200
+        wait_for(lambda: worker.get("/readyz")[0] == 200, "it is ready again")
     assert stage.status("call-1").epoch == 1
     stage.assert_invariants(accepted=1)
 

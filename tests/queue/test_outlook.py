@@ -40,6 +40,7 @@ ERRORS = [
     (redis.AuthenticationError("invalid username-password pair"), REFUSED, "password"),
     (NoPermissionError("this user has no permissions"), REFUSED, "rights"),
     (redis.ResponseError("The user executing the script can't run this command"), REFUSED, "rights"),
+    (redis.ResponseError("can't access at least one of the keys"), REFUSED, "rights"),
     (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ENDS, "maxmemory"),
     (redis.ResponseError("WRONGTYPE Operation against a key"), ENDS, "refuses the command"),
     (redis.ResponseError("BUSYGROUP Consumer Group name already exists"), ENDS, "BUSYGROUP"),

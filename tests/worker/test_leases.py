@@ -26,6 +26,7 @@ from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.lease_process import Beater, Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
+from whisperfleet.worker.standing import Standing
 
 POLICY = replace(PATIENT, lease_seconds=30.0, beat_seconds=0.1)
 CONSUMER = "keeper"
@@ -39,6 +40,7 @@ class Stage:
         self.server, self.keys = server, keys
         self.client = Client(server.settings, keys.queue_id)
         self.raw = server.settings.connect()
+        self.standing = Standing()
 
     def queue(self, consumer: str, policy: QueuePolicy = POLICY) -> WorkQueue:
         return WorkQueue(self.server.settings.connect(), self.keys, consumer, policy=policy)
@@ -71,7 +73,7 @@ class Stage:
         def greet(table: LeaseTable) -> Greeting:
             return self.greeting(table, policy=policy, stall_seconds=stall_seconds)
 
-        with LeaseKeeper(4, greet) as keeper:
+        with LeaseKeeper(4, greet, self.standing) as keeper:
             keeper.wait_until_ready()
             yield keeper
 
@@ -179,7 +181,7 @@ def test_a_keeper_that_is_left_while_it_cannot_start_a_child_ends(
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr(leases.subprocess, "Popen", never)
-    with LeaseKeeper(1, stage.greeting) as keeper:
+    with LeaseKeeper(1, stage.greeting, stage.standing) as keeper:
         wait_for(said(caplog, "could not be started"), "it tries")
         assert keeper.seconds_since_renewal > POLICY.lease_seconds, "nobody has renewed anything"
     assert not keeper._listener.is_alive()
@@ -275,7 +277,7 @@ def test_a_server_that_does_not_answer_costs_a_beat_and_not_the_lease(
         wait_for(lambda: keeper.seconds_since_renewal < 2.0, "leases are renewed")
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            wait_for(said(caplog, "cannot renew"), "the beat gives up", policy.lease_seconds)
+            wait_for(said(caplog, "cannot be renewed"), "the beat gives up", policy.lease_seconds)
         finally:
             os.kill(server.pid, signal.SIGCONT)
         wait_for(lambda: keeper.seconds_since_renewal < 2.0, "leases are renewed again")

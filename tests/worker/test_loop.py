@@ -23,6 +23,8 @@ from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
 from whisperfleet.worker import loop as loop_module
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
+from whisperfleet.worker.needs import Need
+from whisperfleet.worker.standing import Standing
 
 POLICY = replace(PATIENT, reclaim_seconds=0.05)
 OLD_MS = int(POLICY.lease_seconds * 1000) + 1
@@ -76,6 +78,16 @@ class Leases:
         pass
 
 
+class Blamed:
+    """Stands in for the machine; what it was blamed for."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def blame(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+
 class Stage:
     """One queue with the test's own loop on it."""
 
@@ -84,6 +96,7 @@ class Stage:
         self.client = Client(server.settings, keys.queue_id)
         self.raw = server.settings.connect()
         self.steps, self.leases = GatedSteps(), Leases()
+        self.standing, self.machine = Standing(), Blamed()
         self.stopped = threading.Event()
 
     def queue(self, consumer: str, policy: QueuePolicy = POLICY) -> WorkQueue:
@@ -94,7 +107,14 @@ class Stage:
         self, job_timeout_seconds: float = 60.0, policy: QueuePolicy = POLICY
     ) -> Iterator[WorkLoop]:
         limits = LoopLimits(2, job_timeout_seconds, drain_seconds=30.0)
-        loop = WorkLoop(self.queue("loop", policy), self.steps, self.leases, limits)  # type: ignore[arg-type]
+        loop = WorkLoop(
+            self.queue("loop", policy),
+            self.steps,  # type: ignore[arg-type]
+            self.leases,  # type: ignore[arg-type]
+            limits,
+            self.standing,
+            self.machine,  # type: ignore[arg-type]
+        )
         thread = threading.Thread(target=loop.run, args=(self.stopped,))
         thread.start()
         try:
@@ -245,22 +265,57 @@ def test_what_ends_within_a_claim_is_logged_and_counted(
     assert_invariants(stage.raw, stage.keys, accepted=2)
 
 
-def test_nothing_is_claimed_while_leases_are_not_renewed(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+def leases_lapse(stage: Stage) -> None:
+    stage.leases.seconds_since_renewal = POLICY.lease_seconds + 1
+
+
+def leases_hold(stage: Stage) -> None:
+    stage.leases.seconds_since_renewal = 0.0
+
+
+def the_machine_lacks(stage: Stage) -> None:
+    stage.standing.note(Need.MACHINE, "the scratch folder /scratch cannot be written")
+
+
+def the_machine_has(stage: Stage) -> None:
+    stage.standing.note(Need.MACHINE)
+
+
+def results_are_refused(stage: Stage) -> None:
+    stage.standing.note(Need.PUBLISH, "results cannot be published: Redis refuses this account")
+
+
+def results_are_taken(stage: Stage) -> None:
+    stage.standing.note(Need.PUBLISH)
+
+
+@pytest.mark.parametrize(
+    ("hinder", "remove"),
+    [
+        (leases_lapse, leases_hold),
+        (the_machine_lacks, the_machine_has),
+        (results_are_refused, results_are_taken),
+    ],
+)
+def test_nothing_is_claimed_that_could_not_be_kept_carried_out_and_ended(
+    stage: Stage,
+    caplog: pytest.LogCaptureFixture,
+    hinder: Callable[[Stage], None],
+    remove: Callable[[Stage], None],
 ) -> None:
     def said(sentence: str) -> Callable[[], bool]:
         return lambda: any(sentence in record.getMessage() for record in caplog.records)
 
-    stage.leases.seconds_since_renewal = POLICY.lease_seconds + 1
+    hinder(stage)
     stage.steps.gate("call-1").set()
     with caplog.at_level(logging.INFO), stage.loop() as loop:
-        wait_for(said("it claims no more"), "the worker says that it stops")
-        assert not loop.claiming
+        wait_for(said("claims no more"), "the worker says that it stops")
+        assert loop.obstacle
         stage.client.submit(Job(id="call-1", url=URL))
         for _ in range(50):
             assert stage.raw.xlen(stage.keys.stream("normal")) == 1
             assert stage.steps.ran == []
-        stage.leases.seconds_since_renewal = 0.0
+        remove(stage)
         wait_for(lambda: stage.state("call-1") is State.DONE, "the job is done")
-        assert loop.claiming
-        assert said("renewed again")()
+        assert not loop.obstacle
+        assert said("claiming again")()

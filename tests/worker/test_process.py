@@ -38,7 +38,7 @@ def test_start_to_ready(any_server, queue_id, report_figure):
     ("options", "code", "sentence"),
     [
         (("--model", "/nowhere/model"), 4, "no model directory"),
-        (("--redis", "redis://127.0.0.1:1/0"), 5, "cannot be reached"),
+        (("--redis", "redis://127.0.0.1:1/0"), 5, "does not answer"),
         (("--device", "cuda"), 3, "cuda"),
         (("--lease-seconds", "1"), 2, "lease"),
         (("--scratch", "/nowhere/scratch"), 2, "scratch"),

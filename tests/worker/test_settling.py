@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import redis
 from prometheus_client import REGISTRY
 
 from consumers import PATIENT, take
@@ -14,11 +16,14 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.errors import TransientError
+from whisperfleet.errors import MachineError, TransientError
 from whisperfleet.queue import Claim, WorkQueue
 from whisperfleet.worker import settling
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.machine import Machine
+from whisperfleet.worker.needs import Need
 from whisperfleet.worker.settling import Settler
+from whisperfleet.worker.standing import Standing
 
 POLICY = replace(PATIENT, lease_seconds=0.5, max_retries=1, max_releases=1)
 
@@ -50,9 +55,12 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"whisperfleet_{name}_total", labels) or 0.0
 
 
-def fail(queue: WorkQueue, failure: BaseException) -> None:
-    settler = Settler(queue, FailingSteps(failure))  # type: ignore[arg-type]
+def fail(queue: WorkQueue, failure: BaseException) -> Standing:
+    standing = Standing()
+    machine = Machine(Path("/scratch"), standing, 60.0)
+    settler = Settler(queue, FailingSteps(failure), standing, machine)  # type: ignore[arg-type]
     settler.carry_out(take(queue), JobControl(60.0, lambda: None))
+    return standing
 
 
 @pytest.mark.parametrize(
@@ -105,3 +113,45 @@ def test_a_release_is_counted_once_it_is_known(
         fail(queue, Interrupted(stop))
     assert counted("releases", reason=stop.value) == before + 1
     assert counted("jobs", state="dead", code="releases_exhausted") == dead + 1
+
+
+def test_a_job_that_met_a_lack_of_the_machine_goes_back_uncounted(
+    client: Client, queue: WorkQueue
+) -> None:
+    job_id = client.submit(Job(url="https://media.example.org/a.wav"))
+    before = counted("releases", reason="machine")
+
+    standing = fail(queue, MachineError("the scratch folder /scratch cannot be written"))
+
+    assert counted("releases", reason="machine") == before + 1
+    assert "/scratch" in standing.trouble(Need.MACHINE)
+    status = client.status(job_id)
+    assert (status.state, status.deliveries, status.retries) == (State.QUEUED, 1, 0)
+    assert "its worker's machine failed" in status.history
+    assert "/scratch" not in status.history, "what a worker's folders are called is its own affair"
+    again = take(queue)
+    assert (again.epoch, again.deliveries) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_everyones"),
+    [
+        (redis.exceptions.NoPermissionError("this user has no permissions"), True),
+        (redis.ConnectionError("Connection refused"), False),
+        (redis.ResponseError("WRONGKEY the key holds a list"), False),
+    ],
+)
+def test_a_result_that_redis_refuses_is_noted_where_a_person_must_help(
+    client: Client,
+    queue: WorkQueue,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: redis.RedisError,
+    is_everyones: bool,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    client.submit(Job(url="https://media.example.org/a.wav"))
+    monkeypatch.setattr(queue, "release", refuse)
+    standing = fail(queue, Interrupted(Stop.DRAINING))
+    assert bool(standing.trouble(Need.PUBLISH)) == is_everyones

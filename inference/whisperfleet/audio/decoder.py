@@ -25,7 +25,13 @@ from whisperfleet.audio.decoder_child import (
     read_channels,
     read_failure,
 )
-from whisperfleet.audio.decoder_failures import ended, not_started, refused, stalled
+from whisperfleet.audio.decoder_failures import (
+    ended,
+    not_started,
+    refused,
+    stalled,
+    unreadable,
+)
 from whisperfleet.audio.decoder_protocol import (
     BYTES_PER_SAMPLE,
     SAMPLE_RATE,
@@ -66,7 +72,8 @@ class DecodedStream:
 
     Iterating raises InputError (NOT_AUDIO, EMPTY, TOO_LONG, TOO_LARGE, TOO_MANY_CHANNELS,
     INVALID_JOB for a track that is not there, DECODER_TIMEOUT for processor time), TransientError
-    (DECODER_CRASHED, DECODER_TIMEOUT for a stall), or StreamClosedError.
+    (DECODER_CRASHED, DECODER_TIMEOUT for a stall), MachineError for a disk that does not give the
+    file back, or StreamClosedError.
     """
 
     def __init__(
@@ -118,6 +125,8 @@ class DecodedStream:
             problem, detail = read_failure(payload)
             # Memory that once ran out may be in pieces.
             self._finish(reusable=problem is not Problem.OUT_OF_MEMORY)
+            if problem is Problem.UNREADABLE:
+                raise unreadable(detail)
             raise refused(problem, detail, self._limits)
         if kind != Kind.BLOCK or not payload or len(payload) % BYTES_PER_SAMPLE:
             raise ChildEndedError
@@ -214,7 +223,7 @@ class DecoderPool:
 
         A file object must be flushed; its position does not matter, but is changed. Waits until one
         of the processes is free: a stream keeps its own until it ends or is closed. Raises
-        InputError EMPTY for a file without bytes, TransientError where no process can be started,
+        InputError EMPTY for a file without bytes, MachineError where no process can be started,
         OSError where the file cannot be opened, RuntimeError when the pool is closed.
         """
         with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
@@ -276,7 +285,8 @@ class DecoderPool:
     def _lease(self) -> DecoderChild:
         """Return a process that can decode.
 
-        Those that wait may all have died of something else, so each is tried, and a new one.
+        Those that wait may all have died of something else, or been started in vain when the
+        machine lacked something, so each is tried, and a new one.
         """
         failures = 0
         while True:
@@ -292,7 +302,10 @@ class DecoderPool:
                 child = future.result()
             except OSError as error:
                 self._start_another()
-                raise not_started(error.strerror or str(error)) from None
+                failures += 1
+                if failures > self._size:
+                    raise not_started(error.strerror or str(error)) from error
+                continue
             if child.jobs and not child.is_running:
                 # It died of nothing we gave it, such as a machine short of memory.
                 self._replace(child)

@@ -6,9 +6,9 @@ from whisperfleet.audio.decoder_child import describe_exit
 from whisperfleet.audio.decoder_protocol import DecodeLimits, Problem
 from whisperfleet.audio.decoder_sniff import Content
 from whisperfleet.contract.codes import Code
-from whisperfleet.errors import InputError, JobError, TransientError
+from whisperfleet.errors import InputError, JobError, MachineError, TransientError
 
-__all__ = ["ended", "not_started", "refused", "stalled"]
+__all__ = ["ended", "not_started", "refused", "stalled", "unreadable"]
 
 _CONVERT = "convert it to WAV, FLAC, MP3, Ogg Opus or M4A and send it again"
 
@@ -76,6 +76,13 @@ def refused(problem: Problem, detail: str, limits: DecodeLimits) -> InputError:
     return InputError(code, text)
 
 
+def unreadable(detail: str) -> MachineError:
+    """Return the error of a worker whose disk does not give a file back."""
+    return MachineError(
+        f"a file in the scratch folder cannot be read ({detail}); check the disk under it"
+    )
+
+
 def _instead_of_audio(content: str) -> str:
     try:
         what, remedy = _CONTENTS[Content(content)]
@@ -120,12 +127,11 @@ def ended(exit_code: int | None, limits: DecodeLimits) -> JobError:
     )
 
 
-def not_started(reason: str) -> TransientError:
-    """Return the error of a job for which no process could be started."""
-    return TransientError(
-        Code.DECODER_CRASHED,
+def not_started(reason: str) -> MachineError:
+    """Return the error of a worker that cannot start a process: no file has come to it yet."""
+    return MachineError(
         f"a decoder could not be started ({reason}); read the worker's standard error, and give it "
-        "more memory or processes",
+        "more memory or processes"
     )
 
 

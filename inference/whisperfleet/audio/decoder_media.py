@@ -78,7 +78,10 @@ class Refused(Exception):  # noqa: N818 - a verdict on the file, not a fault of 
 
 
 def open_container(file: io.RawIOBase) -> InputContainer:
-    """Open a file of a known kind, in a way that can open nothing else."""
+    """Open a file of a known kind, in a way that can open nothing else.
+
+    Raises Refused, and OSError where the disk does not give the file back.
+    """
     try:
         container = av.open(
             file,
@@ -89,7 +92,7 @@ def open_container(file: io.RawIOBase) -> InputContainer:
         )
     except MemoryError:
         raise
-    except (av.error.FFmpegError, OSError, ValueError):
+    except (av.error.FFmpegError, ValueError):
         raise Refused(Problem.UNKNOWN_CONTAINER) from None
     if container.format.name not in CONTAINERS:
         container.close()
@@ -139,10 +142,13 @@ def decoded_frames(
 def packets(
     container: InputContainer, stream: AudioStream, notes: Notes
 ) -> "Iterator[Packet[AudioStream]]":
-    """Yield packets up to the end of the file, or to where it cannot be followed any more."""
+    """Yield packets up to the end of the file, or to where it cannot be followed any more.
+
+    Raises OSError where that is the disk's doing.
+    """
     try:
         yield from container.demux(stream)
     except MemoryError:
         raise
-    except (av.error.FFmpegError, OSError):
+    except av.error.FFmpegError:
         notes.broken_off.add(notes.position)

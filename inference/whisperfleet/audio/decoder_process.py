@@ -19,9 +19,17 @@ import sys
 import time
 from collections.abc import Mapping
 
+import av.error
+
 from whisperfleet.audio.decoder_media import Refused
 from whisperfleet.audio.decoder_notes import Notes
-from whisperfleet.audio.decoder_protocol import HEADER, AudioSelection, DecodeLimits, Kind
+from whisperfleet.audio.decoder_protocol import (
+    HEADER,
+    AudioSelection,
+    DecodeLimits,
+    Kind,
+    Problem,
+)
 from whisperfleet.audio.decoder_samples import blocks, samples
 
 __all__ = ["main"]
@@ -122,8 +130,17 @@ def decode(
             send_json(parent, Kind.WARNING, {"finding": finding, "detail": detail})
         send(parent, Kind.END)
     except Refused as refused:
-        failure = {"problem": refused.problem, "detail": refused.detail}
-        send_json(parent, Kind.FAILURE, failure)
+        send_failure(parent, refused)
+    except (BrokenPipeError, ConnectionResetError, av.error.FFmpegError):
+        raise
+    except OSError as error:
+        # What is left is the disk's: it does not give the file back.
+        send_failure(parent, Refused(Problem.UNREADABLE, error.strerror))
+
+
+def send_failure(parent: socket.socket, refused: Refused) -> None:
+    """Send what is wrong with a file."""
+    send_json(parent, Kind.FAILURE, {"problem": refused.problem, "detail": refused.detail})
 
 
 def send_json(parent: socket.socket, kind: bytes, content: Mapping[str, object]) -> None:

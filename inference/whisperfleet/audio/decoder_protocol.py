@@ -68,6 +68,7 @@ class Problem(StrEnum):
     TOO_LONG = "too_long"
     TOO_MANY_CHANNELS = "too_many_channels"
     OUT_OF_MEMORY = "out_of_memory"
+    UNREADABLE = "unreadable"
 
 
 class Finding(StrEnum):

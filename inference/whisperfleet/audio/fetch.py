@@ -25,7 +25,7 @@ from whisperfleet.audio.local_files import open_local
 from whisperfleet.audio.locations import Location, parse_location, resolve_redirect
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.codes import Code
-from whisperfleet.errors import InputError, TransientError
+from whisperfleet.errors import InputError, MachineError, TransientError
 
 __all__ = ["Fetcher", "Resolver", "resolve"]
 
@@ -67,7 +67,7 @@ class Fetcher:
         `deadline`, a moment of `time.monotonic()`, may shorten the policy's total timeout. A path
         is created, and removed again on failure; a file object is written from where it stands.
         Raises InputError where the address or what it holds is at fault, TransientError where
-        trying again may help.
+        trying again may help, MachineError where the file cannot be written.
         """
         end = time.monotonic() + self._policy.total_timeout_seconds
         limit = Deadline(end if deadline is None else min(end, deadline))
@@ -140,21 +140,20 @@ class Fetcher:
             yield response
 
     def _look_up(self, location: Location) -> Sequence[Address]:
+        unresolved = TransientError(
+            Code.FETCH_FAILED,
+            f"the name {location.host} could not be resolved; check the worker's DNS",
+        )
         try:
             addresses = self._resolver(location.host, location.port)
-        except gaierror as error:
-            if error.errno in _NAME_UNKNOWN:
+        except (OSError, UnicodeError) as error:
+            if isinstance(error, gaierror) and error.errno in _NAME_UNKNOWN:
                 raise InputError(
                     Code.NOT_FOUND, f"the host {location.host} does not exist; check the address"
                 ) from None
-            addresses = ()
-        except (OSError, UnicodeError):
-            addresses = ()
+            raise unresolved from None
         if not addresses:
-            raise TransientError(
-                Code.FETCH_FAILED,
-                f"the name {location.host} could not be resolved; check the worker's DNS",
-            )
+            raise unresolved
         return addresses
 
     def _store(
@@ -238,7 +237,6 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TransientError(
-            Code.FETCH_FAILED,
-            f"the worker cannot store the audio ({error.strerror}); give its scratch volume room",
-        ) from None
+        raise MachineError(
+            f"fetched audio cannot be stored ({error.strerror}); give the scratch folder room"
+        ) from error

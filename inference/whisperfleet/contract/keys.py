@@ -100,6 +100,11 @@ class Keys:
         return f"{self.prefix}meta"
 
     @property
+    def trial(self) -> str:
+        """What workers try commands on; there is never such a key."""
+        return f"{self.prefix}trial"
+
+    @property
     def doorbell(self) -> str:
         """The stream that wakes idle workers when work is handed back."""
         return f"{self.prefix}bell"

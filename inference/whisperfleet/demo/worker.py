@@ -107,7 +107,7 @@ def run_worker(
         log = Path(folder) / "worker.log"
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "whisperfleet", "worker", *arguments],
+                [sys.executable, "-P", "-m", "whisperfleet", "worker", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

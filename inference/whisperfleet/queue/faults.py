@@ -44,7 +44,9 @@ _WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, AskError, BusyLoadingEr
 _WRONG_SERVER_CODE: Final = re.compile(r"(NOREPLICAS|UNBLOCKED)\b")
 _PASSING_CODE: Final = re.compile(r"(MISCONF|BUSY)\b")
 # What Redis 7.0 and Valkey say of a command inside a script comes without the code NOPERM.
-_NO_PERMISSION: Final = re.compile(r"NOPERM\b|can't run this command|no permissions to run")
+_NO_PERMISSION: Final = re.compile(
+    r"NOPERM\b|can't run this command|can't access at least one|no permissions to (run|access)"
+)
 
 
 def outlook(error: redis.RedisError) -> Outlook:

@@ -134,6 +134,10 @@ class Finisher:
         """Hand a job back that may have broken its worker; this delivery counts."""
         return self._release(claim, 0.0, "was handed back by a worker that broke", forgiven=0)
 
+    def release_unserved(self, claim: Claim) -> Released:
+        """Hand a job back that a worker's machine had no room for; as if it had not been begun."""
+        return self._release(claim, 0.0, "was handed back: its worker's machine failed", forgiven=1)
+
     def _release(self, claim: Claim, delay_seconds: float, why: str, *, forgiven: int) -> Released:
         cap = self._policy.max_releases
         outcome = self._hand_back(claim, delay_seconds, "releases", cap, why, forgiven)
@@ -141,8 +145,8 @@ class Finisher:
             self.bury(
                 claim,
                 Code.RELEASES_EXHAUSTED,
-                f"handed back {claim.releases} times; give workers more time to drain, then "
-                "redrive it",
+                f"{why} and {claim.releases} times before that; give workers more time to drain, "
+                "or more room for files, then redrive it",
             )
         return outcome
 

@@ -1,7 +1,8 @@
 """The worker's side of the queue: take a job, keep it, end it.
 
 Redis's own errors (`redis.ConnectionError`, `redis.TimeoutError`, `redis.ResponseError`) come out
-of `claim`, `wait`, `beat`, `audit` and `tidy` as they are: the caller's loop goes on after them.
+of `claim`, `wait`, `beat`, `audit`, `try_to_publish` and `tidy` as they are: the caller's loop
+goes on after them.
 What ends a claim repeats itself until Redis answers.
 """
 
@@ -33,6 +34,7 @@ _CLAIM = Script("claim")
 _BEAT = Script("beat")
 _AUDIT = Script("audit")
 _TIDY = Script("tidy")
+_TRIAL = Script("trial")
 
 # A claim that finds only duplicates, or jobs that are over before they begin, looks again.
 _MAX_LOOKS = 64
@@ -177,6 +179,10 @@ class WorkQueue:
         )
         return found
 
+    def try_to_publish(self) -> None:
+        """Do nothing, by the commands that end a job: raises what would keep one from ending."""
+        _TRIAL.run(self._client, [self._keys.trial, *self._weights], [self._keys.group])
+
     def finish(self, claim: Claim, result: Result) -> Finished:
         """Publish how a job ended: done, failed, cancelled or expired.
 
@@ -203,6 +209,10 @@ class WorkQueue:
         One that is there each time a worker breaks is soon tried alone, and buried in the end.
         """
         return self._finisher.release_suspect(claim)
+
+    def release_unserved(self, claim: Claim) -> Released:
+        """Hand a job back that cannot go on here, for want of what its worker's machine lacks."""
+        return self._finisher.release_unserved(claim)
 
     def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
         """Hand a job back after a passing failure; one that has used up its retries is buried.

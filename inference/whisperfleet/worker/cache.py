@@ -6,10 +6,10 @@ covers everything that the words depend on.
 
 import hashlib
 import hmac
+import io
 import json
 import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import redis
 from pydantic import ValidationError
@@ -41,12 +41,12 @@ class TranscriptCache:
     seconds: float
     recipe: str
 
-    def key(self, audio: Path, job: Job) -> str | None:
+    def key(self, audio: io.FileIO, job: Job) -> str | None:
         """Return where what a job hears in an audio file belongs; None when nothing is kept."""
         if not self.seconds:
             return None
-        with audio.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        audio.seek(0)
+        content = hashlib.file_digest(audio, "sha256").hexdigest()
         asked = [asdict(request_of(job)), job.channel, job.track]
         parts = json.dumps([PROTOCOL_MAJOR, content, asked, self.recipe])
         digest = hmac.new((job.tenant or "").encode(), parts.encode(), hashlib.sha256)

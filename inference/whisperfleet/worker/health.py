@@ -1,8 +1,8 @@
 """`/livez`, `/readyz` and `/metrics` over HTTP.
 
 Live means that the loop moves: a worker that hangs is restarted. Ready means that the model is
-loaded and warm and Redis answers: a worker that waits for Redis is not restarted, it is only not
-ready.
+loaded and warm, and that the last tries to claim, to renew leases, to publish and to write scratch
+went well: a worker that waits for Redis, or for room, is not restarted, it is only not ready.
 """
 
 import threading

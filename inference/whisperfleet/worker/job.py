@@ -1,14 +1,11 @@
 """One job, from its entry to its result, as plain sequential code on a thread of its own."""
 
 import io
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-
-from typing_extensions import Buffer
 
 from whisperfleet import __version__, formats
 from whisperfleet.audio.decoder import DecoderPool
@@ -25,8 +22,10 @@ from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.channels import Heard
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
 from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.machine import on_this_machine
 from whisperfleet.worker.prep_slots import PrepSlots
 from whisperfleet.worker.recognition import Recogniser
+from whisperfleet.worker.scratch import scratch_file
 
 __all__ = ["Steps"]
 
@@ -50,7 +49,8 @@ class Steps:
         """Carry a claim out, up to a result that can be published.
 
         Raises MalformedEntryError for what is no job, TransientError for what may go better another
-        time, and Interrupted when the job is to stop without a result.
+        time, MachineError for what may go better on another machine, and Interrupted when the job
+        is to stop without a result.
         """
         stopwatch = Stopwatch()
         job: Job | None = None
@@ -62,7 +62,8 @@ class Steps:
             if overdue := _overdue(job, claim):
                 state, error = State.EXPIRED, overdue
             else:
-                heard = self._hear(job, claim.priority, control, stopwatch)
+                with on_this_machine(self.scratch):
+                    heard = self._hear(job, claim.priority, control, stopwatch)
         except InputError as fault:
             state, error = State.FAILED, Failure(code=fault.code, message=fault.message)
         except Interrupted as interrupted:
@@ -70,27 +71,27 @@ class Steps:
         return self._result(claim, job, state, heard, error, stopwatch)
 
     def _hear(self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch) -> Heard:
-        with self._audio_file(job, control, stopwatch) as path:
-            key = self.cache.key(path, job)
+        with self._audio_file(job, control, stopwatch) as audio:
+            key = self.cache.key(audio, job)
             if kept := self.cache.get(key):
                 return kept
             recogniser = Recogniser(self.decoders, self.engine, self.cutting, self.slots)
-            heard = recogniser.recognise(path, job, priority, control, stopwatch)
+            heard = recogniser.recognise(audio, job, priority, control, stopwatch)
             self.cache.put(key, heard)
             return heard
 
     @contextmanager
-    def _audio_file(self, job: Job, control: JobControl, stopwatch: Stopwatch) -> Iterator[Path]:
+    def _audio_file(
+        self, job: Job, control: JobControl, stopwatch: Stopwatch
+    ) -> Iterator[io.FileIO]:
         control.check()
-        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="job-") as folder:
-            path = Path(folder) / "audio"
+        with scratch_file(self.scratch, control) as file:
             with stopwatch.stage("fetch"):
                 if job.audio is not None:
-                    path.write_bytes(job.audio)
+                    file.write(job.audio)
                 elif job.url is not None:
-                    with _CheckedFile(path, control) as file:
-                        self.fetcher.fetch(job.url, file, deadline=control.ends)
-            yield path
+                    self.fetcher.fetch(job.url, file, deadline=control.ends)
+            yield file
 
     def _result(
         self,
@@ -123,18 +124,6 @@ class Steps:
             metadata=job.metadata if job else {},
             renderings=_render(job, heard.transcript) if job and heard else {},
         )
-
-
-class _CheckedFile(io.FileIO):
-    """A file whose every write is a check: a download stops when its job does."""
-
-    def __init__(self, path: Path, control: JobControl) -> None:
-        super().__init__(path, "wb")
-        self._control = control
-
-    def write(self, data: Buffer, /) -> int:
-        self._control.check()
-        return super().write(data)
 
 
 def _render(job: Job, transcript: Transcript) -> dict[Format, str]:

@@ -2,8 +2,8 @@
 
 It reads the Greeting as one line of JSON from standard input, and with each beat the shared table
 of what the worker holds. On standard output it says, a JSON object a line, ``{"ready": true}`` once
-it renews, ``{"lease": lease, "stop": reason}`` when a job must stop and ``{"log": sentence}``. It
-ends when its input does.
+it renews, ``{"standing": {need: trouble}}`` with each beat, ``{"lease": lease, "stop": reason}``
+when a job must stop and ``{"log": sentence}``. It ends when its input does.
 """
 
 import json
@@ -20,9 +20,10 @@ import redis
 
 from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.queue import Beat, Lease, QueuePolicy, RedisSettings, WorkQueue
-from whisperfleet.queue.faults import explain
+from whisperfleet.queue.faults import explain, passes
 from whisperfleet.worker.control import Stop
 from whisperfleet.worker.lease_table import LeaseTable
+from whisperfleet.worker.needs import Need
 
 __all__ = ["Greeting"]
 
@@ -97,27 +98,43 @@ class Beater:
             self._seen = seen
             self._changed = time.monotonic()
         if reason := self._reason_for_silence(held):
+            trouble = f"leases are not renewed: {reason}"
             if reason != self._silent:
-                _tell({"log": f"leases are not renewed: {reason}"})
+                _tell({"log": trouble})
             self._silent = reason
+            _tell_standing(Need.RENEW, trouble)
             return
         self._silent = ""
-        deserving = self._in_time(held)
         try:
-            verdicts = self._queue.beat(deserving)
-            if deserving:
-                self._table.note_renewal()
-            # Read anew: a job that was claimed since the beat is held too. What a claim brings is
-            # held before the claim is over.
-            claiming_seconds = self._table.claiming_seconds
-            self._queue.audit(self._table.held(), claiming_seconds)
-            self._table.note_renewal()
+            self._renew(self._in_time(held))
         except redis.RedisError as error:
-            _tell({"log": f"cannot renew {len(deserving)} leases: Redis {explain(error)}"})
+            trouble = f"leases cannot be renewed: Redis {explain(error)}"
+            _tell({"log": trouble})
+            _tell_standing(Need.RENEW, trouble)
             return
+        _tell_standing(Need.RENEW)
+        try:
+            self._queue.try_to_publish()
+        except redis.RedisError as error:
+            # What passes is told of the renewal, with the next beat: no person is needed.
+            if not passes(error):
+                _tell_standing(Need.PUBLISH, f"results cannot be published: Redis {explain(error)}")
+        else:
+            _tell_standing(Need.PUBLISH)
+
+    def _renew(self, deserving: Collection[Lease]) -> None:
+        verdicts = self._queue.beat(deserving)
+        if deserving:
+            self._table.note_renewal()
         for lease, verdict in verdicts.items():
             if stop := _STOPS.get(verdict):
                 _tell({"lease": asdict(lease), "stop": stop.value})
+        # Read anew: a job that was claimed since the beat is held too, and what a claim brings is
+        # held before the claim is over. Where none is, this is what shows that leases can be
+        # renewed.
+        claiming_seconds = self._table.claiming_seconds
+        self._queue.audit(self._table.held(), claiming_seconds)
+        self._table.note_renewal()
 
     def _in_time(self, held: Mapping[Lease, float]) -> list[Lease]:
         """Return the leases but those of jobs that are stuck: their time was up long ago."""
@@ -152,6 +169,10 @@ def _state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "R"
+
+
+def _tell_standing(need: Need, trouble: str = "") -> None:
+    _tell({"standing": {need.value: trouble}})
 
 
 def _tell(message: dict[str, Any]) -> None:

@@ -58,9 +58,14 @@ class LeaseTable:
     @classmethod
     def create(cls, slots: int) -> Self:
         """Return an empty table in memory of its own."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(_SLOTS_AT + slots * _SLOT_BYTES)
-            return cls(os.dup(file.fileno()), slots)
+        if hasattr(os, "memfd_create"):
+            # In no folder: on a full disk the first write to a page of a file is a bus error.
+            descriptor = os.memfd_create("whisperfleet-leases")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.truncate(descriptor, _SLOTS_AT + slots * _SLOT_BYTES)
+        return cls(descriptor, slots)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -17,10 +17,12 @@ from typing import IO, Any, Self
 
 from whisperfleet.errors import StartupError
 from whisperfleet.queue import Claim, Lease
+from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
-from whisperfleet.worker.settling import backoff
+from whisperfleet.worker.needs import Need
+from whisperfleet.worker.standing import Standing
 
 __all__ = ["LeaseKeeper"]
 
@@ -38,10 +40,14 @@ class LeaseKeeper:
     """The worker's end. Safe to share between threads.
 
     At most `slots` jobs are held at once; `greet` makes the first line for a child that is given a
-    table. Who has lost a lease, or was cancelled, learns it through its JobControl.
+    table. Who has lost a lease, or was cancelled, learns it through its JobControl. `standing` is
+    told with each beat whether leases can be renewed and results published.
     """
 
-    def __init__(self, slots: int, greet: Callable[[LeaseTable], Greeting]) -> None:
+    def __init__(
+        self, slots: int, greet: Callable[[LeaseTable], Greeting], standing: Standing
+    ) -> None:
+        self._standing = standing
         self._table = LeaseTable.create(slots)
         self._greeting = greet(self._table).to_line()
         self._held: dict[Lease, JobControl] = {}
@@ -140,7 +146,9 @@ class LeaseKeeper:
 
     def _start_child(self) -> "subprocess.Popen[str]":
         child = subprocess.Popen(
-            [sys.executable, "-m", "whisperfleet.worker.lease_process"],
+            # Nothing is imported from the folder that the worker was started in.
+            [sys.executable, "-P", "-m", "whisperfleet.worker.lease_process"],
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",
@@ -168,6 +176,10 @@ class LeaseKeeper:
         """Do what a message asks. Raises ValueError, TypeError or KeyError for what is none."""
         if "ready" in message:
             self._ready.set()
+            return
+        if "standing" in message:
+            for need, trouble in message["standing"].items():
+                self._standing.note(Need(need), str(trouble))
             return
         if "log" in message:
             log.warning("%s", message["log"])

@@ -11,10 +11,14 @@ import redis
 from whisperfleet.queue import Claim, WorkQueue
 from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
+from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.job import Steps
 from whisperfleet.worker.leases import LeaseKeeper
-from whisperfleet.worker.settling import Settler, backoff
+from whisperfleet.worker.machine import Machine
+from whisperfleet.worker.needs import Need
+from whisperfleet.worker.settling import Settler
+from whisperfleet.worker.standing import Standing
 
 __all__ = ["LoopLimits", "WorkLoop"]
 
@@ -46,12 +50,20 @@ class WorkLoop:
     """
 
     def __init__(
-        self, queue: WorkQueue, steps: Steps, leases: LeaseKeeper, limits: LoopLimits
+        self,
+        queue: WorkQueue,
+        steps: Steps,
+        leases: LeaseKeeper,
+        limits: LoopLimits,
+        standing: Standing,
+        machine: Machine,
     ) -> None:
         self._queue = queue
-        self._settler = Settler(queue, steps)
+        self._settler = Settler(queue, steps, standing, machine)
         self._leases = leases
         self._limits = limits
+        self._standing = standing
+        self._machine = machine
         # Whose turn it is to claim; a queue serves one claim at a time.
         self._turn = threading.Lock()
         self._claim_began: float | None = None
@@ -59,9 +71,13 @@ class WorkLoop:
         self._in_flight: dict[Claim, JobControl] = {}
         self._outages = 0
         self._next_tidy = 0.0
-        # Whether jobs are taken: not while leases are not renewed.
-        self.claiming = True
+        self._obstacle = ""
         metrics.in_flight.set_function(lambda: len(self._in_flight))
+
+    @property
+    def obstacle(self) -> str:
+        """What keeps jobs from being taken; nothing where they are."""
+        return self._obstacle
 
     @property
     def claiming_seconds(self) -> float:
@@ -111,7 +127,7 @@ class WorkLoop:
     def _claim(self, stopped: threading.Event) -> tuple[Claim | None, JobControl]:
         """Return a claim that is held and in flight, or None after a wait for work."""
         control = JobControl(self._limits.job_timeout_seconds, self._leases.step)
-        if not self._leases_are_renewed():
+        if not self._may_claim():
             stopped.wait(_WAIT_SECONDS)
             return None, control
         self._claim_began = time.monotonic()
@@ -124,15 +140,18 @@ class WorkLoop:
             if not claim:
                 self._queue.wait(_WAIT_SECONDS)
         except redis.RedisError as error:
-            self._pause(stopped, explain(error))
+            self._machine.blame(error)
+            self._pause(stopped, f"nothing can be claimed: Redis {explain(error)}")
             return None, control
-        except Exception:
+        except Exception as error:
             log.exception("claiming failed in a way that is not Redis's")
-            self._pause(stopped, "see above")
+            self._machine.blame(error)
+            self._pause(stopped, "nothing can be claimed; the log has the traceback")
             return None, control
         finally:
             self._claim_began = None
         self._outages = 0
+        self._standing.note(Need.CLAIM)
         return claim, control
 
     def _take_in(self, claim: Claim, control: JobControl) -> None:
@@ -143,28 +162,34 @@ class WorkLoop:
         with self._changed:
             self._in_flight[claim] = control
 
-    def _pause(self, stopped: threading.Event, reason: str) -> None:
+    def _pause(self, stopped: threading.Event, trouble: str) -> None:
+        self._claim_began = None
         self._outages += 1
+        self._standing.note(Need.CLAIM, trouble)
         metrics.queue_errors.labels("claim").inc()
         pause = backoff(self._outages, *_OUTAGE_SECONDS)
-        log.warning("cannot claim: Redis %s; trying again in %.1f s", reason, pause)
+        log.warning("%s; trying again in %.1f s", trouble, pause)
         stopped.wait(pause)
 
-    def _leases_are_renewed(self) -> bool:
-        """Return whether a job that is claimed now would be kept."""
-        lease_seconds = self._queue.policy.lease_seconds
-        renewed = self._leases.seconds_since_renewal <= lease_seconds
-        if renewed != self.claiming:
-            self.claiming = renewed
-            if renewed:
-                log.info("leases are renewed again; claiming")
+    def _may_claim(self) -> bool:
+        """Return whether a job that is claimed now could be kept, carried out and ended."""
+        obstacle = self._find_obstacle()
+        if obstacle != self._obstacle:
+            self._obstacle = obstacle
+            if obstacle:
+                log.error("%s; the worker claims no more until that is over", obstacle)
             else:
-                log.error(
-                    "leases have not been renewed for %g s, so others take this worker's jobs; "
-                    "it claims no more until they are",
-                    lease_seconds,
-                )
-        return renewed
+                log.info("what kept the worker from claiming is over; claiming again")
+        return not obstacle
+
+    def _find_obstacle(self) -> str:
+        lease_seconds = self._queue.policy.lease_seconds
+        if self._leases.seconds_since_renewal > lease_seconds:
+            return (
+                f"leases have not been renewed for {lease_seconds:g} s, so others take this "
+                "worker's jobs"
+            )
+        return self._standing.trouble(Need.MACHINE) or self._standing.trouble(Need.PUBLISH)
 
     def _tidy_if_due(self) -> None:
         if time.monotonic() >= self._next_tidy:
@@ -209,7 +234,11 @@ class WorkLoop:
             try:
                 self._queue.release(claim)
             except redis.RedisError as error:
-                log.error("cannot hand back %s: Redis %s; its lease will lapse", claim.job_id, explain(error))
+                log.error(
+                    "cannot hand back %s: Redis %s; its lease will lapse",
+                    claim.job_id,
+                    explain(error),
+                )
 
     def _wait_until_empty(self, seconds: float) -> None:
         with self._changed:

@@ -11,6 +11,7 @@ from whisperfleet.contract.warnings import WarningCode
 from whisperfleet.engine.capacity import gpu_memory
 
 __all__ = [
+    "able",
     "audio_seconds",
     "batch_limit",
     "batch_windows",
@@ -89,6 +90,9 @@ fallback_passes = Counter(
 )
 engine_seconds = Counter("whisperfleet_engine_seconds", "Seconds in which the engine was busy")
 queue_errors = Counter("whisperfleet_queue_errors", "Calls to Redis that failed", ["call"])
+able = Gauge(
+    "whisperfleet_able", "1 where the last try of what a worker needs went well, else 0", ["need"]
+)
 startup_seconds = Gauge("whisperfleet_startup_seconds", "From the start of the process to ready")
 gpu_memory_bytes = Gauge(
     "whisperfleet_gpu_memory_bytes",

@@ -3,15 +3,12 @@
 import json
 import logging
 import os
-import tempfile
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-
-import redis
 
 from whisperfleet import __version__
 from whisperfleet.audio.decoder import DecoderPool
@@ -21,8 +18,13 @@ from whisperfleet.contract.result import ModelInfo
 from whisperfleet.engine.host_memory import keep_host_memory
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.errors import ConfigurationError, EngineLostError, StartupError
-from whisperfleet.queue import WorkQueue
+from whisperfleet.errors import (
+    ConfigurationError,
+    EngineLostError,
+    StartupError,
+    WhisperfleetError,
+)
+from whisperfleet.queue import RedisSettings, WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.engine_queue import EngineQueue
@@ -32,7 +34,11 @@ from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
+from whisperfleet.worker.machine import Machine, lack_behind
+from whisperfleet.worker.needs import Need
+from whisperfleet.worker.scratch import scratch_folder
 from whisperfleet.worker.settings import WorkerSettings
+from whisperfleet.worker.standing import Standing
 from whisperfleet.worker.stopping import stop_on_signals
 
 __all__ = ["run_worker"]
@@ -46,6 +52,8 @@ CONFIGURATION_EXIT_CODE = 2
 _BATCHES_IN_FLIGHT = 2
 # The lease table and the decoders are there before the engine knows its batch.
 _MAX_IN_FLIGHT = 64
+# So long a busy machine may take for what is seen with each beat, however brief those are.
+_LEAST_PATIENCE_SECONDS = 5.0
 
 
 def run_worker(settings: WorkerSettings) -> int:
@@ -76,6 +84,7 @@ class _Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._client = settings.redis.connect()
+        self._standing = Standing()
         self._loop: WorkLoop | None = None
         self._line: EngineQueue | None = None
 
@@ -87,7 +96,15 @@ class _Worker:
                 )
             )
             log.info("starting", extra={"version": __version__, "http_port": health.port})
-            self._loop = self._assemble(parts, stopped)
+            scratch = scratch_folder(self._settings.scratch)
+            try:
+                self._loop = self._assemble(parts, stopped, scratch)
+            except WhisperfleetError:
+                raise
+            except Exception as error:
+                if lack := lack_behind(error, scratch):
+                    raise StartupError(f"the worker cannot start: {lack}") from error
+                raise
             seconds = _seconds_since_start()
             metrics.startup_seconds.set(seconds)
             log.info("ready", extra={"model": self._settings.model, "seconds": seconds})
@@ -96,14 +113,18 @@ class _Worker:
             if gone := self._engine_gone():
                 raise EngineLostError(gone)
 
-    def _assemble(self, parts: ExitStack, stopped: threading.Event) -> WorkLoop:
+    def _assemble(self, parts: ExitStack, stopped: threading.Event, scratch: Path) -> WorkLoop:
         """Start every part; `parts` ends them in reverse order."""
         settings = self._settings
         keys = Keys(settings.queue_id)
+        # The first of all, for it keeps descriptors back.
+        machine = parts.enter_context(
+            Machine(scratch, self._standing, settings.queue_policy.beat_seconds)
+        )
         # The children start while this process loads the model.
         slots = settings.max_in_flight or _MAX_IN_FLIGHT
         decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
-        leases = parts.enter_context(LeaseKeeper(slots, self._greet))
+        leases = parts.enter_context(LeaseKeeper(slots, self._greet, self._standing))
         engine, model = _load_engine(settings)
         self._line = parts.enter_context(
             EngineQueue(
@@ -124,12 +145,8 @@ class _Worker:
         decoders.wait_until_ready()
         for warning in queue.register():
             log.warning("%s", warning)
+        self._standing.note(Need.CLAIM)
         leases.wait_until_ready()
-        scratch = parts.enter_context(
-            tempfile.TemporaryDirectory(
-                dir=settings.scratch, prefix="whisperfleet-", ignore_cleanup_errors=True
-            )
-        )
         steps = Steps(
             fetcher=Fetcher(settings.fetching),
             decoders=decoders,
@@ -139,17 +156,17 @@ class _Worker:
                 self._client, keys, settings.cache_seconds, _recipe(settings, engine, model)
             ),
             model=model,
-            scratch=Path(scratch),
+            scratch=scratch,
         )
         in_flight = settings.max_in_flight or min(slots, _BATCHES_IN_FLIGHT * engine.batch_size)
         log.info("sized", extra={"batch_size": engine.batch_size, "max_in_flight": in_flight})
         limits = LoopLimits(in_flight, settings.job_timeout_seconds, settings.drain_seconds)
-        return WorkLoop(queue, steps, leases, limits)
+        return WorkLoop(queue, steps, leases, limits, self._standing, machine)
 
     def _greet(self, table: LeaseTable) -> Greeting:
         settings = self._settings
         return Greeting(
-            redis=settings.redis,
+            redis=_from_anywhere(settings.redis),
             queue_id=settings.queue_id,
             consumer=settings.consumer,
             policy=settings.queue_policy,
@@ -190,13 +207,18 @@ class _Worker:
     def _ready(self) -> str | None:
         if self._loop is None:
             return "the model is being loaded"
-        try:
-            self._client.ping()
-        except redis.RedisError as error:
-            return f"Redis at {self._settings.redis.describe()} does not answer: {error}"
-        if not self._loop.claiming:
-            return "leases are not renewed, so nothing is claimed; see the log"
+        patience = max(_LEAST_PATIENCE_SECONDS, 2 * self._settings.queue_policy.beat_seconds)
+        if problem := self._standing.problem(patience) or self._loop.obstacle:
+            return problem
+        if (waited := self._loop.claiming_seconds) > patience:
+            return f"nothing can be claimed: Redis has given no answer for {waited:.0f} s"
         return self._live()
+
+
+def _from_anywhere(settings: RedisSettings) -> RedisSettings:
+    """Return the settings for a process that runs in another folder."""
+    ca_file = settings.ca_file
+    return replace(settings, ca_file=ca_file.absolute()) if ca_file else settings
 
 
 def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:

@@ -3,8 +3,7 @@
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ class Recogniser:
     slots: PrepSlots
 
     def recognise(
-        self, path: Path, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
+        self, audio: BinaryIO, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
     ) -> Heard:
         """Return the words of what a job wants of a file, and what they lack.
 
@@ -52,7 +51,7 @@ class Recogniser:
         what decoding and `transcribe` raise.
         """
         with self.engine.join(priority) as line:
-            one_job = _OneJob(self, path, job, line, control, stopwatch)
+            one_job = _OneJob(self, audio, job, line, control, stopwatch)
             if job.channel is not Channel.SPLIT:
                 heard, _ = one_job.hear(_ONE_OF[job.channel])
                 return heard
@@ -64,7 +63,7 @@ class Recogniser:
 @dataclass(frozen=True, slots=True)
 class _OneJob:
     tools: Recogniser
-    path: Path
+    audio: BinaryIO
     job: Job
     line: JobLine
     control: JobControl
@@ -73,7 +72,7 @@ class _OneJob:
     def hear(self, channel: int | None) -> tuple[Heard, int]:
         """Return the words of a channel, None for the mix, and how many channels there are."""
         tools = self.tools
-        samples = _Samples(tools.decoders, self.path, AudioSelection(self.job.track, channel))
+        samples = _Samples(tools.decoders, self.audio, AudioSelection(self.job.track, channel))
         with closing(samples.blocks()) as blocks:
             checked = _checked(self.stopwatch.pulling("decode", blocks), self.control)
             cutter = make_cutter(checked, request_of(self.job), tools.cutting, tools.engine.mels)
@@ -91,15 +90,15 @@ class _Samples:
     `warnings` and `channels` are known once they have ended.
     """
 
-    def __init__(self, decoders: DecoderPool, path: Path, selection: AudioSelection) -> None:
+    def __init__(self, decoders: DecoderPool, audio: BinaryIO, selection: AudioSelection) -> None:
         self.warnings: tuple[ResultWarning, ...] = ()
         self.channels = 0
         self._decoders = decoders
-        self._path = path
+        self._audio = audio
         self._selection = selection
 
     def blocks(self) -> Generator[NDArray[np.int16]]:
-        with self._decoders.decode(self._path, self._selection) as stream:
+        with self._decoders.decode(self._audio, self._selection) as stream:
             yield from stream
             self.warnings = tuple(stream.warnings)
             self.channels = stream.channels

@@ -1,7 +1,6 @@
 """How a claim ends: carry the job out and tell the queue what came of it."""
 
 import logging
-import random
 from collections.abc import Callable
 from functools import partial
 
@@ -9,14 +8,18 @@ import redis
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
-from whisperfleet.errors import MalformedEntryError, TransientError
-from whisperfleet.queue import Claim, Ending, Released, WorkQueue
-from whisperfleet.queue.faults import explain
+from whisperfleet.errors import MachineError, MalformedEntryError, TransientError
+from whisperfleet.queue import Claim, Ending, Finished, Released, WorkQueue
+from whisperfleet.queue.faults import Outlook, explain, outlook
 from whisperfleet.worker import logs, metrics
+from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job import Steps
+from whisperfleet.worker.machine import Machine
+from whisperfleet.worker.needs import Need
+from whisperfleet.worker.standing import Standing
 
-__all__ = ["Settler", "backoff"]
+__all__ = ["Settler"]
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +29,29 @@ _RETRY_SECONDS = (2.0, 60.0)
 class Settler:
     """Carries claims out, one at a time on each thread that calls it."""
 
-    def __init__(self, queue: WorkQueue, steps: Steps) -> None:
+    def __init__(
+        self, queue: WorkQueue, steps: Steps, standing: Standing, machine: Machine
+    ) -> None:
         self._queue = queue
         self._steps = steps
+        self._standing = standing
+        self._machine = machine
 
     def carry_out(self, claim: Claim, control: JobControl) -> None:
         """Carry a claim out and settle it; what goes wrong is logged and counted, not raised."""
         logs.job_id.set(claim.job_id)
         try:
             answer = self._attempt(claim, control)()
+            if isinstance(answer, (Finished, Released)):
+                self._standing.note(Need.PUBLISH)
             metrics.finishes.labels(str(answer)).inc()
         except redis.RedisError as error:
+            self._machine.blame(error)
+            # What passes keeps claims and renewals from Redis too. What ends is about this job's
+            # own keys; the next one has others.
+            if outlook(error) is Outlook.REFUSED:
+                trouble = f"results cannot be published: Redis {explain(error)}"
+                self._standing.note(Need.PUBLISH, trouble)
             metrics.queue_errors.labels("settle").inc()
             log.error(
                 "another worker will repeat the job: its end cannot be told, for Redis %s",
@@ -65,6 +80,10 @@ class Settler:
             log.warning("the entry is no job: %s", error)
             metrics.jobs.labels(State.DEAD.value, error.code.value).inc()
             return partial(self._queue.bury, claim, error.code, error.message)
+        except MachineError as error:
+            self._machine.blame(error)
+            log.warning("the job goes back, for it cannot go on here: %s", error)
+            return partial(self._release, claim, "machine", self._queue.release_unserved)
         except TransientError as error:
             return partial(self._retry, claim, error)
         except Exception as error:
@@ -97,13 +116,13 @@ class Settler:
             return lambda: "fenced"
         suspect = stop is Stop.ENGINE_LOST
         hand_back = self._queue.release_suspect if suspect else self._queue.release
-        return partial(self._release, claim, stop, hand_back)
+        return partial(self._release, claim, stop.value, hand_back)
 
     def _release(
-        self, claim: Claim, stop: Stop, hand_back: Callable[[Claim], Released]
+        self, claim: Claim, reason: str, hand_back: Callable[[Claim], Released]
     ) -> Released:
         outcome = hand_back(claim)
-        _count(outcome, stop.value, Code.RELEASES_EXHAUSTED)
+        _count(outcome, reason, Code.RELEASES_EXHAUSTED)
         return outcome
 
     def _retry(self, claim: Claim, error: TransientError) -> Released:
@@ -127,9 +146,3 @@ def _count(outcome: Released, reason: str, once_too_often: Code) -> None:
             metrics.jobs.labels(State.DEAD.value, once_too_often.value).inc()
         case Released.LOST:
             metrics.jobs.labels(State.DEAD.value, Code.ENTRY_LOST.value).inc()
-
-
-def backoff(attempt: int, first_seconds: float, most_seconds: float) -> float:
-    """Return an exponential pause with full jitter over its upper half."""
-    pause: float = min(most_seconds, first_seconds * 2.0 ** min(attempt, 16))
-    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret

@@ -14,6 +14,8 @@ local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
 local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
 local MAX_RELEASES, CLAIMING_MS = tonumber(ARGV[6]), tonumber(ARGV[7])
 local MAX_ENTRIES = 100
+-- An id that no entry can have.
+local NO_ENTRY = '0-0'
 
 local refusal =
   refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream', COUNTERS, 'hash', META, 'hash' })
@@ -48,6 +50,8 @@ end
 local handed_back = 0
 for i = 5, #KEYS do
   local stream, suffix = KEYS[i], suffix_of(KEYS[i], PREFIX)
+  -- What renews a lease: who may not do it learns that here, before a job depends on it.
+  attempt('XCLAIM', stream, GROUP, CONSUMER, 0, NO_ENTRY, 'JUSTID')
   local pending = attempt('XPENDING', stream, GROUP, 'IDLE', BEAT_MS + CLAIMING_MS, '-', '+', MAX_ENTRIES,
     CONSUMER)
   for _, facts in ipairs(pending.err and {} or pending) do
