@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
+from whisperfleet.contract.times import MAX_SECONDS
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue.faults import Outlook, outlook
 
@@ -154,9 +155,9 @@ class RedisSettings:
             )
         if self.ca_file is not None and not self.ca_file.is_file():
             raise ConfigurationError(f"the CA file {self.ca_file} does not exist or is no file")
-        if self.timeout_seconds <= _BLOCK_MARGIN_SECONDS:
+        if not _BLOCK_MARGIN_SECONDS < self.timeout_seconds <= MAX_SECONDS:
             raise ConfigurationError(
-                f"a Redis timeout of {self.timeout_seconds} s is too short; take more than "
+                f"a Redis timeout of {self.timeout_seconds} s cannot be; take more than "
                 f"{_BLOCK_MARGIN_SECONDS} s"
             )
 

@@ -125,11 +125,7 @@ class _Worker:
         for warning in queue.register():
             log.warning("%s", warning)
         leases.wait_until_ready()
-        scratch = parts.enter_context(
-            tempfile.TemporaryDirectory(
-                dir=settings.scratch, prefix="whisperfleet-", ignore_cleanup_errors=True
-            )
-        )
+        scratch = parts.enter_context(_make_scratch(settings.scratch))
         steps = Steps(
             fetcher=Fetcher(settings.fetching),
             decoders=decoders,
@@ -197,6 +193,19 @@ class _Worker:
         if not self._loop.claiming:
             return "leases are not renewed, so nothing is claimed; see the log"
         return self._live()
+
+
+def _make_scratch(parent: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(
+            dir=parent, prefix="whisperfleet-", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        where = parent or "the system's place for temporary files"
+        raise ConfigurationError(
+            f"the scratch directory {where} cannot be written ({error.strerror}); name one that "
+            "can with --scratch, or mount a volume there"
+        ) from error
 
 
 def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:

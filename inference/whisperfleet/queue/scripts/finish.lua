@@ -40,7 +40,7 @@ if #ARGV > LAST_OF_EVENT then
   local letter = { unpack(ARGV, LAST_OF_EVENT + 1) }
   letter[#letter + 1] = 'history'
   letter[#letter + 1] = call('HGET', JOB, 'history') or ''
-  call('XADD', DEAD, 'MAXLEN', '~', ARGV[9], '*', unpack(letter))
+  call('HSET', JOB, 'letter', call('XADD', DEAD, 'MAXLEN', '~', ARGV[9], '*', unpack(letter)))
 end
 call('HINCRBY', COUNTERS, STATE, 1)
 call('XACK', STREAM, GROUP, ENTRY)

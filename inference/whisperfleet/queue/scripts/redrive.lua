@@ -51,7 +51,7 @@ if not state then
   call('HSET', JOB, 'epoch', letter['epoch'] or 0, 'tenant', tenant, 'digest', digest_of(sent, tenant))
 end
 call('HSET', JOB, 'state', 'queued', 'stream', suffix, 'entry', entry, 'releases', 0, 'retries', 0)
-call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished')
+call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished', 'letter')
 call('PERSIST', JOB)
 call('HSET', RUNNING, suffix .. '/' .. entry, letter['id'])
 call('DEL', RESULT)
