@@ -160,7 +160,7 @@ def _rendered(what: Table | Text, stream: TextIO, **options: Any) -> str:
     """Return what the console library would write to a stream; it has no answer to a full one."""
     is_terminal = stream.isatty()
     width = Console(file=stream).width if is_terminal else None
-    console = Console(file=io.StringIO(), force_terminal=is_terminal, width=width, highlight=False)
-    with console.capture() as captured:
-        console.print(what, **options)
-    return captured.get()
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=is_terminal, width=width, highlight=False)
+    console.print(what, **options)
+    return written.getvalue()

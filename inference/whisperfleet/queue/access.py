@@ -2,6 +2,10 @@
 
 An ACL cannot restrict arguments: whoever may XADD to a stream can also wipe it with ``MAXLEN 0``.
 Give a producer that is not trusted a stream of its own.
+
+PING is there for all: many client libraries send it by themselves after a pause. What they send when
+they connect is open to everybody (AUTH, HELLO), needs a right on another database than 0 (SELECT), or is
+a courtesy that they do without (CLIENT SETINFO).
 """
 
 from collections.abc import Iterable
@@ -51,7 +55,7 @@ WORKER_COMMANDS = (
 )
 
 # `wait`, `result` and `status` for all jobs of the queue, and whether a worker ever came.
-READER_COMMANDS = ("get", "hmget", "mget", "xinfo|groups", "xrange", "xread", "xrevrange")
+READER_COMMANDS = ("get", "hmget", "mget", "ping", "xinfo|groups", "xrange", "xread", "xrevrange")
 
 
 def worker_rules(keys: Keys, database: int = 0) -> list[str]:
@@ -71,7 +75,7 @@ def producer_rules(
     keys: Keys, priority: str, tenant: str | None = None, database: int = 0
 ) -> list[str]:
     """Return the rules of a producer that can do nothing but send to one stream."""
-    return ["-@all", f"%W~{keys.stream(priority, tenant)}", *_allowed(["xadd"], database)]
+    return ["-@all", f"%W~{keys.stream(priority, tenant)}", *_allowed(["ping", "xadd"], database)]
 
 
 def reader_rules(keys: Keys, database: int = 0) -> list[str]:

@@ -100,6 +100,7 @@ class _Worker:
         """Start every part; `parts` ends them in reverse order."""
         settings = self._settings
         keys = Keys(settings.queue_id)
+        scratch = parts.enter_context(_make_scratch(settings.scratch))
         # The children start while this process loads the model.
         slots = settings.max_in_flight or _MAX_IN_FLIGHT
         decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
@@ -125,7 +126,6 @@ class _Worker:
         for warning in queue.register():
             log.warning("%s", warning)
         leases.wait_until_ready()
-        scratch = parts.enter_context(_make_scratch(settings.scratch))
         steps = Steps(
             fetcher=Fetcher(settings.fetching),
             decoders=decoders,

@@ -1,0 +1,222 @@
+"""A wait ends when nothing can come, and goes on while something may."""
+
+from threading import Thread
+
+import pytest
+import redis
+
+from consumers import done, take
+from servers import wait_for
+from whisperfleet.client import Client, vanished
+from whisperfleet.contract.codes import Code
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.errors import ResultGoneError
+from whisperfleet.queue import RedisSettings, WorkQueue
+
+URL = "https://media.example.org/a.wav"
+JOB = Job(id="call-7", url=URL)
+
+
+def end(worker: WorkQueue) -> str:
+    claim = take(worker)
+    worker.finish(claim, done(claim))
+    return claim.job_id
+
+
+def drop_duplicates(worker: WorkQueue, redis_client: redis.Redis, keys: Keys) -> None:
+    assert worker.claim() is None
+    assert redis_client.xlen(keys.stream("normal")) == 0
+
+
+def test_a_result_that_somebody_took_is_gone_for_who_sends_the_same_again(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    client.submit(JOB)
+    drop_duplicates(worker, redis_client, keys)
+    with pytest.raises(ResultGoneError, match="call-7") as caught:
+        list(client.wait(["call-7"], timeout_seconds=100))
+    assert caught.value.job_ids == ("call-7",)
+
+
+def test_the_wait_ends_once_a_worker_has_seen_that_it_is_the_same(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    client.submit(JOB)
+    # Until then it may be another payload under the same id, which gets an answer of its own.
+    with pytest.raises(TimeoutError):
+        list(client.wait(["call-7"], timeout_seconds=0.1))
+    worker_thread = Thread(target=lambda: drop_duplicates(worker, redis_client, keys))
+    worker_thread.start()
+    with pytest.raises(ResultGoneError):
+        list(client.wait(["call-7"], timeout_seconds=100))
+    worker_thread.join()
+
+
+def test_another_payload_under_the_id_of_a_job_whose_result_is_gone_has_its_own_answer(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    client.submit(Job(id="call-7", url=f"{URL}?other"))
+    drop_duplicates(worker, redis_client, keys)
+    ((job_id, result),) = client.wait(["call-7"], timeout_seconds=100)
+    assert (job_id, result.error.code) == ("call-7", Code.CONFLICTING_ID)
+
+
+def test_the_others_are_yielded_first(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    ids = client.submit_many([JOB, Job(url=URL)])
+    assert [end(worker), end(worker)] == ids
+    redis_client.delete(keys.result("call-7"))
+    answers = client.wait(ids, timeout_seconds=100)
+    assert next(answers)[0] == ids[1]
+    with pytest.raises(ResultGoneError):
+        next(answers)
+
+
+def test_what_is_taken_while_one_waits_is_gone(
+    worker: WorkQueue,
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whisperfleet.client.waiting._LOOK_SECONDS", 0.05)
+    job_id = client.submit(Job(url=URL))
+    claim = take(worker)
+
+    def finish_and_take() -> None:
+        wait_for(lambda: redis_client.info("clients")["blocked_clients"], "a client that waits")
+        with redis_client.pipeline() as pipeline:
+            # Together, so that the waiting client hears of it and finds nothing.
+            pipeline.hset(keys.job(job_id), "state", "done")
+            pipeline.hset(keys.job(job_id), "finished", "1790000000000")
+            pipeline.xdel(claim.stream, claim.entry_id)
+            pipeline.execute()
+
+    taker = Thread(target=finish_and_take)
+    taker.start()
+    with pytest.raises(ResultGoneError):
+        list(client.wait([job_id], timeout_seconds=100))
+    taker.join()
+
+
+@pytest.mark.parametrize("job", [JOB, Job(url=URL)], ids=["an id of its own", "none"])
+def test_a_queue_that_was_lost_gives_nothing(
+    client: Client, redis_client: redis.Redis, keys: Keys, job: Job
+) -> None:
+    job_id = client.submit(job)
+    with pytest.raises(TimeoutError):
+        list(client.wait([job_id], timeout_seconds=0.05))
+    redis_client.delete(keys.stream("normal"))
+    with pytest.raises(ResultGoneError, match=job_id):
+        list(client.wait([job_id], timeout_seconds=100))
+
+
+def test_more_than_are_looked_at_together(
+    client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    ids = client.submit_many([Job(url=URL)] * (3 * vanished._MOST_ENTRIES))
+    redis_client.delete(keys.stream("normal"))
+    with pytest.raises(ResultGoneError) as caught:
+        list(client.wait(ids, timeout_seconds=100))
+    assert set(caught.value.job_ids) == set(ids)
+
+
+@pytest.mark.parametrize("job_id", ["call-2024-15", "not-sent-yet"])
+def test_a_job_that_somebody_else_may_send_yet_is_waited_for(client: Client, job_id: str) -> None:
+    with pytest.raises(TimeoutError):
+        list(client.wait([job_id], timeout_seconds=0.05))
+
+
+def test_a_job_that_waits_or_runs_is_waited_for(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    ids = client.submit_many([JOB, Job(url=URL)])
+    take(worker)
+    # Its entry is gone and its worker lives: it may finish all the same.
+    redis_client.xtrim(keys.stream("normal"), maxlen=1, approximate=False)
+    with pytest.raises(TimeoutError, match="2 jobs"):
+        list(client.wait(ids, timeout_seconds=0.05))
+
+
+def test_a_state_of_tomorrow_is_waited_for_until_it_has_ended(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    job_id = client.submit(JOB)
+    claim = take(worker)
+    redis_client.hset(keys.job(job_id), "state", "paused")
+    with pytest.raises(TimeoutError):
+        list(client.wait([job_id], timeout_seconds=0.05))
+    redis_client.hset(keys.job(job_id), "finished", "1790000000000")
+    redis_client.xdel(claim.stream, claim.entry_id)
+    with pytest.raises(ResultGoneError):
+        list(client.wait([job_id], timeout_seconds=100))
+
+
+def test_another_tenants_job_tells_nothing(
+    worker: WorkQueue, client: Client, server: EmbeddedServer, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL, tenant="globex"))
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    with Client(server.settings, keys.queue_id, tenant="acme") as acme, pytest.raises(TimeoutError):
+        list(acme.wait(["call-7"], timeout_seconds=0.05))
+
+
+def test_an_account_that_may_not_look_waits(
+    worker: WorkQueue, client: Client, server: EmbeddedServer, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    name = f"old-{keys.queue_id}"
+    # What 0.1.0 had in its documentation.
+    rights = ("+get", "+mget", "+xread", "+xrevrange")
+    redis_client.execute_command(
+        *("ACL", "SETUSER", name, "reset", "on", ">p", f"~{keys.prefix}*", *rights)
+    )
+    try:
+        settings = RedisSettings(server.url, username=name, password="p")
+        with Client(settings, keys.queue_id) as reader, pytest.raises(TimeoutError):
+            list(reader.wait(["call-7"], timeout_seconds=0.1))
+    finally:
+        redis_client.acl_deluser(name)
+
+
+def test_a_time_that_is_no_number_is_refused(client: Client) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        next(client.wait(["a"], timeout_seconds=float("nan")))
+
+
+def test_whether_a_worker_has_ever_come(worker: WorkQueue, client: Client) -> None:
+    assert not client.has_been_read()
+    client.submit(JOB)
+    assert not client.has_been_read()
+    end(worker)
+    assert worker.claim() is None
+    assert client.has_been_read()
+    assert client.has_been_read("low")
+
+
+def test_one_result_that_cannot_be_read_does_not_end_the_wait_for_others(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    ids = client.submit_many([JOB, Job(url=URL)])
+    end(worker)
+    end(worker)
+    redis_client.set(keys.result("call-7"), "not JSON")
+    results = dict(client.wait(ids, timeout_seconds=100))
+    assert results["call-7"].error.code == "unreadable_result"
+    assert results[ids[1]].state is State.DONE
