@@ -23,7 +23,7 @@ _PAGE: Final = 1000
 class Books:
     """How many jobs ended in each state, and each way in which the promise was broken."""
 
-    states: Counter[State]
+    states: Counter[State | str]
     violations: tuple[str, ...]
 
 

@@ -209,9 +209,11 @@ class EmbeddedServer:
                     break
                 try:
                     # Our own process and not another that took the port.
-                    if client.info("server")["process_id"] == self._process.pid:
+                    if client.info("server")["process_id"] != self._process.pid:
+                        break
+                    if not client.info("persistence")["loading"]:
                         return
-                    break
+                    time.sleep(0.01)
                 except redis.AuthenticationError:
                     return
                 except redis.ConnectionError:

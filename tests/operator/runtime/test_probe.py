@@ -327,3 +327,33 @@ def test_a_wrong_authority_holds_up_nobody_else(
     clock[0] += 200
     assert probe.sample(address_of(url, keys, ca=right), OWNER).queued == 0
     assert [file.read_text() for file in folder.iterdir()] == [right]
+
+
+def test_a_services_rights_are_enough_on_another_database_and_over_pauses(
+    probe: QueueProbe,
+    server: EmbeddedServer,
+    redis_client: redis.Redis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("whisperfleet.queue.connection._MOST_AGE_SECONDS", 0.05)
+    monkeypatch.setattr("whisperfleet_operator.queues.probe._REGISTRATION_SECONDS", 0.0)
+    name, database = f"service-{keys.queue_id}", 3
+    redis_client.execute_command(
+        *("ACL", "SETUSER", name, "reset", "on", ">p"), *service_rules(keys, database)
+    )
+    url = server.url.removesuffix("/0") + f"/{database}"
+    try:
+        connections: set[str] = set()
+        for _ in range(4):
+            assert (
+                probe.sample(address_of(url, keys, username=name, password="p"), OWNER).queued == 0
+            )
+            connections |= {c["id"] for c in redis_client.client_list() if c["user"] == name}
+            until = time.monotonic() + 0.06
+            wait_for(lambda until=until: time.monotonic() > until, "the connection is old")
+        assert len(connections) == 4
+    finally:
+        refused = [entry for entry in redis_client.acl_log() if entry["username"] == name]
+        redis_client.acl_deluser(name)
+    assert refused == []
