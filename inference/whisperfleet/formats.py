@@ -54,9 +54,7 @@ class _Cue:
     channel: str | None
 
 
-def _render_verbose_json(
-    transcript: Transcript, task: Task | str, word_timestamps: bool
-) -> str:
+def _render_verbose_json(transcript: Transcript, task: Task | str, word_timestamps: bool) -> str:
     document: dict[str, Any] = {
         "task": str(task),
         "language": transcript.language,

@@ -20,6 +20,11 @@ URL = "https://media.example.org/a.wav"
 JOB = Job(id="call-7", url=URL)
 
 
+@pytest.fixture(autouse=True)
+def looks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whisperfleet.client.waiting._DOUBTFUL_SECONDS", 0.01)
+
+
 def end(worker: WorkQueue) -> str:
     claim = take(worker)
     worker.finish(claim, done(claim))
@@ -132,6 +137,31 @@ def test_more_than_are_looked_at_together(
     with pytest.raises(ResultGoneError) as caught:
         list(client.wait(ids, timeout_seconds=100))
     assert set(caught.value.job_ids) == set(ids)
+
+
+def test_what_a_replica_does_not_have_yet_is_waited_for(
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = client.submit(Job(url=URL))
+    stream = keys.stream("normal")
+    ((entry, fields),) = redis_client.xrange(stream)
+    redis_client.delete(stream)
+    looks = []
+    whole = vanished.Vanished.among
+
+    def look_and_catch_up(self, made_ids):
+        looks.append(whole(self, made_ids))
+        if len(looks) == 1:
+            redis_client.xadd(stream, fields, id=entry)
+        return looks[-1]
+
+    monkeypatch.setattr(vanished.Vanished, "among", look_and_catch_up)
+    with pytest.raises(TimeoutError):
+        list(client.wait([job_id], timeout_seconds=0.3))
+    assert looks[:2] == [(set(), True), (set(), False)]
 
 
 @pytest.mark.parametrize("job_id", ["call-2024-15", "not-sent-yet"])

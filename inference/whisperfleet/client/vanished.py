@@ -36,9 +36,10 @@ class _Record(NamedTuple):
 
 
 class Vanished:
-    """Looks for jobs of one queue that have vanished; `sources` are where this client's jobs go.
+    """Looks for jobs that have vanished, for one wait; `sources` are where this client's jobs go.
 
-    An account that may not look finds none.
+    What is nowhere has vanished when that is so twice: a replica may not have it yet. An account
+    that may not look finds none.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Vanished:
         self._tenant = tenant
         self._sources = sources
         self._may_look = True
+        self._missed: set[str] = set()
 
     def among(self, made_ids: Mapping[str, str]) -> tuple[set[str], bool]:
         """Return which jobs have vanished, and whether a look soon may find more.
@@ -71,14 +73,16 @@ class Vanished:
         unknown = [job_id for job_id, record in records.items() if record.state is None]
         cheap = [job_id for job_id in ended if not self._place(made_ids[job_id])]
         costly = [job_id for job_id in (*ended, *unknown) if self._place(made_ids[job_id])]
-        vanished = {
+        missed = {
             job_id
             for job_id in (*cheap, *costly[:_MOST_ENTRIES])
             if self._is_gone(job_id, made_ids[job_id], records[job_id])
         }
+        vanished = missed & (self._missed | set(ended))
+        self._missed = missed
         are_more = bool(vanished) and len(costly) > _MOST_ENTRIES
         # Who has ended and is asked for again is settled once a worker comes to it.
-        return vanished, are_more or not vanished.issuperset(ended)
+        return vanished, are_more or not vanished.issuperset({*ended, *missed})
 
     def _records(self, job_ids: Sequence[str]) -> Iterator[tuple[str, _Record]]:
         """Yield each job's record, but for those of other tenants."""

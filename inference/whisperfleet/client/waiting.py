@@ -21,7 +21,8 @@ __all__ = ["ResultReader"]
 _PAGE = 200
 # Events may be trimmed before a slow reader sees them, so the results are looked at as well.
 _LOOK_SECONDS = 30.0
-# Where a job has ended without a result, and the entry that asks for it again is not settled yet.
+# Where nothing is known of a job, or it has ended without a result and the entry that asks for it
+# again is not settled yet.
 _DOUBTFUL_SECONDS = 1.0
 _MAX_REMEMBERED = 10_000
 # A server that restarts is back before that; a wait without an end must not hide that it is gone.
@@ -72,7 +73,7 @@ class ResultReader:
         self._keys = keys
         self._tenant = tenant
         self._max_block_seconds = max_block_seconds
-        self._vanished = Vanished(client, keys, tenant, sources)
+        self._sources = sources
         self._sent_as: OrderedDict[str, str] = OrderedDict()
 
     def remember(self, made_id: str, own_id: str) -> None:
@@ -98,6 +99,7 @@ class ResultReader:
         """
         patience = _Patience(timeout_seconds)
         waiting, gone = set(job_ids), set[str]()
+        vanished = Vanished(self._redis, self._keys, self._tenant, self._sources)
         # The position comes before the look: what ends in between is seen twice, not never.
         position = self._last_event()
         next_look = 0.0
@@ -106,9 +108,9 @@ class ResultReader:
             try:
                 if time.monotonic() >= next_look:
                     found = self._known_results(waiting)
-                    vanished, doubtful = self._look_for_vanished(waiting - found.keys())
-                    gone |= vanished
-                    waiting -= vanished
+                    lost, doubtful = vanished.among(self._made_ids(waiting - found.keys()))
+                    gone |= lost
+                    waiting -= lost
                     pause = _DOUBTFUL_SECONDS if doubtful else _LOOK_SECONDS
                     next_look = time.monotonic() + pause
                 else:
@@ -130,10 +132,10 @@ class ResultReader:
         if gone:
             raise ResultGoneError(gone)
 
-    def _look_for_vanished(self, waiting: Collection[str]) -> tuple[set[str], bool]:
-        """Return for which jobs nothing can come, and whether that is soon known of others."""
+    def _made_ids(self, waiting: Collection[str]) -> dict[str, str]:
+        """Return for each job the id that the queue made of its newest entry, as far as known."""
         sent_as = {own: made for made, own in list(self._sent_as.items()) if own in waiting}
-        return self._vanished.among({job_id: sent_as.get(job_id, job_id) for job_id in waiting})
+        return {job_id: sent_as.get(job_id, job_id) for job_id in waiting}
 
     def _last_event(self) -> str:
         newest: Any = self._redis.xrevrange(self._keys.done, count=1)

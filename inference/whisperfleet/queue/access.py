@@ -3,9 +3,9 @@
 An ACL cannot restrict arguments: whoever may XADD to a stream can also wipe it with ``MAXLEN 0``.
 Give a producer that is not trusted a stream of its own.
 
-PING is there for all: many client libraries send it by themselves after a pause. What they send when
-they connect is open to everybody (AUTH, HELLO), needs a right on another database than 0 (SELECT), or is
-a courtesy that they do without (CLIENT SETINFO).
+PING is there for all: many client libraries send it by themselves after a pause. What they send
+when they connect is open to everybody (AUTH, HELLO), needs a right on another database than 0
+(SELECT), or is a courtesy that they do without (CLIENT SETINFO).
 """
 
 from collections.abc import Iterable
