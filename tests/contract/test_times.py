@@ -17,6 +17,7 @@ from whisperfleet.contract.times import check_seconds, entry_time, moment
         ("18446744073709551615-1", None),
         ("1790000000-0", None),  # seconds: 1970
         ("7-1", None),
+        ("9" * 400 + "-1", None),
         ("", None),
         ("tomorrow-1", None),
     ],
