@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["MAX_SECONDS", "check_seconds", "entry_time", "moment"]
+__all__ = ["MAX_SECONDS", "MIN_KEPT_SECONDS", "check_seconds", "entry_time", "moment"]
 
-# What is below a millisecond is none to Redis, and what is far above is out of its numbers' range,
-# or of those of the system's clocks.
-_MIN_SECONDS: Final = 0.001
+# What is far above is out of the range of Redis's numbers, or of the system's clocks.
 MAX_SECONDS: Final = 10 * 365 * 86_400.0
+# Redis keeps nothing for less than a millisecond.
+MIN_KEPT_SECONDS: Final = 0.001
 
 # No server had a stream before. What says so counts something else, such as seconds or from one on.
 _FIRST = datetime(2018, 1, 1, tzinfo=UTC)
@@ -31,11 +31,11 @@ def entry_time(entry: str) -> datetime | None:
     return moment(entry.partition("-")[0])
 
 
-def check_seconds(name: str, seconds: float) -> None:
+def check_seconds(name: str, seconds: float, least: float = 0.0) -> None:
     """Raise ValueError, with the setting's name, for a time that cannot be waited or kept."""
     # Nothing compares to what is no number.
-    if not _MIN_SECONDS <= seconds <= MAX_SECONDS:
+    if not (seconds > 0 and least <= seconds <= MAX_SECONDS):
         raise ValueError(
-            f"{name} is {seconds}; it must be a number of seconds from {_MIN_SECONDS} to "
+            f"{name} is {seconds}; it must be a number of seconds from {least or 'above 0'} to "
             f"{MAX_SECONDS:.0f} (ten years)"
         )

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, fields
 
-from whisperfleet.contract.times import check_seconds
+from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
 
 __all__ = ["QueuePolicy"]
 
+_KEPT = frozenset({"result_seconds", "dead_letter_seconds"})
 # Far below where Lua's numbers lose their last digit.
 _MOST = 10**9
 
@@ -37,7 +38,9 @@ class QueuePolicy:
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if name.endswith("_seconds"):
+            if name in _KEPT:
+                check_seconds(name, value, MIN_KEPT_SECONDS)
+            elif name.endswith("_seconds"):
                 check_seconds(name, value)
             elif not 1 <= value <= _MOST:
                 raise ValueError(f"{name} is {value}; it must be from 1 to {_MOST}")

@@ -10,7 +10,7 @@ from typing import Literal
 from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
-from whisperfleet.contract.times import check_seconds
+from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
 from whisperfleet.cutting import CuttingOptions
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
@@ -89,9 +89,10 @@ class WorkerSettings:
                 "job_timeout_seconds",
                 "drain_seconds",
                 "stall_seconds",
-                *(["cache_seconds"] if self.cache_seconds != 0 else []),
             ):
                 check_seconds(name, getattr(self, name))
+            if self.cache_seconds != 0:
+                check_seconds("cache_seconds", self.cache_seconds, MIN_KEPT_SECONDS)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
         if self.scratch is not None:
