@@ -129,3 +129,15 @@ def test_an_interrupt_that_is_ignored_stays_ignored(environment):
         "assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN\n"
     )
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
+def test_the_number_of_a_closed_stream_is_taken():
+    program = (
+        "import os, sys\n"
+        "from whisperfleet.cli.streams import occupy_closed_streams\n"
+        "occupy_closed_streams()\n"
+        "print(os.open(os.devnull, os.O_RDONLY) > 2, file=sys.stderr)\n"
+    )
+    command = ["sh", "-c", 'exec "$0" -c "$1" <&- >&-', sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == "True\n"

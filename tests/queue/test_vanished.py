@@ -112,6 +112,21 @@ def test_another_payload_under_the_id_of_a_job_whose_result_is_gone_has_its_own_
     assert (job_id, result.error.code) == ("call-7", Code.CONFLICTING_ID)
 
 
+def test_an_answer_that_comes_between_two_looks_is_one(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(JOB)
+    end(worker)
+    redis_client.delete(keys.result("call-7"))
+    other = {"id": "call-7", "url": f"{URL}?other"}
+    made_id = f"normal-{redis_client.xadd(keys.stream('normal'), other).decode()}"
+    drop_duplicates(worker, redis_client, keys)
+    looking = vanished.Vanished(redis_client, keys, None, ["normal"])
+    assert looking.among({"call-7": made_id}) == (set(), True)
+    redis_client.delete(keys.result(made_id))
+    assert looking.among({"call-7": made_id}) == ({"call-7"}, False)
+
+
 def test_the_others_are_yielded_first(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import typer
@@ -14,7 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from whisperfleet.cli.exit_codes import ExitCode
-from whisperfleet.cli.streams import silence
 from whisperfleet.errors import ConfigurationError, OutputError
 
 __all__ = [
@@ -93,10 +93,8 @@ def _write(text: str) -> None:
         stream.flush()
     except BrokenPipeError as error:
         # Who has read enough, such as `head`, needs no explanation.
-        silence(stream)
         raise typer.Exit(ExitCode.OUTPUT) from error
     except OSError as error:
-        silence(stream)
         raise OutputError(
             f"standard output cannot be written ({error.strerror}), so the rest of the answer is "
             "lost; make room, or send it elsewhere"
@@ -148,12 +146,10 @@ def _to_stderr(text: Text, end: str = "\n") -> None:
         return
     # A sentence stays one line in a log; a terminal wraps it by itself.
     rendered = _rendered(text, stream, soft_wrap=True, end=end)
-    try:
+    # Where it is full there is nowhere left to complain to; the exit code tells.
+    with suppress(OSError):
         stream.write(rendered)
         stream.flush()
-    except OSError:
-        # There is nowhere left to complain to; the exit code tells.
-        silence(stream)
 
 
 def _rendered(what: Table | Text, stream: TextIO, **options: Any) -> str:

@@ -1,10 +1,8 @@
-"""Standard streams that are closed, full, or whose other end is gone."""
+"""Standard streams that are closed."""
 
 import os
-from contextlib import suppress
-from typing import TextIO
 
-__all__ = ["occupy_closed_streams", "silence"]
+__all__ = ["occupy_closed_streams"]
 
 
 def occupy_closed_streams() -> None:
@@ -17,11 +15,3 @@ def occupy_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-
-
-def silence(stream: TextIO) -> None:
-    """Drop what a stream could not write, or Python would try again at its end, and complain."""
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
