@@ -119,7 +119,7 @@ def assert_invariants(client: redis.Redis, keys: Keys, accepted: int, redriven: 
         assert client.pttl(keys.job(event.id)) > 0, f"the record of {event.id} stays for ever"
         assert client.pttl(keys.result(event.id)) > 0, f"the result of {event.id} stays for ever"
 
-    states = Counter(event.state.value for event in events)
+    states = Counter(str(event.state) for event in events)
     totals = {k.decode(): int(v) for k, v in client.hgetall(keys.counters).items()}
     assert {state: totals.get(state, 0) for state in TERMINAL} == {
         state: states.get(state, 0) for state in TERMINAL

@@ -47,7 +47,7 @@ def _table(settings: Settings, outcome: Outcome) -> Table:
         table.add_column(heading)
     table.add_row(
         _lines(outcome.kinds | {"duplicates of these": outcome.duplicates}),
-        _lines({state.value: count for state, count in outcome.books.states.items()}),
+        _lines({str(state): count for state, count in outcome.books.states.items()}),
         _lines(outcome.faults | {"worker processes that ended": outcome.deaths}),
     )
     return table

@@ -26,7 +26,7 @@ class Books:
     `attempts` is how often all jobs together were begun.
     """
 
-    states: Counter[State]
+    states: Counter[State | str]
     attempts: int
     violations: tuple[str, ...]
 
@@ -105,7 +105,7 @@ def _check_records(client: redis.Redis, keys: Keys, events: Collection[DoneEvent
 def _check_record(
     event: DoneEvent, record: list[bytes | None], result: bytes | None, lives: list[int]
 ) -> Iterator[str]:
-    told = (event.state.value.encode(), str(event.epoch).encode())
+    told = (event.state.encode(), str(event.epoch).encode())
     # A job that was cancelled before anybody began it has no epoch in its record.
     if (record[0], record[1] or b"0") != told:
         yield f"EPOCHS: {event.id} ended as {told} and its record says {record}"

@@ -8,8 +8,11 @@
     │   ├── DeviceUnavailableError     the asked-for device cannot run the model (3)
     │   ├── ModelUnavailableError      the model cannot be found or loaded (4)
     │   └── QueueUnavailableError      Redis cannot be reached or refuses us (5)
+    ├── PartlySentError           some of several jobs were sent; has their ids
+    ├── ResultGoneError           a job has ended and its result is not there any more
     ├── EngineLostError           the device failed at work; the process ends with exit code 3
     ├── MachineError              the worker's machine lacks something: no job is at fault
+    ├── OutputError               standard output cannot be written
     └── JobError                  one job cannot go on; carries a `Code` and a sentence
         ├── InputError            the input is at fault: the job is `failed`, never retried
         ├── TransientError        the world is at fault: the job may be tried again
@@ -18,6 +21,8 @@
 The sentence of a `JobError` reaches the producer. It names the fix and never carries a transcript,
 a prompt or the query part of an address.
 """
+
+from collections.abc import Iterable, Sequence
 
 from whisperfleet.contract.codes import Code
 
@@ -30,11 +35,17 @@ __all__ = [
     "MachineError",
     "MalformedEntryError",
     "ModelUnavailableError",
+    "OutputError",
+    "PartlySentError",
     "QueueUnavailableError",
+    "ResultGoneError",
     "StartupError",
     "TransientError",
     "WhisperfleetError",
 ]
+
+
+_SHOWN_IDS = 20
 
 
 class WhisperfleetError(Exception):
@@ -69,6 +80,38 @@ class QueueUnavailableError(StartupError):
     exit_code = 5
 
 
+class PartlySentError(WhisperfleetError):
+    """Some of several jobs were sent, and then something failed, which is the cause.
+
+    `ids` are in the order of the jobs as far as they were tried; None where Redis refused one, or
+    where it did not answer: whether that one arrived is not known.
+    """
+
+    def __init__(self, ids: Sequence[str | None], reason: str) -> None:
+        sent = [job_id for job_id in ids if job_id is not None]
+        shown = ", ".join(sent[:_SHOWN_IDS]) + (", ..." if len(sent) > _SHOWN_IDS else "")
+        super().__init__(
+            f"{len(sent)} of the first {len(ids)} jobs were sent ({shown}) and go on, all of them "
+            f"in `ids`; then: {reason}"
+        )
+        self.ids = tuple(ids)
+
+
+class ResultGoneError(WhisperfleetError):
+    """Nothing can come for these jobs.
+
+    They ended and their results were deleted or have faded, or nothing is left of them at all.
+    """
+
+    def __init__(self, job_ids: Iterable[str]) -> None:
+        self.job_ids = tuple(sorted(job_ids))
+        super().__init__(
+            f"{len(self.job_ids)} jobs have ended without a result that is still there, "
+            f"{self.job_ids[0]} among them: it was deleted, or has faded; send them again under "
+            "other ids if you need the words"
+        )
+
+
 class EngineLostError(WhisperfleetError):
     """The engine failed in a way that stays: no job of this process can go on."""
 
@@ -81,6 +124,10 @@ class MachineError(WhisperfleetError):
     Its sentence says what lacks and what to do. It may name a folder of the worker, so it is for
     the worker's own log and health and reaches no producer.
     """
+
+
+class OutputError(WhisperfleetError):
+    """The answer cannot be written to standard output."""
 
 
 class JobError(WhisperfleetError):

@@ -14,7 +14,7 @@ __all__ = ["render"]
 
 def render(
     transcript: Transcript,
-    task: Task,
+    task: Task | str,
     format: Format,  # noqa: A002 - the field's name
     *,
     word_timestamps: bool = False,
@@ -54,9 +54,9 @@ class _Cue:
     channel: str | None
 
 
-def _render_verbose_json(transcript: Transcript, task: Task, word_timestamps: bool) -> str:
+def _render_verbose_json(transcript: Transcript, task: Task | str, word_timestamps: bool) -> str:
     document: dict[str, Any] = {
-        "task": task.value,
+        "task": str(task),
         "language": transcript.language,
         "duration": transcript.duration,
         "text": transcript.text.strip(),

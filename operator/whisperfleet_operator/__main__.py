@@ -44,7 +44,10 @@ def operator(
     http_port: Annotated[
         int,
         typer.Option(
-            envvar="WHISPERFLEET_OPERATOR_HTTP_PORT", help="0: any free port; the log tells."
+            envvar="WHISPERFLEET_OPERATOR_HTTP_PORT",
+            help="0: any free port; the log tells.",
+            min=0,
+            max=65_535,
         ),
     ] = _DEFAULTS.http_port,
     log_level: Annotated[

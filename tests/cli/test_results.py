@@ -12,12 +12,14 @@ from servers import wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
+from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Failure, Result, Segment, Transcript
 from whisperfleet.contract.states import State
 from whisperfleet.contract.warnings import ResultWarning, WarningCode
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.formats import render
 from whisperfleet.queue import WorkQueue
+from whisperfleet.queue.access import reader_rules
 
 
 def a_transcript(text):
@@ -195,6 +197,130 @@ def test_a_failure_outweighs_what_is_unfinished(invoke, client, finish):
     assert invoke("status", *ids).exit_code == 1
 
 
+@pytest.fixture
+def take_result(any_server, keys):
+    """Delete the result of a job, as who reads it once may do."""
+    with any_server.settings.connect() as connection:
+        yield lambda job_id: connection.delete(keys.result(job_id))
+
+
+def test_a_result_that_is_gone_has_an_exit_code_of_its_own(invoke, job_id, finish, take_result):
+    finish()
+    take_result(job_id)
+    gone = invoke("result", job_id)
+    assert (gone.exit_code, gone.stdout) == (7, "")
+    assert f"{job_id}: done, and its result is gone" in gone.stderr
+    assert json.loads(invoke("result", job_id, "--json").stdout) == {"id": job_id, "state": "done"}
+    assert invoke("status", job_id).exit_code == 0
+
+
+def test_a_failure_whose_result_is_gone_is_a_failure(invoke, job_id, finish, take_result):
+    finish(failure=Code.EMPTY)
+    take_result(job_id)
+    gone = invoke("result", job_id)
+    assert gone.exit_code == 1
+    assert "failed (empty), and its result is gone" in gone.stderr
+
+
+@pytest.mark.parametrize("patience", [[], ["--timeout", "0.05"]], ids=["for ever", "a moment"])
+def test_waiting_for_a_result_that_is_gone_ends(
+    start, invoke, clips, finish, take_result, work_queue, patience
+):
+    asked = ["submit", clips[0], "--id", "call-7", "--wait", *patience]
+    assert invoke("submit", clips[0], "--id", "call-7").exit_code == 0
+    take_result(finish())
+    process = start(*asked)
+    if not patience:
+        # A worker comes and sees that it is the same job.
+        wait_for(lambda: work_queue.claim() or process.poll() is not None, "the wait ends", 60)
+    printed, said = process.communicate(timeout=60)
+    assert (process.returncode, printed) == (7, "")
+    assert "done, and its result is gone" in said
+    assert "submit it under another id" in said
+
+
+def test_waiting_for_a_job_that_redis_has_lost_ends(invoke, clips, monkeypatch):
+    whole = Client.submit
+
+    def submit_and_lose(client, job, priority):
+        job_id = whole(client, job, priority)
+        client._redis.delete(client.keys.stream(priority))
+        return job_id
+
+    monkeypatch.setattr(Client, "submit", submit_and_lose)
+    done = invoke("submit", clips[0], "--wait")
+    assert (done.exit_code, done.stdout) == (7, "")
+    assert "nothing is left of this job" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["queue", "priority"])
+def test_a_queue_that_nobody_reads_is_named_at_once(invoke, clips, queue_id, work_queue, word):
+    assert work_queue.claim() is None
+    typo = ["--queue", f"{queue_id}x"]
+    if word == "priority":
+        typo = ["--priorities", "normal,nromal", "--priority", "nromal"]
+    ended = invoke("submit", clips[0], "--wait", "--timeout", "0.05", *typo)
+    assert ended.exit_code == 6
+    assert ended.stderr.startswith("no worker has ever read this queue, wf:{")
+    assert "a typo in --queue or --priority?" in ended.stderr
+    right = invoke("submit", clips[0], "--wait", "--timeout", "0.05")
+    assert "no worker" not in right.stderr
+
+
+@pytest.mark.parametrize(
+    ("rights", "sentence"),
+    [
+        (reader_rules(Keys("QUEUE")), "still queued"),
+        # What 0.1.0 had in its documentation.
+        (["~*", "+get", "+mget", "+xread", "+xrevrange"], "it has not ended"),
+    ],
+    ids=["documented", "of 0.1.0"],
+)
+def test_a_reader_learns_that_a_job_has_not_ended(
+    invoke, any_server, queue_id, job_id, rights, sentence
+):
+    rules = [rule.replace("QUEUE", queue_id) for rule in rights]
+    account = {"WHISPERFLEET_REDIS_USERNAME": "reader", "WHISPERFLEET_REDIS_PASSWORD": "p"}
+    with any_server.settings.connect() as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", "reset", "on", ">p", *rules)
+        try:
+            done = invoke("result", job_id, **account)
+        finally:
+            admin.acl_deluser("reader")
+    assert done.exit_code == 6, done.stderr
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize("command", ["result", "status"])
+def test_what_a_newer_version_wrote_is_no_traceback(invoke, client, finish, command):
+    ids = [client.submit(Job(audio=name)) for name in (b"a", b"b", b"c")]
+    for _ in ids:
+        finish()
+    newer, broken, _ = ids
+    document = json.loads(client._redis.get(client.keys.result(newer)))
+    document |= {
+        "state": "paused",
+        "error": {"code": "of_tomorrow", "message": "wait a little"},
+        "finished_at": "tomorrow",
+        "renderings": {"ttml": "<p>"},
+    }
+    client._redis.set(client.keys.result(newer), json.dumps(document))
+    changes = {"state": "paused", "code": "of_tomorrow", "claimed": "tomorrow", "epoch": "first"}
+    client._redis.hset(client.keys.job(newer), mapping=changes)
+    client._redis.set(client.keys.result(broken), "not JSON")
+    shown = invoke(command, *ids)
+    assert shown.exception is None or isinstance(shown.exception, SystemExit)
+    assert shown.exit_code == 1
+    if command == "result":
+        assert shown.stdout == f"==> {ids[2]} <==\nhello\nworld\n"
+        assert f"{newer}: paused (of_tomorrow): wait a little" in shown.stderr
+        assert f"{broken}: unreadable (unreadable_result)" in shown.stderr
+    else:
+        assert "state        paused\ncode         of_tomorrow\n" in shown.stdout
+    first = json.loads(invoke(command, newer, "--json").stdout.splitlines()[0])
+    assert first["state"] == "paused"
+
+
 @pytest.mark.parametrize("command", ["result", "status"])
 def test_a_job_that_nobody_knows(invoke, command):
     done = invoke(command, "nothing")
@@ -309,7 +435,10 @@ def test_redis_restarts_while_one_waits(start, clips, lasting_server, keys):
         transcript = a_transcript("hello")
         queue.finish(claim, Result(id=claim.job_id, state=State.DONE, transcript=transcript))
     printed, said = process.communicate(timeout=100)
-    assert (process.returncode, printed, said) == (0, "hello\n", "")
+    assert (process.returncode, printed) == (0, "hello\n")
+    # Nobody had when it was sent.
+    assert said.startswith("no worker has ever read this queue, ")
+    assert said.count("\n") == 1
 
 
 def test_redis_goes_away_while_one_waits(start, clips, own_server):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from whisperfleet.client import Client
 from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Channel, Format, Job, Task
 
 
@@ -119,6 +120,8 @@ def test_the_largest_file(invoke, sent, tmp_path, size, way):
         (["{clip}", "--prompt", "x" * 2001], "`prompt`"),
         (["{clip}", "--priority", "urgent"], "choose one of high, normal, low"),
         (["{clip}", "--timeout", "3"], "add --wait"),
+        (["{clip}", "--wait", "--timeout", "inf"], "--timeout is inf"),
+        (["{clip}", "--wait", "--timeout", "nan"], "--timeout"),
         (["{clip}", "--format", "doc"], "--format"),
         (["{clip}", "--channel", "middle"], "--channel"),
         (["{clip}", "--track", "0"], "--track"),
@@ -142,4 +145,30 @@ def test_a_full_server_is_no_traceback(invoke, own_server, clip):
         admin.config_set("maxmemory", "1")
     done = invoke("submit", str(clip), "--redis", own_server.url)
     assert done.exit_code == 5
+    assert "raise maxmemory" in done.stderr
+
+
+def test_only_a_full_server_is_told_about_its_memory(invoke, clip, any_server, keys):
+    with any_server.settings.connect() as connection:
+        connection.set(keys.stream("normal"), "no stream")
+    done = invoke("submit", str(clip))
+    assert done.exit_code == 5
+    assert "refuses the command (WRONGTYPE" in done.stderr
+    assert "memory" not in done.stderr
+
+
+def test_the_first_of_several_is_not_lost_when_the_server_gets_full(
+    invoke, own_server, clip, monkeypatch
+):
+    whole = Client.submit
+
+    def submit_and_fill(client, job, priority):
+        job_id = whole(client, job, priority)
+        client._redis.config_set("maxmemory", "1")
+        return job_id
+
+    monkeypatch.setattr(Client, "submit", submit_and_fill)
+    done = invoke("submit", str(clip), str(clip), "--redis", own_server.url)
+    assert done.exit_code == 5
+    assert f"{clip} goes on: whisperfleet result normal-" in done.stderr
     assert "raise maxmemory" in done.stderr

@@ -132,7 +132,14 @@ def test_switches(settings_of):
         (["--allowed-hosts", "https://example.org"], "allowed host 'https://example.org'"),
         (["--scratch", "/does/not/exist"], "does not exist"),
         (["--drain-seconds", "0"], "drain_seconds is 0"),
-        (["--max-audio-seconds", "-1"], "must be above 0"),
+        (["--max-audio-seconds", "-1"], "must be a number above 0"),
+        (["--max-audio-seconds", "inf"], "must be a number above 0"),
+        (["--result-seconds", "0.0001"], "result_seconds is 0.0001"),
+        (["--max-retries", "1" + "0" * 20], "max_retries is 1"),
+        (["--dead-letter-max-length", "1" + "0" * 20], "dead_letter_max_length is 1"),
+        (["--max-in-flight", "1" + "0" * 20], "max_in_flight is 1"),
+        (["--http-port", "70000"], "http_port is 70000"),
+        (["--redis", "redis://127.0.0.1:6379/abc"], "a database that is no number"),
         (["--queue", "not a queue"], "use 1 to 127 letters"),
     ],
 )
@@ -141,6 +148,39 @@ def test_a_setting_that_cannot_be_is_a_usage_error(invoke, arguments, sentence):
     done = invoke("worker", *model, *arguments)
     assert done.exit_code == 2
     assert sentence in " ".join(done.stderr.split())
+
+
+SECONDS = sorted(name for name, option in OPTIONS.items() if name.endswith("_seconds"))
+
+
+def test_there_are_times_to_try():
+    assert {"result_seconds", "cache_seconds", "fetch_timeout_seconds", "drain_seconds"} <= set(
+        SECONDS
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in SECONDS for value in ("inf", "-inf", "nan")),
+        # A length of audio is no time to wait.
+        *((name, "1e16") for name in SECONDS if name != "max_audio_seconds"),
+    ],
+)
+def test_a_time_that_redis_or_a_clock_cannot_hold_is_refused_at_the_start(invoke, name, value):
+    done = invoke("worker", "--model", "demo", OPTIONS[name].opts[0], value)
+    assert done.exit_code == 2
+    assert "error: " in done.stderr
+    assert "a window of" in done.stderr or "number" in done.stderr
+
+
+def test_a_scratch_directory_without_the_right_to_write_is_refused_before_anything(
+    invoke, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+    done = invoke("worker", "--model", "demo", "--scratch", str(tmp_path))
+    assert done.exit_code == 2
+    assert "cannot be written; mount a volume that can" in done.stderr
 
 
 def test_a_model_that_is_not_there(start):

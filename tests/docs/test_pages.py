@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from docs.pages import ROOT, anchors, links, pages, quoted
+from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.keys import Keys
+from whisperfleet.queue.access import producer_rules, reader_rules
 
 PAGES = pages()
 each_page = pytest.mark.parametrize(
@@ -55,3 +58,17 @@ def test_the_runbook_on_dead_letters_knows_the_codes_that_the_protocol_sends_the
     )
     assert sorted(explained) == sorted(re.findall(r"`(\w+)`", " ".join(rows)))
     assert set(explained) <= {code.value for code in Code}
+
+
+def test_the_page_for_producers_has_every_exit_code():
+    page = (ROOT / "docs/produce.md").read_text("utf-8")
+    table = page.partition("| exit code |")[2].partition("\n\n")[0]
+    assert [int(code) for code in re.findall(r"(?m)^\| (\d+) \|", table)] == sorted(ExitCode)
+
+
+def test_the_page_for_producers_has_the_rights_of_each_account():
+    page = (ROOT / "docs/produce.md").read_text("utf-8").replace(r"\|", "|")
+    keys = Keys("QUEUE")
+    for rules in (producer_rules(keys, "normal"), reader_rules(keys)):
+        commands = " ".join(rule for rule in rules if rule.startswith("+"))
+        assert f"| `{commands}` |" in page

@@ -27,6 +27,15 @@ class Producer:
 
     command: list[str]
 
+    def start(self, source: str, server: str, queue_id: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [*self.command, source],
+            env={**os.environ, "REDIS_URL": server, "QUEUE": queue_id},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def run(
         self, source: str, server: str, queue_id: str, **environment: str
     ) -> "subprocess.CompletedProcess[str]":

@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from audio_files import clips
+from consumers import take
 from examples.conftest import PRODUCE, Producer
+from servers import wait_for
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import Result, Transcript
+from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
+from whisperfleet.queue import WorkQueue
 
 in_each_language = pytest.mark.parametrize(
     "producer", ["python", "go", "node", "redis-cli"], indirect=True
@@ -32,6 +38,36 @@ def test_it_says_why_there_are_no_words(producer: Producer, fleet: str, any_serv
     assert (done.returncode != 0, done.stdout) == (True, ""), done.stderr
     assert "failed" in done.stderr
     assert "scheme_refused" in done.stderr
+
+
+@in_each_language
+def test_redis_may_restart_while_it_waits(producer: Producer, queue_id: str):
+    with EmbeddedServer(append_only=True) as server:
+        process = producer.start("https://example.org/a.ogg", server.url, queue_id)
+        try:
+            with server.settings.connect() as admin:
+                wait_for(lambda: any(is_waiting(c) for c in admin.client_list()), "it waits", 60)
+            server.restart()
+            with server.settings.connect() as connection:
+                worker = WorkQueue(connection, Keys(queue_id), "test-worker")
+                claim = take(worker)
+                said = Transcript(
+                    text="hello world",
+                    language="en",
+                    language_probability=1.0,
+                    duration=1.0,
+                    duration_after_vad=1.0,
+                )
+                worker.finish(claim, Result(id="", state=State.DONE, transcript=said))
+                printed, complaints = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, printed) == (0, "hello world\n"), complaints
+
+
+def is_waiting(client: dict[str, str]) -> bool:
+    return client["cmd"].startswith("xread")
 
 
 @pytest.mark.parametrize("producer", ["redis-cli"], indirect=True)

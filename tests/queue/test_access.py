@@ -6,14 +6,13 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from consumers import BRIEF, PATIENT, done, take
-from servers import wait_for
+from consumers import BRIEF, work_through_everything
 from whisperfleet.client import Cancelled, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
-from whisperfleet.queue import Finished, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.queue import RedisSettings, WorkQueue
 from whisperfleet.queue.access import (
     WORKER_COMMANDS,
     producer_rules,
@@ -40,46 +39,11 @@ def allow(admin: redis.Redis, name: str, rules: list[str]) -> None:
     admin.execute_command("ACL", "SETUSER", name, "reset", "on", f">{PASSWORD}", *rules)
 
 
-def work_through_everything(server: EmbeddedServer, name: str, queue_id: str) -> None:
-    """Take a worker through all that it ever does."""
-    keys = Keys(queue_id)
-    connection = settings_for(server, name).connect()
-    try:
-        connection.ping()
-        worker = WorkQueue(connection, keys, f"worker-of-{name}", policy=PATIENT)
-        warnings = worker.register("owner")
-        if any("INFO" in warning for warning in warnings):
-            raise NoPermissionError("no permission for INFO")
-        idle = WorkQueue(connection, keys, "idle")
-        assert idle.claim() is None
-        idle.wait(0.05)
-        with Client(server.settings, queue_id) as producer:
-            producer.cancel("cancelled-before")
-            producer.submit_many([JOB, Job(id="cancelled-before", url=JOB.url)])
-        claim = take(worker)
-        worker.beat([claim])
-        connection.get(keys.cache("of-a-transcript"))
-        worker.release(claim)
-        claim = take(worker)
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
-        assert worker.claim() is None
-        caretaker = WorkQueue(
-            connection,
-            keys,
-            "caretaker",
-            policy=QueuePolicy(lease_seconds=0.0021, beat_seconds=0.001),
-        )
-        worker.audit([])
-        wait_for(caretaker.tidy, "the worker to be forgotten")
-    finally:
-        connection.close()
-
-
 def test_a_worker_does_all_its_work_with_the_least_rights(
     server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str
 ) -> None:
     allow(redis_client, user, worker_rules(Keys(queue_id)))
-    work_through_everything(server, user, queue_id)
+    work_through_everything(settings_for(server, user), server.settings, queue_id)
 
 
 @pytest.mark.parametrize("command", WORKER_COMMANDS)
@@ -91,7 +55,7 @@ def test_a_worker_needs_each_of_its_rights(
     if command == "eval":
         redis_client.script_flush()
     with pytest.raises((redis.ResponseError, QueueUnavailableError), match=r"permission|can't run"):
-        work_through_everything(server, user, queue_id)
+        work_through_everything(settings_for(server, user), server.settings, queue_id)
 
 
 def test_a_worker_reaches_no_other_queue(

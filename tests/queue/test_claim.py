@@ -38,6 +38,15 @@ def test_one_plain_field_is_a_whole_job(
     assert_invariants(redis_client, keys, accepted=1)
 
 
+@pytest.mark.parametrize("entry", ["7-1", "1790000000-0", "1790000000123456789-0"])
+def test_an_entry_id_that_tells_no_time_makes_no_wait(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys, entry: str
+) -> None:
+    redis_client.xadd(keys.stream("normal"), {"url": URL}, id=entry)
+    claim = worker.claim()
+    assert claim.enqueued_at == claim.claimed_at
+
+
 def test_inline_audio_arrives_byte_for_byte(worker: WorkQueue, client: Client) -> None:
     audio = bytes(range(256)) * (MAX_INLINE_AUDIO_BYTES // 256)
     client.submit(Job(id="inline", audio=audio))

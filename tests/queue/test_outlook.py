@@ -39,7 +39,7 @@ ERRORS = [
     (redis.TimeoutError("Timeout reading from socket"), PASSES, "check that it runs"),
     (redis.AuthenticationError("invalid username-password pair"), REFUSED, "password"),
     (NoPermissionError("this user has no permissions"), REFUSED, "rights"),
-    (redis.ResponseError("The user executing the script can't run this command"), REFUSED, "rights"),
+    (redis.ResponseError("The user executing it can't run this command"), REFUSED, "rights"),
     (redis.ResponseError("can't access at least one of the keys"), REFUSED, "rights"),
     (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ENDS, "maxmemory"),
     (redis.ResponseError("WRONGTYPE Operation against a key"), ENDS, "refuses the command"),
@@ -58,10 +58,8 @@ def test_an_error_has_an_outlook_and_a_sentence(
     assert passes(error) == (expected in {WRONG, PASSES})
 
 
-@pytest.mark.parametrize(("error", "expected", "told"), ERRORS, ids=lambda value: str(value)[:30])
-def test_what_the_server_refused_was_not_written(
-    error: redis.RedisError, expected: Outlook, told: str
-) -> None:
+@pytest.mark.parametrize("error", [error for error, _, _ in ERRORS], ids=lambda e: str(e)[:30])
+def test_what_the_server_refused_was_not_written(error: redis.RedisError) -> None:
     unanswered = (redis.ConnectionError, redis.TimeoutError)
     loading = isinstance(error, BusyLoadingError)
     assert is_answered(error) == (loading or not isinstance(error, unanswered))

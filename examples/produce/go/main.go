@@ -54,29 +54,38 @@ func (q queue) submit(ctx context.Context, source string) (string, error) {
 	return "normal-" + entry, err
 }
 
+// Wait until a job ends, at most ten seconds; return the position after its event.
+func (q queue) nextEvent(ctx context.Context, position string) (string, error) {
+	streams, err := q.redis.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{q.key("done"), position},
+		Block:   10 * time.Second,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return position, nil
+	}
+	if err != nil {
+		return position, err
+	}
+	events := streams[0].Messages
+	return events[len(events)-1].ID, nil
+}
+
 func (q queue) wait(ctx context.Context, id, position string) (*result, error) {
 	for {
-		streams, err := q.redis.XRead(ctx, &redis.XReadArgs{
-			Streams: []string{q.key("done"), position},
-			Block:   10 * time.Second,
-		}).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, event := range streams[0].Messages {
-			position = event.ID
-			if event.Values["id"] != id {
-				continue
-			}
-			document, err := q.redis.Get(ctx, q.key("result:"+id)).Bytes()
-			if err != nil {
-				return nil, err
-			}
+		document, err := q.redis.Get(ctx, q.key("result:"+id)).Bytes()
+		if err == nil {
 			var found result
 			return &found, json.Unmarshal(document, &found)
+		}
+		if errors.Is(err, redis.Nil) {
+			position, err = q.nextEvent(ctx, position)
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s has not ended within %s; it goes on", id, patience)
+		}
+		if err != nil {
+			// Redis may be restarting, and keeps the job meanwhile.
+			time.Sleep(time.Second)
 		}
 	}
 }

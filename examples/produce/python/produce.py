@@ -6,6 +6,7 @@ from pathlib import Path
 
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
+from whisperfleet.errors import ResultGoneError
 from whisperfleet.queue import RedisSettings
 
 WAIT_SECONDS = 600
@@ -19,12 +20,17 @@ def main(source: str) -> int:
     job = Job(url=source) if "://" in source else Job(audio=Path(source).read_bytes())
     with Client(settings, queue_id) as client:
         job_id = client.submit(job, priority="normal")
-        for _, result in client.wait([job_id], timeout_seconds=WAIT_SECONDS):
-            if result.transcript is not None:
-                print(result.transcript.text)
-                return 0
-            print(f"{job_id} is {result.state}: {result.error}", file=sys.stderr)
-    return 1
+        try:
+            # Redis may restart meanwhile.
+            ((_, result),) = client.wait([job_id], timeout_seconds=WAIT_SECONDS)
+        except (TimeoutError, ResultGoneError) as error:
+            print(error, file=sys.stderr)
+            return 1
+    if result.transcript is None:
+        print(f"{job_id} is {result.state}: {result.error}", file=sys.stderr)
+        return 1
+    print(result.transcript.text)
+    return 0
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ id="normal-$entry"
 
 # Each job that ends ends the wait for an event: look again whether it was this one, and each second anyway.
 deadline=$(($(date +%s) + 600))
-result=$(redis GET "$queue:result:$id")
-while [ -z "$result" ]; do
+while result=$(redis GET "$queue:result:$id") || result=; [ -z "$result" ]; do
   if [ "$(date +%s)" -ge "$deadline" ]; then
     echo "$id has not ended within 600 s; it goes on" >&2
     exit 1
   fi
-  redis XREAD BLOCK 1000 STREAMS "$queue:done" '$' > /dev/null
-  result=$(redis GET "$queue:result:$id")
+  # Redis may be restarting, and keeps the job meanwhile.
+  redis XREAD BLOCK 1000 STREAMS "$queue:done" '$' > /dev/null || sleep 1
 done
 
 printf '%s' "$result" | jq -er '.transcript.text // error("\(.id) is \(.state): \(.error.code): \(.error.message)")'

@@ -19,6 +19,7 @@ the memory of both. Only the standard library is imported here: the process shar
 """
 
 import json
+import math
 import struct
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -130,8 +131,8 @@ class DecodeLimits:
     stall_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if not all(value > 0 for value in asdict(self).values()):
-            raise ValueError("every limit of decoding must be above 0")
+        if not all(0 < value < math.inf for value in asdict(self).values()):
+            raise ValueError("every limit of decoding must be a number above 0")
 
     def to_json(self) -> str:
         """Return the limits as the argument of a decoder process."""

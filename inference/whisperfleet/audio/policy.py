@@ -1,6 +1,5 @@
 """What a worker may fetch: schemes, hosts, ports, networks, sizes and times."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -9,6 +8,7 @@ from pathlib import Path
 from whisperfleet.audio.addresses import Address, Network, refusal
 from whisperfleet.audio.locations import DEFAULT_PORTS, Location
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.times import check_seconds
 from whisperfleet.errors import InputError
 
 __all__ = ["FetchPolicy"]
@@ -50,14 +50,10 @@ class FetchPolicy:
                     "address, without scheme, port or path; each port of a host that is named is "
                     "allowed"
                 )
-        positive = (
-            self.max_bytes,
-            self.connect_timeout_seconds,
-            self.read_timeout_seconds,
-            self.total_timeout_seconds,
-        )
-        if not all(value > 0 and math.isfinite(value) for value in positive):
-            raise ValueError("max_bytes and the timeouts of a fetch must be above 0 and finite")
+        for name in ("connect_timeout_seconds", "read_timeout_seconds", "total_timeout_seconds"):
+            check_seconds(name, getattr(self, name))
+        if self.max_bytes < 1:
+            raise ValueError(f"max_bytes is {self.max_bytes}; it must be 1 or more")
         if self.max_redirects < 0:
             raise ValueError("max_redirects must be 0 or more")
 

@@ -1,5 +1,6 @@
 """The commands by name, and what an expected error looks like to the person who typed one."""
 
+import sys
 from typing import Any
 
 import typer
@@ -9,12 +10,18 @@ from whisperfleet.cli.demo import demo
 from whisperfleet.cli.exit_codes import EPILOG, ExitCode
 from whisperfleet.cli.operations import cancel, dead_letters, queue_commands
 from whisperfleet.cli.options import DEFAULT_QUEUE_ID, DEFAULT_REDIS_URL, QueueOption, RedisOption
-from whisperfleet.cli.output import print_error
+from whisperfleet.cli.output import print_error, print_note, print_text
 from whisperfleet.cli.results import result, status
 from whisperfleet.cli.submit import submit
 from whisperfleet.cli.version import version
 from whisperfleet.cli.worker import worker
-from whisperfleet.errors import ConfigurationError, JobError, StartupError, WhisperfleetError
+from whisperfleet.errors import (
+    ConfigurationError,
+    JobError,
+    OutputError,
+    StartupError,
+    WhisperfleetError,
+)
 
 __all__ = ["app"]
 
@@ -28,6 +35,21 @@ class _Commands(TyperGroup):
         except WhisperfleetError as error:
             print_error(error.message if isinstance(error, JobError) else str(error))
             raise typer.Exit(_exit_code(error)) from error
+        except KeyboardInterrupt as error:
+            print_note("interrupted")
+            raise typer.Exit(ExitCode.INTERRUPTED) from error
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().main(*arguments, **options)
+        except OSError:
+            # A command deals with its own. This is a help that could not be printed, or a mistake.
+            try:
+                print_text("")
+            except OutputError as error:
+                print_error(str(error))
+                sys.exit(ExitCode.OUTPUT)
+            raise
 
 
 def _exit_code(error: WhisperfleetError) -> int:
@@ -36,6 +58,8 @@ def _exit_code(error: WhisperfleetError) -> int:
             return error.exit_code
         case ConfigurationError():
             return ExitCode.USAGE
+        case OutputError():
+            return ExitCode.OUTPUT
         case _:
             return ExitCode.NOT_DONE
 

@@ -56,6 +56,12 @@ def open_client(
         raise ConfigurationError(f"{error}; set it with --queue or WHISPERFLEET_QUEUE") from error
     try:
         yield client
+    except UnicodeEncodeError:
+        # Without the text, which may be a password.
+        raise ConfigurationError(
+            "an id or a name holds bytes that are not UTF-8; type it anew, or set LC_ALL to the "
+            "encoding that it is in"
+        ) from None
     except redis.RedisError as error:
         raise QueueUnavailableError(
             f"Redis at {settings.describe()} {explain(error)}. The address is --redis or "

@@ -1,6 +1,6 @@
 """How jobs ended, on standard output and as an exit code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ from whisperfleet.contract.states import State
 from whisperfleet.formats import render
 
 if TYPE_CHECKING:
-    from whisperfleet.client import Client
+    from whisperfleet.client import Client, JobStatus
 
-__all__ = ["Submission", "exit_code_of", "print_endings"]
+__all__ = ["UNKNOWN", "Submission", "code_of", "print_endings", "worst"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,71 +35,113 @@ def print_endings(
     submissions: Sequence[Submission],
     results: Mapping[str, Result],
     format: Format,  # noqa: A002 - the field's name
+    gone: Collection[str] = (),
     *,
     as_json: bool,
 ) -> ExitCode:
     """Print each job's words, or why there are none, in order; return the exit code of them all.
 
     Words of several jobs have their sources' names above them. With `as_json` each job is one line.
+    For the jobs that are `gone` no result can come.
     """
-    states = []
+    codes = []
     for submission in submissions:
-        result = results.get(submission.job_id)
-        state = result.state if result else _state_of(client, submission.job_id)
-        states.append(state)
-        if as_json:
-            document = result.model_dump(mode="json") if result else {"state": state}
-            print_json({**submission.names(), **document})
-        elif result and result.state is State.DONE:
-            if len(submissions) > 1:
-                print_text(f"==> {submission.source} <==")
-            print_text(_words(result, format))
-        _print_warnings(submission, result)
-        print_why_not(submission, result, state)
-    return exit_code_of(states)
+        job_id = submission.job_id
+        if (result := results.get(job_id)) is None:
+            ending = _without_result(client, job_id, is_gone=job_id in gone)
+            # It may have ended a moment ago.
+            result = client.result(job_id) if ending.has_ended else None
+        if result is None:
+            codes.append(ending.code)
+            if as_json:
+                print_json({**submission.names(), "state": ending.state})
+            print_error(f"{submission.source}: {ending.sentence}")
+        else:
+            codes.append(ExitCode.DONE if result.state is State.DONE else ExitCode.NOT_DONE)
+            _print_result(submission, result, format, as_json=as_json, alone=len(submissions) == 1)
+    return worst(codes)
 
 
-def _print_warnings(submission: Submission, result: Result | None) -> None:
-    """Say on standard error what the words lack, or are unsure of."""
-    for warning in result.warnings if result else ():
+def _print_result(
+    submission: Submission,
+    result: Result,
+    format: Format,  # noqa: A002
+    *,
+    as_json: bool,
+    alone: bool,
+) -> None:
+    if as_json:
+        print_json({**submission.names(), **result.model_dump(mode="json")})
+    elif result.state is State.DONE:
+        if not alone:
+            print_text(f"==> {submission.source} <==")
+        print_text(_words(result, format))
+    # What the words lack, or are unsure of.
+    for warning in result.warnings:
         print_note(f"{submission.source}: warning ({warning.code}): {warning.message}")
-
-
-def print_why_not(submission: Submission, result: Result | None, state: State | None) -> None:
-    """Say on standard error why a job has no words, unless it has some."""
-    if result is None:
-        print_error(f"{submission.source}: {_why_unfinished(submission.job_id, state)}")
-    elif result.error is not None:
+    if result.error is not None:
         print_error(
             f"{submission.source}: {result.state} ({result.error.code}): {result.error.message}"
         )
 
 
-def exit_code_of(states: Sequence[State | None]) -> ExitCode:
-    """Return the exit code for jobs in these states; None is a job of which nothing is known."""
-    unfinished = {State.QUEUED, State.RUNNING, None}
-    if any(state not in unfinished | {State.DONE} for state in states):
-        return ExitCode.NOT_DONE
-    return ExitCode.UNFINISHED if unfinished & set(states) else ExitCode.DONE
+def code_of(status: "JobStatus | None") -> ExitCode:
+    """Return the exit code for a job in this state; None is a job of which nothing is known."""
+    if status is None or not status.has_ended:
+        return ExitCode.UNFINISHED
+    return ExitCode.DONE if status.state is State.DONE else ExitCode.NOT_DONE
 
 
-def _state_of(client: "Client", job_id: str) -> State | None:
-    status = client.status(job_id)
-    return status.state if status else None
+def worst(codes: Sequence[ExitCode]) -> ExitCode:
+    """Return the exit code for several jobs together."""
+    return next(
+        (code for code in (ExitCode.NOT_DONE, ExitCode.GONE, ExitCode.UNFINISHED) if code in codes),
+        ExitCode.DONE,
+    )
 
 
-def _why_unfinished(job_id: str, state: State | None) -> str:
-    match state:
-        case None:
-            return (
-                "nothing is known of this job; with an id of your own it may not have begun. Else "
-                "check the id and --queue, and whether its result has faded, after a day unless "
-                "the workers were told otherwise"
-            )
-        case State.QUEUED | State.RUNNING:
-            return f"still {state}; ask again with: whisperfleet result {job_id}"
-        case _:
-            return f"{state}, and its result has faded; submit it again if you need the words"
+UNKNOWN = (
+    "nothing is known of this job; with an id of your own it may not have begun. Else check the id "
+    "and --queue, and whether its result has faded, after a day unless the workers were told "
+    "otherwise"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _NoResult:
+    """Where a job is that has no result, as a sentence and as an exit code."""
+
+    sentence: str
+    code: ExitCode = ExitCode.UNFINISHED
+    state: str | None = None
+    has_ended: bool = False
+
+
+def _without_result(client: "Client", job_id: str, *, is_gone: bool) -> _NoResult:
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - redis-py takes a while
+
+    try:
+        status = client.status(job_id)
+    except NoPermissionError:
+        return _NoResult(
+            "it has not ended, or its result has faded; to learn more this account needs the "
+            "rights of a reader, as docs/protocol.md has them"
+        )
+    if status is None:
+        if is_gone:
+            sentence = "nothing is left of this job in Redis, so no words can come; submit it again"
+            return _NoResult(sentence, ExitCode.GONE)
+        return _NoResult(UNKNOWN)
+    if not status.has_ended:
+        sentence = f"still {status.state}; ask again with: whisperfleet result {job_id}"
+        return _NoResult(sentence, state=status.state)
+    why = f" ({status.code})" if status.code else ""
+    sentence = (
+        f"{status.state}{why}, and its result is gone: somebody deleted it, or it has faded; "
+        "submit it under another id if you need the words"
+    )
+    code = ExitCode.GONE if status.state is State.DONE else ExitCode.NOT_DONE
+    return _NoResult(sentence, code, status.state, has_ended=True)
 
 
 def _words(result: Result, format: Format) -> str:  # noqa: A002

@@ -17,16 +17,22 @@ class ExitCode(IntEnum):
     MODEL = ModelUnavailableError.exit_code
     QUEUE = QueueUnavailableError.exit_code
     UNFINISHED = 6
+    GONE = 7
+    OUTPUT = 8
+    INTERRUPTED = 130
 
 
 _MEANINGS = {
     ExitCode.DONE: "all done",
-    ExitCode.NOT_DONE: "a job did not end as done, or gave wrong words",
+    ExitCode.NOT_DONE: "a job did not end as done, gave wrong words, or a question was denied",
     ExitCode.USAGE: "usage or configuration",
     ExitCode.DEVICE: "the device cannot run the model",
     ExitCode.MODEL: "the model cannot be found or loaded",
-    ExitCode.QUEUE: "Redis cannot be reached",
+    ExitCode.QUEUE: "Redis cannot be reached, or refuses",
     ExitCode.UNFINISHED: "not finished yet, or out of time",
+    ExitCode.GONE: "done, but the result is gone: deleted or faded",
+    ExitCode.OUTPUT: "standard output cannot be written",
+    ExitCode.INTERRUPTED: "interrupted",
 }
 
 EPILOG = (

@@ -1,11 +1,36 @@
-"""Any signal that ends a program ends it as Ctrl-C does: with what it started."""
+"""What Ctrl-C does, and that any signal that ends a program does the same: ends what it started."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["interrupted_by_any_end"]
+__all__ = ["interrupted_at_once", "interrupted_by_any_end"]
+
+# What a shell reports of a process that SIGINT has ended.
+_EXIT_CODE = 128 + signal.SIGINT
+
+
+@contextmanager
+def interrupted_at_once() -> Iterator[None]:
+    """End with a word on Ctrl-C while there is nothing to clean up: a traceback tells nobody."""
+
+    def end(_number: int, _frame: object) -> None:
+        try:
+            os.write(2, b"interrupted\n")
+        finally:
+            os._exit(_EXIT_CODE)
+
+    # A shell without job control has what it starts in the background ignore SIGINT.
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

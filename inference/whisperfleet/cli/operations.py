@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +15,9 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import print_error, print_json, print_records, print_text
+from whisperfleet.cli.output import confirm, print_error, print_json, print_records, print_text
 from whisperfleet.contract.job import Job, describe_source
+from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import ConfigurationError, JobError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["cancel", "dead_letters", "queue_commands"]
 
-dead_letters = typer.Typer(help="Look at dead letters and send them again.", epilog=EPILOG)
+dead_letters = typer.Typer(
+    help="Look at dead letters, send them again, or drop them.", epilog=EPILOG
+)
 queue_commands = typer.Typer(
     help="Look at a queue as a whole, empty it, or delete it.", epilog=EPILOG
 )
@@ -40,6 +42,11 @@ _CANCELLED = {
     "ended": "too late, it has ended; see: whisperfleet result {}",
     "noted": "not known yet; if it comes, it does not run",
     "unknown": "there is no such job; check the id and --queue",
+}
+_DROPPED = {
+    "dropped": "forgotten; the id of its job is free",
+    "unknown": "no such dead letter and no such dead job; see: whisperfleet dlq list",
+    "alive": "the job is not dead, so it stays; see: whisperfleet status {}",
 }
 _REDRIVEN = {
     "redriven": "sent again, under its own job id",
@@ -77,7 +84,7 @@ def list_letters(
             return
         rows = [
             (
-                *(letter_id, letter.id, _moment(letter_id), letter.code.value),
+                *(letter_id, letter.id, _moment(letter_id) or "", str(letter.code)),
                 *map(str, (letter.deliveries, letter.releases, letter.retries)),
             )
             for letter_id, letter in letters
@@ -126,6 +133,28 @@ def redrive(
     _print_answers(answers, _REDRIVEN, refused={"unknown", "empty", "alive"}, as_json=as_json)
 
 
+@dead_letters.command("drop", epilog=EPILOG)
+def drop_letters(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LETTER|ID...",
+            help="As `dlq list` printed them; or ids of dead jobs, also of such as have no letter.",
+        ),
+    ],
+    redis: RedisOption = DEFAULT_REDIS_URL,
+    queue: QueueOption = DEFAULT_QUEUE_ID,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget dead letters and their jobs, so that the jobs' ids are free at once.
+
+    A job whose letter was deleted by hand, or because there were too many, is named by its own id.
+    """
+    with open_client(redis, queue) as client:
+        answers = {name: client.drop_letter(name).value for name in names}
+    _print_answers(answers, _DROPPED, refused={"unknown", "alive"}, as_json=as_json)
+
+
 @queue_commands.command(epilog=EPILOG)
 def stats(
     redis: RedisOption = DEFAULT_REDIS_URL,
@@ -144,7 +173,7 @@ def stats(
     rows = []
     for stream in found.streams:
         waiting, since = stream.length - stream.running, stream.oldest_enqueued_at
-        oldest = since.isoformat(sep=" ", timespec="seconds") if since else ""
+        oldest = since.isoformat(timespec="seconds") if since else ""
         rows.append((stream.source, str(waiting), str(stream.running), oldest))
     print_records(("stream", "waiting", "running", "oldest since"), rows)
     totals = sorted(found.totals.items())
@@ -161,7 +190,7 @@ def purge(
 ) -> None:
     """Cancel every job of the queue that has not ended, of whatever priority and tenant."""
     if not yes:
-        typer.confirm(f"Cancel every job of {queue} that has not ended?", abort=True, err=True)
+        confirm(f"Cancel every job of {queue} that has not ended?")
     with open_client(redis, queue) as client:
         cancelled = client.purge()
     if as_json:
@@ -185,11 +214,9 @@ def drop(
         if not yes:
             found = client.stats()
             left = sum(stream.length for stream in found.streams)
-            typer.confirm(
+            confirm(
                 f"Delete {queue} with {left} jobs that have not ended, {found.dead_letters} dead "
-                "letters and every result?",
-                abort=True,
-                err=True,
+                "letters and every result?"
             )
         dropped = client.drop()
     if as_json:
@@ -237,10 +264,10 @@ def _describe_source(letter: "DeadLetter") -> str | None:
         return None
 
 
-def _moment(letter_id: str) -> str:
-    """Return when an entry was written: its id begins with the server's milliseconds."""
-    written = datetime.fromtimestamp(int(letter_id.partition("-")[0]) / 1000, UTC)
-    return written.isoformat(sep=" ", timespec="seconds")
+def _moment(letter_id: str) -> str | None:
+    """Return when an entry was written, where its id tells that."""
+    written = entry_time(letter_id)
+    return written.isoformat(timespec="seconds") if written else None
 
 
 def _stats_document(stats: "QueueStats") -> dict[str, Any]:

@@ -1,16 +1,24 @@
 """What people and scripts read: the answer on standard output, all else on standard error."""
 
+import io
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
+import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from whisperfleet.cli.exit_codes import ExitCode
+from whisperfleet.errors import ConfigurationError, OutputError
+
 __all__ = [
+    "confirm",
     "print_error",
     "print_json",
     "print_note",
@@ -20,10 +28,7 @@ __all__ = [
     "progress",
 ]
 
-# A pipe has no width of its own, and a column must not be cut there.
-_PIPE_WIDTH = 120
-# Wider than any table: where a console has less room than a cell, it cuts it.
-_MOST_COLUMNS = 10_000
+_GAP = "  "
 
 
 def print_json(document: Any) -> None:
@@ -42,32 +47,58 @@ def print_text(text: str) -> None:
     _write(text if text.endswith("\n") or not text else text + "\n")
 
 
-def print_table(table: Table) -> None:
-    """Write a table, as wide as the terminal where there is one."""
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
-
-
 def print_records(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table whose cells are whole, however wide that is: people copy ids out of it."""
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console(file=sys.stdout, width=_MOST_COLUMNS, highlight=False).print(table)
+    """Write plain columns whose cells are whole, however wide that is: people copy ids out of it.
+
+    A cell that is empty is a dash, so that the columns can be counted.
+    """
+    lines = [tuple(columns), *(tuple(cell or "-" for cell in row) for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(line, widths, strict=True)
+        )
+        print_text(_GAP.join(cells).rstrip())
+
+
+def print_table(table: Table) -> None:
+    """Write a table, on a terminal as wide as that is; elsewhere plain columns."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        _write(_rendered(table, sys.stdout))
+        return
+    cells = [[str(cell) for cell in column.cells] for column in table.columns]
+    print_records([str(column.header) for column in table.columns], zip(*cells, strict=True))
 
 
 def _fits(text: str) -> bool:
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(_encoding(sys.stdout))
     except UnicodeEncodeError:
         return False
     return True
 
 
+def _encoding(stream: TextIO | None) -> str:
+    return (stream.encoding if stream is not None else None) or "utf-8"
+
+
 def _write(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    # None where it was closed before the program began.
+    stream: TextIO | None = sys.stdout
+    if stream is None:
+        raise OutputError("standard output is closed, so the answer is lost; send it somewhere")
+    encoding = _encoding(stream)
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except BrokenPipeError as error:
+        # Who has read enough, such as `head`, needs no explanation.
+        raise typer.Exit(ExitCode.OUTPUT) from error
+    except OSError as error:
+        raise OutputError(
+            f"standard output cannot be written ({error.strerror}), so the rest of the answer is "
+            "lost; make room, or send it elsewhere"
+        ) from error
 
 
 def print_error(sentence: str) -> None:
@@ -78,6 +109,18 @@ def print_error(sentence: str) -> None:
 def print_note(sentence: str) -> None:
     """Write what is good to know to standard error."""
     _to_stderr(Text(sentence))
+
+
+def confirm(question: str) -> None:
+    """Ask a question on standard error; raise typer.Abort unless standard input answers yes."""
+    if sys.stdin is None:
+        raise ConfigurationError("standard input is closed, so nobody can be asked; add --yes")
+    _to_stderr(Text(f"{question} [y/N]: "), end="")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print_note("")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise typer.Abort
 
 
 def progress() -> Progress:
@@ -97,6 +140,23 @@ def progress() -> Progress:
     )
 
 
-def _to_stderr(text: Text) -> None:
+def _to_stderr(text: Text, end: str = "\n") -> None:
+    stream: TextIO | None = sys.stderr
+    if stream is None:
+        return
     # A sentence stays one line in a log; a terminal wraps it by itself.
-    Console(stderr=True).print(text, soft_wrap=True, highlight=False)
+    rendered = _rendered(text, stream, soft_wrap=True, end=end)
+    # Where it is full there is nowhere left to complain to; the exit code tells.
+    with suppress(OSError):
+        stream.write(rendered)
+        stream.flush()
+
+
+def _rendered(what: Table | Text, stream: TextIO, **options: Any) -> str:
+    """Return what the console library would write to a stream; it has no answer to a full one."""
+    is_terminal = stream.isatty()
+    width = Console(file=stream).width if is_terminal else None
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=is_terminal, width=width, highlight=False)
+    console.print(what, **options)
+    return written.getvalue()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whisperfleet.cli.connection import open_client
-from whisperfleet.cli.endings import Submission, exit_code_of, print_endings, print_why_not
+from whisperfleet.cli.endings import UNKNOWN, Submission, code_of, print_endings, worst
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -15,7 +15,7 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import print_json, print_text
+from whisperfleet.cli.output import print_error, print_json, print_text
 from whisperfleet.contract.job import Format
 
 if TYPE_CHECKING:
@@ -59,18 +59,18 @@ def status(
     The exit code says it too: 0 all done, 1 one ended otherwise, 6 one has not ended. With --json:
     an object for each job, one a line.
     """
-    states = []
+    codes = []
     with open_client(redis, queue) as client:
         for job_id in job_ids:
             found = client.status(job_id)
-            states.append(found.state if found else None)
+            codes.append(code_of(found))
             if as_json:
                 print_json(_document(found) if found else {"id": job_id, "state": None})
             elif found:
                 print_text(_describe(found))
             if found is None:
-                print_why_not(Submission(job_id, job_id), None, None)
-    raise typer.Exit(exit_code_of(states))
+                print_error(f"{job_id}: {UNKNOWN}")
+    raise typer.Exit(worst(codes))
 
 
 def _document(status: "JobStatus") -> dict[str, Any]:

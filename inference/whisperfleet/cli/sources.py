@@ -30,6 +30,8 @@ class Source:
         return {b"audio": self._read()}
 
     def _read(self) -> bytes:
+        if self.name == STANDARD_INPUT and sys.stdin is None:
+            raise ConfigurationError("standard input is closed; send a file, or open it")
         try:
             if self.name == STANDARD_INPUT:
                 audio = sys.stdin.buffer.read(MAX_INLINE_AUDIO_BYTES + 1)

@@ -1,6 +1,6 @@
 """`whisperfleet submit`: from files and addresses to jobs, and with --wait to their words."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,8 @@ from whisperfleet.cli.output import print_json, print_note, print_text, progress
 from whisperfleet.cli.sources import STANDARD_INPUT, Source, encoded, find_source
 from whisperfleet.contract.job import MAX_TRACK, Channel, Format, Job, Task
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
-from whisperfleet.errors import ConfigurationError, InputError
+from whisperfleet.contract.times import MAX_SECONDS
+from whisperfleet.errors import ConfigurationError, InputError, ResultGoneError
 
 if TYPE_CHECKING:
     from whisperfleet.client import Client
@@ -116,6 +117,10 @@ def submit(
     """
     if timeout is not None and not wait:
         raise ConfigurationError("--timeout says how long to wait; add --wait, or leave it out")
+    if timeout is not None and not timeout <= MAX_SECONDS:
+        raise ConfigurationError(
+            f"--timeout is {timeout}; give a number of seconds, or leave it out to wait for ever"
+        )
     found = [find_source(name) for name in sources]
     _check_together(found, job_id)
     options = {
@@ -143,9 +148,10 @@ def submit(
         if not wait:
             _print_ids(submissions, as_json=as_json)
             return
-        results = _follow(client, submissions, timeout)
+        _say_if_nobody_reads(client, priority)
+        results, gone = _follow(client, submissions, timeout)
         shown = formats[0] if formats else Format.TXT
-        code = print_endings(client, submissions, results, shown, as_json=as_json)
+        code = print_endings(client, submissions, results, shown, gone, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -206,11 +212,20 @@ def _print_ids(submissions: Iterable[Submission], *, as_json: bool) -> None:
             print_text(submission.job_id)
 
 
+def _say_if_nobody_reads(client: "Client", priority: str) -> None:
+    if not client.has_been_read(priority):
+        print_note(
+            f"no worker has ever read this queue, {client.keys.stream(priority)}; a typo in "
+            "--queue or --priority? Waiting for a worker all the same"
+        )
+
+
 def _follow(
     client: "Client", submissions: Sequence[Submission], timeout_seconds: float | None
-) -> "dict[str, Result]":
-    """Return the results that came in time, by job id."""
+) -> "tuple[dict[str, Result], Collection[str]]":
+    """Return the results that came in time, by job id, and for which jobs none can come."""
     results: dict[str, Result] = {}
+    gone: Collection[str] = ()
     try:
         with progress() as bars:
             bar = bars.add_task("waiting for words", total=len(submissions))
@@ -220,4 +235,6 @@ def _follow(
                 bars.advance(bar)
     except TimeoutError:
         pass
-    return results
+    except ResultGoneError as error:
+        gone = error.job_ids
+    return results, gone

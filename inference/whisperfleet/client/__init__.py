@@ -5,6 +5,13 @@ whoever has the password of the whole queue can read everything in it all the sa
 """
 
 from whisperfleet.client.client import Client
-from whisperfleet.client.reports import Cancelled, JobStatus, QueueStats, Redriven, StreamStats
+from whisperfleet.client.reports import (
+    Cancelled,
+    Dropped,
+    JobStatus,
+    QueueStats,
+    Redriven,
+    StreamStats,
+)
 
-__all__ = ["Cancelled", "Client", "JobStatus", "QueueStats", "Redriven", "StreamStats"]
+__all__ = ["Cancelled", "Client", "Dropped", "JobStatus", "QueueStats", "Redriven", "StreamStats"]

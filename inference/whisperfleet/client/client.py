@@ -1,7 +1,5 @@
 """A producer's view of one queue."""
 
-import logging
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -9,49 +7,51 @@ from itertools import islice
 from typing import Any, Self
 
 import redis
-from pydantic import ValidationError
+from redis.exceptions import NoPermissionError
 
-from whisperfleet.client.paging import PagedEntry, read_page, read_pages
+from whisperfleet.client.letters import DeadLetters
+from whisperfleet.client.paging import read_pages
 from whisperfleet.client.reports import (
     SCAN_COUNT,
     Cancelled,
+    Dropped,
     JobStatus,
     QueueStats,
     Redriven,
-    count_handed_back,
-    entry_time,
     find_sources,
-    read_load,
+    read_stats,
     read_status,
 )
 from whisperfleet.client.waiting import ResultReader
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter, DoneEvent
 from whisperfleet.contract.job import Job, check_audio
-from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check_name
+from whisperfleet.contract.keys import (
+    DEFAULT_PRIORITIES,
+    Keys,
+    Priority,
+    check_name,
+    split_made_id,
+)
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
+from whisperfleet.contract.times import entry_time
+from whisperfleet.errors import PartlySentError
 from whisperfleet.queue import QueuePolicy, RedisSettings
 from whisperfleet.queue.faults import is_answered, passes
 from whisperfleet.queue.scripts import Script
 
 __all__ = ["Client"]
 
-_log = logging.getLogger(__name__)
-
 _CANCEL = Script("cancel")
-_REDRIVE = Script("redrive")
 
-# An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
-_QUEUE_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
-_ENTRY_ID = re.compile(r"\d+-\d+")
 _PAGE = 200
 _SUBMIT_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.25
 
 
 class Client:
-    """A producer of the queue `queue_id`; may be shared by threads.
+    """A producer of the queue `queue_id`; may be shared by threads, 500 of them at once.
 
     `tenant` hides the jobs of others and stamps one's own; with `own_stream` they go to the
     tenant's own streams, which the workers must be told of. Connection errors come out as
@@ -80,7 +80,10 @@ class Client:
             priority.name + (f":{tenant}" if own_stream else "") for priority in priorities
         ]
         self._policy = policy or QueuePolicy()
-        self._results = ResultReader(self._redis, self.keys, tenant, settings.max_block_seconds)
+        self._results = ResultReader(
+            self._redis, self.keys, tenant, self._sources, settings.max_block_seconds
+        )
+        self._letters = DeadLetters(self._redis, self.keys, tenant)
 
     def __enter__(self) -> Self:
         return self
@@ -105,33 +108,44 @@ class Client:
         return self._remember(source, entry, job)
 
     def submit_many(self, jobs: Iterable[Job], priority: str = "normal") -> list[str]:
-        """Send jobs, some hundred a round trip; return their ids in order. Nothing is repeated."""
-        ids: list[str] = []
+        """Send jobs, some hundred a round trip; return their ids in order. Nothing is repeated.
+
+        Where something ends that half-way PartlySentError has the ids of those that were sent;
+        where none was, the error comes out as it is.
+        """
+        ids: list[str | None] = []
         queue = iter(jobs)
-        while batch := list(islice(queue, _PAGE)):
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for job in batch:
-                    source, fields = self._prepare(job, priority)
-                    pipeline.xadd(self._stream(source), fields)
-                entries = pipeline.execute()
-            ids += [
-                self._remember(source, entry, job)
-                for job, entry in zip(batch, entries, strict=True)
-            ]
-        return ids
+        try:
+            while batch := list(islice(queue, _PAGE)):
+                self._send(batch, priority, ids)
+        except Exception as error:
+            if any(ids):
+                raise PartlySentError(ids, str(error)) from error
+            raise
+        return [job_id for job_id in ids if job_id is not None]
 
     def status(self, job_id: str) -> JobStatus | None:
         """Return where a job is, or None where none is known under the id.
 
         A job with an id of its own becomes known when it is first begun.
         """
-        known: Any = self._redis.hgetall(self.keys.job(job_id))
-        if known and b"state" in known:
-            # A tenant is what an entry says, whatever bytes that are.
-            text = {k.decode(): v.decode("utf-8", "replace") for k, v in known.items()}
-            status = read_status(job_id, text)
+        if status := read_status(self._redis, self.keys, job_id):
             return status if self._tenant in {None, status.tenant} else None
         return self._waiting(job_id)
+
+    def has_been_read(self, priority: str = "normal") -> bool:
+        """Return whether a worker has ever come for the jobs that go to a priority.
+
+        None has where the queue's id or the priority is misspelt. True too where this account may
+        not ask.
+        """
+        try:
+            groups: Any = self._redis.xinfo_groups(self._stream(self._source(priority)))
+        except NoPermissionError:
+            return True
+        except redis.ResponseError:
+            return False  # there is no such stream
+        return any(group["name"].decode() == self.keys.group for group in groups)
 
     def result(self, job_id: str) -> Result | None:
         """Return how a job ended, or None where it has not, or its result has faded."""
@@ -144,8 +158,9 @@ class Client:
 
         An id that another payload had already is answered with the failure of that submission.
         Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
-        `timeout_seconds`, `redis.RedisError` where Redis does not answer at first, or is away when
-        the time is up, or for half a minute where there is none.
+        `timeout_seconds`, ResultGoneError once nothing can come for those that are left,
+        `redis.RedisError` where Redis does not answer at first, or is away when the time is up, or
+        for half a minute where there is none.
         """
         return self._results.wait(job_ids, timeout_seconds)
 
@@ -153,79 +168,36 @@ class Client:
         """Stop a job wherever it is; one that has ended stays as it is."""
         status = self.status(job_id)
         tenant = status.tenant if status else self._tenant
-        made = _QUEUE_MADE_ID.fullmatch(job_id)
-        if made and self._is_source(made["source"]):
-            return self._cancel(job_id, made["source"], made["entry"], tenant)
+        source, entry = split_made_id(job_id) or ("", "")
+        if source and self._is_source(source):
+            return self._cancel(job_id, source, entry, tenant)
         return self._cancel(job_id, "", "", tenant)
 
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
         """Yield each dead letter with its own id, oldest first, without its audio."""
-        for entry in read_pages(self._redis, self.keys.dead_letters):
-            if letter := self._read_letter(entry):
-                yield entry.entry_id, letter
+        return iter(self._letters)
 
     def dead_letter(self, letter_id: str) -> DeadLetter | None:
         """Return one dead letter by its own id, without its audio, or None where there is none."""
-        if not _ENTRY_ID.fullmatch(letter_id):
-            return None
-        found = read_page(self._redis, self.keys.dead_letters, letter_id, letter_id)
-        return self._read_letter(found[0]) if found else None
+        return self._letters.get(letter_id)
 
     def redrive(self, letter_id: str) -> Redriven:
         """Send the job of a dead letter again, under its id. Twice makes one run."""
-        letter = self.dead_letter(letter_id)
-        if letter is None:
-            return Redriven.UNKNOWN
-        keys = self.keys
-        answer = _REDRIVE.run(
-            self._redis,
-            [
-                keys.dead_letters,
-                keys.job(letter.id),
-                keys.result(letter.id),
-                self._stream(letter.stream),
-                keys.counters,
-                keys.running,
-            ],
-            [letter_id, keys.prefix],
-        )
-        return Redriven(answer.decode())
+        return self._letters.redrive(letter_id)
 
-    def _read_letter(self, entry: PagedEntry) -> DeadLetter | None:
-        try:
-            letter = DeadLetter.from_fields(entry.fields, entry.left_out)
-        except (ValidationError, UnicodeDecodeError):
-            _log.warning("the dead letter %s cannot be read and is passed over", entry.entry_id)
-            return None
-        return letter if self._tenant in {None, letter.tenant} else None
+    def drop_letter(self, name: str) -> Dropped:
+        """Forget a dead letter and its job, so that the job's id is free at once.
+
+        `name` is the letter's id; or the job's, where somebody has deleted the letter itself.
+        """
+        return self._letters.drop(name)
 
     def stats(self) -> QueueStats:
         """Return the load of each stream, and the totals.
 
         Of every stream there is, also of priorities and tenants that the client was not told of.
         """
-        sources = self._find_sources()
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for source in sources:
-                pipeline.xlen(self._stream(source))
-                pipeline.xpending(self._stream(source), self.keys.group)
-                pipeline.xrange(self._stream(source), count=1)
-            pipeline.xlen(self.keys.dead_letters)
-            pipeline.hgetall(self.keys.counters)
-            # A stream that nobody has read from has no group yet.
-            *loads, dead_letters, totals = pipeline.execute(raise_on_error=False)
-        return QueueStats(
-            streams=tuple(
-                read_load(
-                    source,
-                    loads[3 * i : 3 * i + 3],
-                    count_handed_back(self._redis, self.keys, source, self._stream(source)),
-                )
-                for i, source in enumerate(sources)
-            ),
-            dead_letters=int(dead_letters),
-            totals={name.decode(): int(count) for name, count in totals.items()},
-        )
+        return read_stats(self._redis, self.keys, self._find_sources())
 
     def purge(self) -> int:
         """Cancel every job of the queue that has not ended; return how many waited.
@@ -270,7 +242,7 @@ class Client:
         deadline, pause = time.monotonic() + _SUBMIT_SECONDS, _FIRST_PAUSE_SECONDS
         while True:
             try:
-                entry: bytes = self._redis.xadd(stream, fields)
+                entry: Any = self._redis.xadd(stream, fields)
             except redis.RedisError as error:
                 harmless = repeatable or is_answered(error)
                 if not (harmless and passes(error)) or time.monotonic() + pause > deadline:
@@ -279,7 +251,7 @@ class Client:
                 # What was written and not answered is one entry more each time.
                 pause *= 2
             else:
-                return entry
+                return bytes(entry)
 
     def _prepare(self, job: Job, priority: str) -> tuple[str, dict[Any, Any]]:
         if self._tenant is not None:
@@ -288,13 +260,36 @@ class Client:
                     f"the job is of tenant {job.tenant} and the client of {self._tenant}"
                 )
             job = job.model_copy(update={"tenant": self._tenant})
+        # Whatever is sent Redis pays for, also what no worker takes.
+        check_audio(job.audio)
+        return self._source(priority), dict(job.to_fields())
+
+    def _source(self, priority: str) -> str:
         source = priority + (f":{self._stream_tenant}" if self._stream_tenant else "")
         if source not in self._sources:
             known = ", ".join(source.partition(":")[0] for source in self._sources)
             raise ValueError(f"there is no priority {priority!r}; choose one of {known}")
-        # Whatever is sent Redis pays for, also what no worker takes.
-        check_audio(job.audio)
-        return source, dict(job.to_fields())
+        return source
+
+    def _send(self, batch: Sequence[Job], priority: str, ids: list[str | None]) -> None:
+        """Send a batch in one round trip and note the id of each, None where it was not taken."""
+        prepared = [self._prepare(job, priority) for job in batch]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for source, fields in prepared:
+                pipeline.xadd(self._stream(source), fields)
+            try:
+                entries = pipeline.execute(raise_on_error=False)
+            except redis.RedisError as error:
+                entries = [error] * len(batch)
+        refusal: redis.RedisError | None = None
+        for job, (source, _), entry in zip(batch, prepared, entries, strict=True):
+            if isinstance(entry, redis.RedisError):
+                refusal = refusal or entry
+                ids.append(None)
+            else:
+                ids.append(self._remember(source, entry, job))
+        if refusal:
+            raise refusal
 
     def _remember(self, source: str, entry: bytes, job: Job) -> str:
         made_id = f"{source}-{entry.decode()}"
@@ -305,8 +300,7 @@ class Client:
         return job.id
 
     def _stream(self, source: str) -> str:
-        priority, _, tenant = source.partition(":")
-        return self.keys.stream(priority, tenant or None)
+        return self.keys.source_stream(source)
 
     def _find_sources(self) -> list[str]:
         """Return where jobs can be: of one tenant's client, where it sends them."""
@@ -327,24 +321,22 @@ class Client:
 
     def _waiting(self, job_id: str) -> JobStatus | None:
         """Return the status of a job that nobody has begun, where its id says where it is."""
-        made = _QUEUE_MADE_ID.fullmatch(job_id)
-        if not made or not self._is_source(made["source"]):
+        source, entry = split_made_id(job_id) or ("", "")
+        if not source or not self._is_source(source):
             return None
-        entries: Any = self._redis.xrange(
-            self._stream(made["source"]), made["entry"], made["entry"]
-        )
+        entries: Any = self._redis.xrange(self._stream(source), entry, entry)
         if not entries or b"id" in entries[0][1]:
             return None
-        owner = made["source"].partition(":")[2].encode() or entries[0][1].get(b"tenant", b"")
+        owner = source.partition(":")[2].encode() or entries[0][1].get(b"tenant", b"")
         tenant = owner.decode("utf-8", "replace") or None
         if self._tenant not in {None, tenant}:
             return None
         return JobStatus(
             id=job_id,
             state=State.QUEUED,
-            source=made["source"],
+            source=source,
             tenant=tenant,
-            enqueued_at=entry_time(made["entry"]),
+            enqueued_at=entry_time(entry),
         )
 
     def _cancel(self, job_id: str, source: str, entry: str, tenant: str | None) -> Cancelled:

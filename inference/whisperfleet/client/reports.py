@@ -3,27 +3,28 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import redis
+from pydantic import TypeAdapter
 
-from whisperfleet.contract.codes import Code
+from whisperfleet.contract.codes import AnyCode, Code
 from whisperfleet.contract.keys import Keys
-from whisperfleet.contract.states import State
+from whisperfleet.contract.states import TERMINAL, AnyState, State
+from whisperfleet.contract.times import entry_time, moment
 
 __all__ = [
     "SCAN_COUNT",
     "Cancelled",
+    "Dropped",
     "JobStatus",
     "QueueStats",
     "Redriven",
     "StreamStats",
-    "count_handed_back",
-    "entry_time",
     "find_sources",
-    "read_load",
+    "read_stats",
     "read_status",
 ]
 
@@ -31,6 +32,13 @@ __all__ = [
 # Keys that Redis looks at in one step of a scan: far below a millisecond.
 SCAN_COUNT = 1000
 _PAGE = 200
+# What is read of a job's hash.
+_FIELDS = (
+    *("state", "stream", "epoch", "owner", "deliveries", "releases", "retries", "code", "tenant"),
+    *("cancel", "entry", "claimed", "finished", "history"),
+)
+_STATE: TypeAdapter[State | str] = TypeAdapter(AnyState)
+_CODE: TypeAdapter[Code | str] = TypeAdapter(AnyCode)
 
 
 class Cancelled(StrEnum):
@@ -60,28 +68,46 @@ class Redriven(StrEnum):
     ALIVE = "alive"
 
 
+class Dropped(StrEnum):
+    """What dropping a dead letter came to.
+
+    DROPPED: the letter is gone, the job's id free. UNKNOWN: there is no such letter and no such
+    job. ALIVE: there is such a job and it is not dead.
+    """
+
+    DROPPED = "dropped"
+    UNKNOWN = "unknown"
+    ALIVE = "alive"
+
+
 @dataclass(frozen=True, slots=True)
 class JobStatus:
     """Where a job is in its life. Times are in UTC; None where it has not come to that.
 
+    A state or a code that this version does not know is text. An id that tells no time gives none.
     `source` is `<priority>` or `<priority>:<tenant>`, `worker` the consumer that began it last.
     """
 
     id: str
-    state: State
+    state: AnyState
     source: str
     epoch: int = 0
     worker: str | None = None
     deliveries: int = 0
     releases: int = 0
     retries: int = 0
-    code: Code | None = None
+    code: AnyCode | None = None
     tenant: str | None = None
     cancel_requested: bool = False
     enqueued_at: datetime | None = None
     claimed_at: datetime | None = None
     finished_at: datetime | None = None
     history: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it goes on no more."""
+        return self.state in TERMINAL or self.finished_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,37 +146,75 @@ def find_sources(client: redis.Redis, keys: Keys) -> set[str]:
     return found
 
 
-def entry_time(entry: str) -> datetime:
-    """Return when an entry was added, from its id."""
-    return datetime.fromtimestamp(int(entry.partition("-")[0]) / 1000, UTC)
-
-
-def read_status(job_id: str, known: Mapping[str, str]) -> JobStatus:
-    """Read a job's hash."""
-
-    def moment(name: str) -> datetime | None:
-        return datetime.fromtimestamp(int(known[name]) / 1000, UTC) if name in known else None
-
+def read_status(client: redis.Redis, keys: Keys, job_id: str) -> JobStatus | None:
+    """Read a job's hash; None where none is known, or one of which only a cancel is."""
+    values: Any = client.hmget(keys.job(job_id), _FIELDS)
+    # A tenant is what an entry says, whatever bytes that are.
+    known = {
+        name: value.decode("utf-8", "replace")
+        for name, value in zip(_FIELDS, values, strict=True)
+        if value is not None
+    }
+    if "state" not in known:
+        return None
     return JobStatus(
         id=job_id,
-        state=State(known["state"]),
+        state=_STATE.validate_python(known["state"]),
         source=known.get("stream", ""),
-        epoch=int(known.get("epoch", 0)),
+        epoch=_count(known, "epoch"),
         worker=known.get("owner"),
-        deliveries=int(known.get("deliveries", 0)),
-        releases=int(known.get("releases", 0)),
-        retries=int(known.get("retries", 0)),
-        code=Code(known["code"]) if known.get("code") else None,
+        deliveries=_count(known, "deliveries"),
+        releases=_count(known, "releases"),
+        retries=_count(known, "retries"),
+        code=_CODE.validate_python(known["code"]) if known.get("code") else None,
         tenant=known.get("tenant") or None,
         cancel_requested="cancel" in known,
-        enqueued_at=entry_time(known["entry"]) if "entry" in known else None,
-        claimed_at=moment("claimed"),
-        finished_at=moment("finished"),
+        enqueued_at=entry_time(known.get("entry", "")),
+        claimed_at=moment(known.get("claimed", "")),
+        finished_at=moment(known.get("finished", "")),
         history=known.get("history", ""),
     )
 
 
-def count_handed_back(client: redis.Redis, keys: Keys, source: str, stream: str) -> int:
+def _count(known: Mapping[str, str], name: str) -> int:
+    text = known.get(name, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def read_stats(client: redis.Redis, keys: Keys, sources: Sequence[str]) -> QueueStats:
+    """Read the load of these streams, and the totals of the queue."""
+    streams = [keys.source_stream(source) for source in sources]
+    with client.pipeline(transaction=False) as pipeline:
+        for stream in streams:
+            pipeline.xlen(stream)
+            pipeline.xpending(stream, keys.group)
+            pipeline.xrange(stream, count=1)
+        pipeline.xlen(keys.dead_letters)
+        pipeline.hgetall(keys.counters)
+        # A stream that nobody has read from has no group yet.
+        *loads, dead_letters, totals = pipeline.execute(raise_on_error=False)
+    for reply in (dead_letters, totals):
+        if isinstance(reply, redis.RedisError):
+            raise reply
+    return QueueStats(
+        streams=tuple(
+            _read_load(
+                source,
+                loads[3 * i : 3 * i + 3],
+                _count_handed_back(client, keys, source, stream),
+            )
+            for i, (source, stream) in enumerate(zip(sources, streams, strict=True))
+        ),
+        dead_letters=int(dead_letters),
+        totals={
+            name.decode("utf-8", "replace"): int(count)
+            for name, count in totals.items()
+            if count.isdigit()
+        },
+    )
+
+
+def _count_handed_back(client: redis.Redis, keys: Keys, source: str, stream: str) -> int:
     """Return how many entries are pending for a worker that has handed them back."""
     count, start = 0, "-"
     while True:
@@ -172,7 +236,7 @@ def count_handed_back(client: redis.Redis, keys: Keys, source: str, stream: str)
         start = f"({entries[-1]}"
 
 
-def read_load(source: str, replies: Sequence[Any], handed_back: int) -> StreamStats:
+def _read_load(source: str, replies: Sequence[Any], handed_back: int) -> StreamStats:
     """Read the replies to XLEN, XPENDING and XRANGE COUNT 1; raise one that is an error.
 
     `handed_back` of those that are pending run nowhere.

@@ -1,16 +1,19 @@
 """Results as a producer gets them: one by id, or many as they come in."""
 
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import redis
 from pydantic import ValidationError
 
+from whisperfleet.client.vanished import Vanished
 from whisperfleet.contract.events import DoneEvent
 from whisperfleet.contract.keys import Keys
-from whisperfleet.contract.result import Result
+from whisperfleet.contract.result import Result, read_result
+from whisperfleet.errors import ResultGoneError
 from whisperfleet.queue.faults import passes
 
 __all__ = ["ResultReader"]
@@ -18,6 +21,9 @@ __all__ = ["ResultReader"]
 _PAGE = 200
 # Events may be trimmed before a slow reader sees them, so the results are looked at as well.
 _LOOK_SECONDS = 30.0
+# Where nothing is known of a job, or it has ended without a result and the entry that asks for it
+# again is not settled yet.
+_DOUBTFUL_SECONDS = 1.0
 _MAX_REMEMBERED = 10_000
 # A server that restarts is back before that; a wait without an end must not hide that it is gone.
 _OUTAGE_SECONDS = 30.0
@@ -28,13 +34,15 @@ class _Patience:
     """How long a wait goes on, and how long while Redis does not answer."""
 
     def __init__(self, seconds: float | None) -> None:
-        self.deadline = time.monotonic() + seconds if seconds is not None else None
+        if seconds is not None and math.isnan(seconds):
+            raise ValueError("the time to wait is no number; leave it out to wait without an end")
+        self.end = time.monotonic() + seconds if seconds is not None else math.inf
         self._away_since: float | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether the time is up."""
-        return self.deadline is not None and time.monotonic() >= self.deadline
+        return time.monotonic() >= self.end
 
     def renew(self) -> None:
         """Redis has answered."""
@@ -44,7 +52,7 @@ class _Patience:
         """Pause after an error that may pass; raise it where it does not, or the time is up."""
         now = time.monotonic()
         self._away_since = self._away_since or now
-        end = self._away_since + _OUTAGE_SECONDS if self.deadline is None else self.deadline
+        end = self._away_since + _OUTAGE_SECONDS if math.isinf(self.end) else self.end
         if not passes(error) or now >= end:
             raise error
         time.sleep(min(_PAUSE_SECONDS, end - now))
@@ -54,12 +62,18 @@ class ResultReader:
     """Reads the results of one queue, those of `tenant` alone unless it is None."""
 
     def __init__(
-        self, client: redis.Redis, keys: Keys, tenant: str | None, max_block_seconds: float
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        tenant: str | None,
+        sources: Collection[str],
+        max_block_seconds: float,
     ) -> None:
         self._redis = client
         self._keys = keys
         self._tenant = tenant
         self._max_block_seconds = max_block_seconds
+        self._sources = sources
         self._sent_as: OrderedDict[str, str] = OrderedDict()
 
     def remember(self, made_id: str, own_id: str) -> None:
@@ -79,11 +93,13 @@ class ResultReader:
 
         An id that another payload had already is answered with the failure of that submission.
         Redis may go away and come back meanwhile. Raises TimeoutError when jobs are left after
-        `timeout_seconds`, `redis.RedisError` where Redis does not answer at first, or is away when
-        the time is up, or for half a minute where there is none.
+        `timeout_seconds`, ResultGoneError once nothing can come for those that are left,
+        `redis.RedisError` where Redis does not answer at first, or is away when the time is up, or
+        for half a minute where there is none.
         """
         patience = _Patience(timeout_seconds)
-        waiting = set(job_ids)
+        waiting, gone = set(job_ids), set[str]()
+        vanished = Vanished(self._redis, self._keys, self._tenant, self._sources)
         # The position comes before the look: what ends in between is seen twice, not never.
         position = self._last_event()
         next_look = 0.0
@@ -92,9 +108,14 @@ class ResultReader:
             try:
                 if time.monotonic() >= next_look:
                     found = self._known_results(waiting)
-                    next_look = time.monotonic() + _LOOK_SECONDS
+                    lost, doubtful = vanished.among(self._made_ids(waiting - found.keys()))
+                    gone |= lost
+                    waiting -= lost
+                    pause = _DOUBTFUL_SECONDS if doubtful else _LOOK_SECONDS
+                    next_look = time.monotonic() + pause
                 else:
-                    position, found = self._next_results(position, waiting, patience.deadline)
+                    until = min(next_look, patience.end)
+                    position, found = self._next_results(position, waiting, until)
                 patience.renew()
             except redis.RedisError as error:
                 patience.bear(error)
@@ -108,18 +129,23 @@ class ResultReader:
                     f"{len(waiting)} jobs have not ended after {timeout_seconds} s, {min(waiting)} "
                     "among them; they go on, wait again or look at their status"
                 )
+        if gone:
+            raise ResultGoneError(gone)
+
+    def _made_ids(self, waiting: Collection[str]) -> dict[str, str]:
+        """Return for each job the id that the queue made of its newest entry, as far as known."""
+        sent_as = {own: made for made, own in list(self._sent_as.items()) if own in waiting}
+        return {job_id: sent_as.get(job_id, job_id) for job_id in waiting}
 
     def _last_event(self) -> str:
         newest: Any = self._redis.xrevrange(self._keys.done, count=1)
         return newest[0][0].decode() if newest else "0-0"
 
     def _next_results(
-        self, position: str, waiting: set[str], deadline: float | None
+        self, position: str, waiting: set[str], until: float
     ) -> tuple[str, dict[str, Result]]:
         """Return the position after the next events and the results that they announce."""
-        seconds = self._max_block_seconds
-        if deadline is not None:
-            seconds = max(0.001, min(seconds, deadline - time.monotonic()))
+        seconds = max(0.001, min(self._max_block_seconds, until - time.monotonic()))
         reply: Any = self._redis.xread(
             {self._keys.done: position}, count=_PAGE, block=max(1, int(seconds * 1000))
         )
@@ -154,6 +180,6 @@ class ResultReader:
             for job_id, document in zip(page, documents, strict=True):
                 if document is None:
                     continue
-                result = Result.model_validate_json(document)
+                result = read_result(job_id, document)
                 if self._tenant in {None, result.tenant}:
                     yield job_id, result

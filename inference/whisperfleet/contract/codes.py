@@ -1,8 +1,11 @@
 """Why a job did not give words: one code for each reason that a producer can act on."""
 
 from enum import StrEnum
+from typing import Annotated
 
-__all__ = ["Code"]
+from pydantic import Field
+
+__all__ = ["AnyCode", "Code"]
 
 
 class Code(StrEnum):
@@ -48,3 +51,7 @@ class Code(StrEnum):
     MALFORMED_ENTRY = "malformed_entry"
     UNSUPPORTED_VERSION = "unsupported_version"
     ENTRY_LOST = "entry_lost"
+
+
+# As it is read: a newer minor version may have more of them, which stay text.
+AnyCode = Annotated[Code | str, Field(union_mode="left_to_right")]

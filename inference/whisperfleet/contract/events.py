@@ -9,9 +9,9 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whisperfleet.contract.codes import Code
+from whisperfleet.contract.codes import AnyCode
 from whisperfleet.contract.job import PROTOCOL_VERSION
-from whisperfleet.contract.states import State
+from whisperfleet.contract.states import AnyState
 
 __all__ = ["DeadLetter", "DoneEvent"]
 
@@ -36,7 +36,7 @@ class DoneEvent(_Event):
     """A job has ended; its result can be read."""
 
     id: str
-    state: State
+    state: AnyState
     epoch: Annotated[
         int, Field(ge=0, description="The attempt that ended it; 0 where none did.")
     ] = 0
@@ -44,7 +44,7 @@ class DoneEvent(_Event):
     entry: Annotated[
         str, Field(description="The entry that the job was, before it was deleted.")
     ] = ""
-    code: Code | None = None
+    code: AnyCode | None = None
     warnings: Annotated[
         int, Field(ge=0, description="How many the result has; absent where it has none.")
     ] = 0
@@ -65,10 +65,10 @@ class DeadLetter(_Event):
     id: str
     stream: Annotated[str, Field(description="`<priority>` or `<priority>:<tenant>`.")]
     entry: str
-    code: Code
+    code: AnyCode
     message: str
     cause: Annotated[
-        Code | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
+        AnyCode | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
     ] = None
     epoch: int = 0
     deliveries: Annotated[int, Field(description="How often it was begun without an end.")] = 0

@@ -7,10 +7,12 @@ slot of a Redis Cluster.
 import re
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority", "check_name"]
+__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority", "check_name", "split_made_id"]
 
 _QUEUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
+_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 
 
 def check_name(name: str) -> None:
@@ -20,6 +22,15 @@ def check_name(name: str) -> None:
             f"{name!r} cannot name a priority or a tenant: use 1 to 63 letters, digits, dots, "
             "dashes or underscores, beginning with a letter or digit"
         )
+
+
+def split_made_id(job_id: str) -> tuple[str, str] | None:
+    """Return the source and the entry of an id that has the queue's own form, else None.
+
+    Where there is no such stream, a producer may have chosen it.
+    """
+    made = _MADE_ID.fullmatch(job_id)
+    return (made["source"], made["entry"]) if made else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,11 @@ class Keys:
         for name in (priority, *([tenant] if tenant else [])):
             check_name(name)
         return f"{self.prefix}in:{priority}" + (f":{tenant}" if tenant else "")
+
+    def source_stream(self, source: str) -> str:
+        """Return the stream of a source: `<priority>` or `<priority>:<tenant>`."""
+        priority, _, tenant = source.partition(":")
+        return self.stream(priority, tenant or None)
 
     @property
     def group(self) -> str:

@@ -3,14 +3,23 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from whisperfleet.contract.codes import Code
+from whisperfleet.contract.codes import AnyCode
 from whisperfleet.contract.job import PROTOCOL_VERSION, Format, Task
-from whisperfleet.contract.states import State
+from whisperfleet.contract.states import AnyState
 from whisperfleet.contract.warnings import ResultWarning
 
-__all__ = ["Failure", "ModelInfo", "Result", "Segment", "Timing", "Transcript", "Word"]
+__all__ = [
+    "Failure",
+    "ModelInfo",
+    "Result",
+    "Segment",
+    "Timing",
+    "Transcript",
+    "Word",
+    "read_result",
+]
 
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -77,10 +86,10 @@ class ModelInfo(_Value):
 class Failure(_Value):
     """Why there are no words, and what to do about it."""
 
-    code: Code
+    code: AnyCode
     message: str
     cause: Annotated[
-        Code | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
+        AnyCode | None, Field(description="Why the last retry failed, where `retries_exhausted`.")
     ] = None
 
 
@@ -89,15 +98,15 @@ class Result(_Value):
 
     v: str = PROTOCOL_VERSION
     id: str
-    state: State
-    task: Task = Task.TRANSCRIBE
+    state: AnyState
+    task: Annotated[Task | str, Field(union_mode="left_to_right")] = Task.TRANSCRIBE
     transcript: Transcript | None = None
     warnings: Annotated[
         tuple[ResultWarning, ...],
         Field(description="What was left out or guessed, in the order in which it was noticed."),
     ] = ()
     renderings: Annotated[
-        dict[Format, str],
+        dict[Annotated[Format | str, Field(union_mode="left_to_right")], str],
         Field(description="The transcript in the formats that the job asked for."),
     ] = {}
     error: Failure | None = None
@@ -107,6 +116,21 @@ class Result(_Value):
     epoch: Annotated[
         int, Field(ge=0, description="Which attempt gave this result; the first is 1.")
     ] = 0
-    finished_at: datetime | None = None
+    finished_at: Annotated[datetime | str | None, Field(union_mode="left_to_right")] = None
     metadata: dict[str, Any] = {}
     tenant: str | None = None
+
+
+def read_result(job_id: str, document: bytes) -> Result:
+    """Read what `result:<id>` holds; what cannot be read at all becomes a failure that says so."""
+    try:
+        return Result.model_validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = (
+            f"its result cannot be read{f' at `{where}`' if where else ''} ({first['msg']}); read "
+            "it with the version that its worker has, or send the job again"
+        )
+        failure = Failure(code="unreadable_result", message=message)
+        return Result(id=job_id, state="unreadable", error=failure)

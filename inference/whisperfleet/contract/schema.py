@@ -78,9 +78,13 @@ def _entry_schema(model: type[BaseModel]) -> dict[str, Any]:
 def _inline(value: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Put what an optional or a reference points at in its place: a field is there or absent."""
     if "anyOf" in value:
-        (some,) = (option for option in value.pop("anyOf") if option.get("type") != "null")
+        some, *others = (option for option in value.pop("anyOf") if option.get("type") != "null")
         value = some | value
-        value.pop("default")
+        value.pop("default", None)
+        if others == [{"type": "string"}]:
+            # A set of names to which a newer minor version may add.
+            known = _inline(value, definitions)
+            return known | {"examples": known.pop("enum")}
     if "$ref" in value:
         target = definitions[value.pop("$ref").rpartition("/")[2]]
         value = target | value

@@ -5,8 +5,11 @@ crash returns a running job to queued; a redrive takes a dead one back to queued
 """
 
 from enum import StrEnum
+from typing import Annotated
 
-__all__ = ["TERMINAL", "State"]
+from pydantic import Field
+
+__all__ = ["TERMINAL", "AnyState", "State"]
 
 
 class State(StrEnum):
@@ -22,3 +25,6 @@ class State(StrEnum):
 
 
 TERMINAL = frozenset({State.DONE, State.FAILED, State.DEAD, State.CANCELLED, State.EXPIRED})
+
+# As it is read: a newer minor version may have more of them, which stay text.
+AnyState = Annotated[State | str, Field(union_mode="left_to_right")]

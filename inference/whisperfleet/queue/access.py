@@ -2,11 +2,25 @@
 
 An ACL cannot restrict arguments: whoever may XADD to a stream can also wipe it with ``MAXLEN 0``.
 Give a producer that is not trusted a stream of its own.
+
+PING is there for all: many client libraries send it by themselves after a pause. What they send
+when they connect is open to everybody (AUTH, HELLO), needs a right on another database than 0
+(SELECT), or is a courtesy that they do without (CLIENT SETINFO).
 """
+
+from collections.abc import Iterable
 
 from whisperfleet.contract.keys import Keys
 
-__all__ = ["WORKER_COMMANDS", "producer_rules", "scaler_rules", "service_rules", "worker_rules"]
+__all__ = [
+    "READER_COMMANDS",
+    "WORKER_COMMANDS",
+    "producer_rules",
+    "reader_rules",
+    "scaler_rules",
+    "service_rules",
+    "worker_rules",
+]
 
 # Scripts run with the rights of their caller, so this is every command in them and around them.
 WORKER_COMMANDS = (
@@ -40,25 +54,41 @@ WORKER_COMMANDS = (
     "xtrim",
 )
 
+# `wait`, `result` and `status` for all jobs of the queue, and whether a worker ever came.
+READER_COMMANDS = ("get", "hmget", "mget", "ping", "xinfo|groups", "xrange", "xread", "xrevrange")
 
-def worker_rules(keys: Keys) -> list[str]:
+
+def worker_rules(keys: Keys, database: int = 0) -> list[str]:
     """Return the rules of a worker: all under the queue's prefix, by these commands alone."""
-    return ["-@all", f"~{keys.prefix}*", *(f"+{command}" for command in WORKER_COMMANDS)]
+    return ["-@all", f"~{keys.prefix}*", *_allowed(WORKER_COMMANDS, database)]
 
 
-def service_rules(keys: Keys) -> list[str]:
+def service_rules(keys: Keys, database: int = 0) -> list[str]:
     """Return the rules of the one account of a TranscriptionService.
 
     Its workers use it, KEDA, and the operator, which needs nothing that those two do not.
     """
-    return [*worker_rules(keys), "+xlen"]
+    return [*worker_rules(keys, database), "+xlen"]
 
 
-def producer_rules(keys: Keys, priority: str, tenant: str | None = None) -> list[str]:
+def producer_rules(
+    keys: Keys, priority: str, tenant: str | None = None, database: int = 0
+) -> list[str]:
     """Return the rules of a producer that can do nothing but send to one stream."""
-    return ["-@all", f"%W~{keys.stream(priority, tenant)}", "+xadd"]
+    return ["-@all", f"%W~{keys.stream(priority, tenant)}", *_allowed(["ping", "xadd"], database)]
 
 
-def scaler_rules(keys: Keys) -> list[str]:
+def reader_rules(keys: Keys, database: int = 0) -> list[str]:
+    """Return the rules of who reads results; beside a producer's they are those of ``--wait``."""
+    return ["-@all", f"%R~{keys.prefix}*", *_allowed(READER_COMMANDS, database)]
+
+
+def scaler_rules(keys: Keys, database: int = 0) -> list[str]:
     """Return the rules of what scales the fleet: it reads the lengths of streams."""
-    return ["-@all", f"%R~{keys.prefix}*", "+ping", "+xlen"]
+    return ["-@all", f"%R~{keys.prefix}*", *_allowed(["ping", "xlen"], database)]
+
+
+def _allowed(commands: Iterable[str], database: int) -> list[str]:
+    """Return the rules for these commands and what leads to the database."""
+    # Whoever connects to another one than 0 selects it. AUTH and HELLO are open to all.
+    return [f"+{command}" for command in (*commands, *(["select"] if database else []))]

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
+from whisperfleet.contract.times import MAX_SECONDS
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue.faults import Outlook, outlook
 
@@ -56,8 +57,8 @@ class _Following(AbstractConnection):
         """Connect; the pool calls it before each use."""
         aged = time.monotonic() > self._made + _MOST_AGE_SECONDS
         if aged or self._departures != self._address.departures:
-            self.disconnect()
-        super().connect()
+            self.disconnect()  # type: ignore[no-untyped-call]
+        super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         """Log in."""
@@ -154,9 +155,9 @@ class RedisSettings:
             )
         if self.ca_file is not None and not self.ca_file.is_file():
             raise ConfigurationError(f"the CA file {self.ca_file} does not exist or is no file")
-        if self.timeout_seconds <= _BLOCK_MARGIN_SECONDS:
+        if not _BLOCK_MARGIN_SECONDS < self.timeout_seconds <= MAX_SECONDS:
             raise ConfigurationError(
-                f"a Redis timeout of {self.timeout_seconds} s is too short; take more than "
+                f"a Redis timeout of {self.timeout_seconds} s cannot be; take more than "
                 f"{_BLOCK_MARGIN_SECONDS} s"
             )
 

@@ -48,6 +48,19 @@ _NO_PERMISSION: Final = re.compile(
     r"NOPERM\b|can't run this command|can't access at least one|no permissions to (run|access)"
 )
 
+_SENTENCES: Final = {
+    Outlook.PASSES: ("does not answer", "check that it runs, the address, the network and TLS"),
+    Outlook.WRONG_SERVER: (
+        "cannot serve now",
+        "after a fail-over the address must lead to the primary",
+    ),
+    Outlook.REFUSED: (
+        "refuses this account",
+        "check user name and password, and give it the rights that docs/protocol.md has",
+    ),
+    Outlook.ENDS: ("refuses the command", ""),
+}
+
 
 def outlook(error: redis.RedisError) -> Outlook:
     """Return what may become of a request that ended with this error."""
@@ -76,22 +89,18 @@ def is_answered(error: redis.RedisError) -> bool:
 def explain(error: redis.RedisError) -> str:
     """Return what a server did and what to do about it, as what follows "Redis at <address>"."""
     said = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    did, remedy = _sentence(error)
+    return f"{did} ({said}); {remedy}" if remedy else f"{did} ({said})"
+
+
+def _sentence(error: redis.RedisError) -> tuple[str, str]:
+    """Return what the server did, and what a person can do: nothing where that is not known."""
     if isinstance(error, MovedError):
         host, port = error.node_addr
-        return f"is a node of a Redis Cluster without the queue's slot (MOVED); that is on {host}:{port}"
-    match outlook(error):
-        case Outlook.WRONG_SERVER:
-            return f"cannot serve now ({said}); after a fail-over the address must lead to the primary"
-        case Outlook.REFUSED:
-            return (
-                f"refuses this account ({said}); check user name and password, and give it the "
-                "rights that docs/protocol.md has"
-            )
-        case Outlook.PASSES if is_answered(error):
-            return f"cannot write now ({said}); its log says why"
-        case Outlook.PASSES:
-            return f"does not answer ({said}); check that it runs, the address, the network and TLS"
-        case Outlook.ENDS if isinstance(error, OutOfMemoryError):
-            return f"has no memory left ({said}); raise maxmemory or delete old results"
-        case Outlook.ENDS:
-            return f"refuses the command ({said})"
+        return "is a cluster node without the queue's slot", f"that is on {host}:{port}"
+    if isinstance(error, OutOfMemoryError):
+        return "has no memory left", "raise maxmemory or delete old results"
+    means = outlook(error)
+    if means is Outlook.PASSES and is_answered(error):
+        return "cannot write now", "its log says why"
+    return _SENTENCES[means]

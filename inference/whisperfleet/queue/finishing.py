@@ -238,7 +238,7 @@ class Finisher:
             self._keys.group,
             claim.entry_id,
             claim.epoch,
-            result.state.value,
+            str(result.state),
             code or "",
             stamped.model_dump_json(),
             milliseconds(policy.dead_letter_seconds if letter else policy.result_seconds),

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass, fields
 
+from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
+
 __all__ = ["QueuePolicy"]
+
+_KEPT = frozenset({"result_seconds", "dead_letter_seconds"})
+# Far below where Lua's numbers lose their last digit.
+_MOST = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,13 @@ class QueuePolicy:
 
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0")
+            value = getattr(self, name)
+            if name in _KEPT:
+                check_seconds(name, value, MIN_KEPT_SECONDS)
+            elif name.endswith("_seconds"):
+                check_seconds(name, value)
+            elif not 1 <= value <= _MOST:
+                raise ValueError(f"{name} is {value}; it must be from 1 to {_MOST}")
         if self.beat_seconds * 2 > self.lease_seconds:
             raise ValueError(
                 f"beat_seconds is {self.beat_seconds} and lease_seconds {self.lease_seconds}; one "

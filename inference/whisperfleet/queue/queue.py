@@ -19,6 +19,7 @@ from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import JobError
 from whisperfleet.queue.finishing import Finisher, failure, milliseconds
 from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
@@ -283,6 +284,8 @@ class WorkQueue:
         if owner := source.partition(":")[2]:
             # Whoever owns a stream cannot send in another's name.
             fields[b"tenant"] = owner.encode()
+        # A producer's own entry id may tell no time.
+        written = entry_time(entry_id)
         claim = Claim(
             stream=stream,
             entry_id=entry_id,
@@ -293,7 +296,7 @@ class WorkQueue:
             releases=releases,
             retries=retries,
             fields=fields,
-            enqueued_at=int(entry_id.partition("-")[0]) / 1000,
+            enqueued_at=written.timestamp() if written else now_ms / 1000,
             claimed_at=now_ms / 1000,
             suspect=deliveries >= self.policy.suspect_deliveries,
         )

@@ -126,7 +126,7 @@ class Steps:
         )
 
 
-def _render(job: Job, transcript: Transcript) -> dict[Format, str]:
+def _render(job: Job, transcript: Transcript) -> dict[Format | str, str]:
     return {
         wanted: formats.render(transcript, job.task, wanted, word_timestamps=job.word_timestamps)
         for wanted in job.formats

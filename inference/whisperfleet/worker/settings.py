@@ -10,6 +10,7 @@ from typing import Literal
 from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
+from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
 from whisperfleet.cutting import CuttingOptions
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
@@ -18,6 +19,9 @@ from whisperfleet.queue import QueuePolicy, RedisSettings
 __all__ = ["Device", "WorkerSettings"]
 
 Device = Literal["auto", "cpu", "cuda"]
+
+_MOST_AT_ONCE = 4096
+_LAST_PORT = 65_535
 
 
 def _consumer_name() -> str:
@@ -69,20 +73,40 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_in_flight"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) <= _MOST_AT_ONCE:
                 raise ConfigurationError(
-                    f"{name} is {getattr(self, name)}; it must be 1 or more, or 0 for the "
-                    "device's own number"
+                    f"{name} is {getattr(self, name)}; it must be from 1 to {_MOST_AT_ONCE}, or 0 "
+                    "for the device's own number"
                 )
-        for name in (
-            "max_audio_seconds_in_flight",
-            "job_timeout_seconds",
-            "drain_seconds",
-            "stall_seconds",
-        ):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if self.scratch is not None and not self.scratch.is_dir():
+        if not 0 <= self.http_port <= _LAST_PORT:
             raise ConfigurationError(
-                f"the scratch directory {self.scratch} does not exist; make it, or mount a volume"
+                f"http_port is {self.http_port}; it must be from 1 to {_LAST_PORT}, or 0 for any "
+                "free one"
             )
+        try:
+            for name in (
+                "max_audio_seconds_in_flight",
+                "job_timeout_seconds",
+                "drain_seconds",
+                "stall_seconds",
+            ):
+                check_seconds(name, getattr(self, name))
+            if self.cache_seconds != 0:
+                check_seconds("cache_seconds", self.cache_seconds, MIN_KEPT_SECONDS)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        if self.scratch is not None:
+            _check_scratch(self.scratch)
+
+
+def _check_scratch(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to before the model is loaded for nothing."""
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"the scratch directory {folder} does not exist; make it, or mount a volume"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"the scratch directory {folder} cannot be written; mount a volume that can, or give "
+            "it to the user that the worker runs as"
+        )

@@ -95,14 +95,14 @@ class Settler:
             # A dead letter tells where it was raised.
             internal.__cause__ = error
             return partial(self._retry, claim, internal)
-        code = result.error.code.value if result.error else ""
-        metrics.jobs.labels(result.state.value, code).inc()
+        code = str(result.error.code) if result.error else ""
+        metrics.jobs.labels(str(result.state), code).inc()
         for warning in result.warnings:
             metrics.warnings.labels(str(warning.code)).inc()
         log.info(
             "the job ended",
             extra={
-                "state": result.state.value,
+                "state": str(result.state),
                 "code": code,
                 "warnings": len(result.warnings),
                 **result.timing.model_dump(),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import redis
 
 from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
 from whisperfleet.queue import RedisSettings, describe_url
 from whisperfleet.queue.registration import inspect_server, register
@@ -278,14 +279,15 @@ def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> N
 def _read(dead_letters: int, depths: Sequence[Any], warnings: tuple[str, ...]) -> Sample:
     lengths = tuple(length for length, _, _ in depths)
     running = sum(max(pending, 0) for _, pending, _ in depths)
-    sent = [int(oldest.partition(b"-")[0]) for _, _, oldest in depths if oldest]
+    sent = [entry_time(oldest.decode()) for _, _, oldest in depths]
     return Sample(
         lengths=lengths,
         # An entry that was deleted while somebody held it is pending and has no length.
         queued=max(0, sum(lengths) - running),
         running=min(running, sum(lengths)),
         dead_letters=dead_letters,
-        oldest=datetime.fromtimestamp(min(sent) / 1000, UTC) if sent else None,
+        # A producer's own ids may tell no time.
+        oldest=min(filter(None, sent), default=None),
         taken=datetime.now(UTC),
         warnings=warnings,
     )

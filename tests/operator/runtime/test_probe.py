@@ -27,6 +27,7 @@ from whisperfleet_operator.resource import Reason
 
 OWNER = "cluster/team-a/calls"
 LEASE_SECONDS = 60
+BEGAN = 1_790_000_000
 
 
 @pytest.fixture
@@ -86,15 +87,16 @@ def test_the_oldest_job_is_one_that_waits(
     probe.sample(address, OWNER)
     stream = keys.stream("normal")
     for second in (1, 2, 3, 4):
-        redis_client.xadd(stream, {"a": "b"}, id=f"{second}000-0")
+        redis_client.xadd(stream, {"a": "b"}, id=f"{BEGAN + second}000-0")
 
     def oldest() -> float | None:
         found = probe.sample(address, OWNER).oldest
-        return found and found.timestamp()
+        return found and found.timestamp() - BEGAN
 
     def held_for(second: int, silent_seconds: int) -> None:
         idle = silent_seconds * 1000
-        redis_client.xclaim(stream, keys.group, "worker", 0, [f"{second}000-0"], idle=idle)
+        entry = f"{BEGAN + second}000-0"
+        redis_client.xclaim(stream, keys.group, "worker", 0, [entry], idle=idle)
 
     assert oldest() == 1
     redis_client.xreadgroup(keys.group, "worker", {stream: ">"}, count=3)
@@ -106,6 +108,17 @@ def test_the_oldest_job_is_one_that_waits(
     redis_client.xreadgroup(keys.group, "worker", {stream: ">"}, count=1)
     held_for(2, 0)
     assert oldest() is None
+
+
+@pytest.mark.parametrize("entry", ["1790000000123456-0", "1790000000123456789-0", "1790000000-0"])
+def test_an_entry_id_of_a_producers_own_tells_no_time(
+    probe: QueueProbe, address: QueueAddress, keys: Keys, redis_client: redis.Redis, entry: str
+):
+    redis_client.xadd(keys.stream("high"), {"a": "b"}, id=entry)
+    sample = probe.sample(address, OWNER)
+    assert (sample.queued, sample.oldest) == (1, None)
+    redis_client.xadd(keys.stream("low"), {"a": "b"}, id=f"{BEGAN}000-0")
+    assert probe.sample(address, OWNER).oldest.timestamp() == BEGAN
 
 
 @pytest.mark.parametrize("silent_seconds", [0, LEASE_SECONDS])
@@ -314,3 +327,33 @@ def test_a_wrong_authority_holds_up_nobody_else(
     clock[0] += 200
     assert probe.sample(address_of(url, keys, ca=right), OWNER).queued == 0
     assert [file.read_text() for file in folder.iterdir()] == [right]
+
+
+def test_a_services_rights_are_enough_on_another_database_and_over_pauses(
+    probe: QueueProbe,
+    server: EmbeddedServer,
+    redis_client: redis.Redis,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("whisperfleet.queue.connection._MOST_AGE_SECONDS", 0.05)
+    monkeypatch.setattr("whisperfleet_operator.queues.probe._REGISTRATION_SECONDS", 0.0)
+    name, database = f"service-{keys.queue_id}", 3
+    redis_client.execute_command(
+        *("ACL", "SETUSER", name, "reset", "on", ">p"), *service_rules(keys, database)
+    )
+    url = server.url.removesuffix("/0") + f"/{database}"
+    try:
+        connections: set[str] = set()
+        for _ in range(4):
+            assert (
+                probe.sample(address_of(url, keys, username=name, password="p"), OWNER).queued == 0
+            )
+            connections |= {c["id"] for c in redis_client.client_list() if c["user"] == name}
+            until = time.monotonic() + 0.06
+            wait_for(lambda until=until: time.monotonic() > until, "the connection is old")
+        assert len(connections) == 4
+    finally:
+        refused = [entry for entry in redis_client.acl_log() if entry["username"] == name]
+        redis_client.acl_deluser(name)
+    assert refused == []

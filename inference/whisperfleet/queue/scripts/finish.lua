@@ -41,7 +41,8 @@ if #ARGV > LAST_OF_EVENT then
   letter[#letter + 1] = 'history'
   letter[#letter + 1] = call('HGET', JOB, 'history') or ''
   -- A cap that was lowered is reached bit by bit: to free many large letters takes Redis long.
-  call('XADD', DEAD, 'MAXLEN', '~', ARGV[9], 'LIMIT', MAX_TRIMMED, '*', unpack(letter))
+  local sent = call('XADD', DEAD, 'MAXLEN', '~', ARGV[9], 'LIMIT', MAX_TRIMMED, '*', unpack(letter))
+  call('HSET', JOB, 'letter', sent)
 end
 call('HINCRBY', COUNTERS, STATE, 1)
 call('XACK', STREAM, GROUP, ENTRY)

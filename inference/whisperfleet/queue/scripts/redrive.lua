@@ -52,7 +52,7 @@ if not state then
 end
 call('HSET', JOB, 'state', 'queued', 'stream', suffix, 'entry', entry, 'deliveries', 0,
   'releases', 0, 'retries', 0)
-call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished')
+call('HDEL', JOB, 'cancel', 'cancellers', 'code', 'finished', 'letter')
 call('PERSIST', JOB)
 call('HSET', RUNNING, suffix .. '/' .. entry, letter['id'])
 call('DEL', RESULT)
