@@ -17,10 +17,9 @@ from whisperfleet.client.reports import (
     JobStatus,
     QueueStats,
     Redriven,
-    count_handed_back,
+    StreamStats,
     entry_time,
     find_sources,
-    read_load,
     read_status,
 )
 from whisperfleet.client.waiting import ResultReader
@@ -31,6 +30,7 @@ from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority, check
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
 from whisperfleet.queue import QueuePolicy, RedisSettings
+from whisperfleet.queue.depths import read_depths
 from whisperfleet.queue.faults import is_answered, passes
 from whisperfleet.queue.scripts import Script
 
@@ -204,25 +204,15 @@ class Client:
         Of every stream there is, also of priorities and tenants that the client was not told of.
         """
         sources = self._find_sources()
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for source in sources:
-                pipeline.xlen(self._stream(source))
-                pipeline.xpending(self._stream(source), self.keys.group)
-                pipeline.xrange(self._stream(source), count=1)
-            pipeline.xlen(self.keys.dead_letters)
-            pipeline.hgetall(self.keys.counters)
-            # A stream that nobody has read from has no group yet.
-            *loads, dead_letters, totals = pipeline.execute(raise_on_error=False)
+        streams = [self._stream(source) for source in sources]
+        depths = read_depths(self._redis, self.keys, streams, self._policy.lease_seconds)
+        totals: Any = self._redis.hgetall(self.keys.counters)
         return QueueStats(
             streams=tuple(
-                read_load(
-                    source,
-                    loads[3 * i : 3 * i + 3],
-                    count_handed_back(self._redis, self.keys, source, self._stream(source)),
-                )
-                for i, source in enumerate(sources)
+                StreamStats(source, depth.length, depth.running, depth.oldest)
+                for source, depth in zip(sources, depths, strict=True)
             ),
-            dead_letters=int(dead_letters),
+            dead_letters=self._redis.xlen(self.keys.dead_letters),
             totals={name.decode(): int(count) for name, count in totals.items()},
         )
 

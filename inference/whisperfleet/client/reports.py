@@ -1,11 +1,10 @@
 """What a client tells of jobs and queues, and how it reads that from Redis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 import redis
 
@@ -20,17 +19,14 @@ __all__ = [
     "QueueStats",
     "Redriven",
     "StreamStats",
-    "count_handed_back",
     "entry_time",
     "find_sources",
-    "read_load",
     "read_status",
 ]
 
 
 # Keys that Redis looks at in one step of a scan: far below a millisecond.
 SCAN_COUNT = 1000
-_PAGE = 200
 
 
 class Cancelled(StrEnum):
@@ -88,7 +84,8 @@ class JobStatus:
 class StreamStats:
     """The load of one input stream. `length` counts what waits and what runs.
 
-    What was handed back, or waits for the delay of a retry, waits.
+    What was handed back, waits for the delay of a retry, or was held by a worker that is gone,
+    waits. `oldest_enqueued_at` is when the job that has waited longest was sent.
     """
 
     source: str
@@ -147,44 +144,4 @@ def read_status(job_id: str, known: Mapping[str, str]) -> JobStatus:
         claimed_at=moment("claimed"),
         finished_at=moment("finished"),
         history=known.get("history", ""),
-    )
-
-
-def count_handed_back(client: redis.Redis, keys: Keys, source: str, stream: str) -> int:
-    """Return how many entries are pending for a worker that has handed them back."""
-    count, start = 0, "-"
-    while True:
-        try:
-            page: Any = client.xpending_range(stream, keys.group, start, "+", _PAGE)
-        except redis.ResponseError:
-            # A stream that nobody has read from has no group yet.
-            return count
-        if not page:
-            return count
-        entries = [facts["message_id"].decode() for facts in page]
-        own: Any = client.hmget(keys.running, [f"{source}/{entry}" for entry in entries])
-        with client.pipeline(transaction=False) as pipeline:
-            for entry, job_id in zip(entries, own, strict=True):
-                job = keys.job(job_id.decode() if job_id else f"{source}-{entry}")
-                pipeline.hget(job, "state")
-            states = pipeline.execute(raise_on_error=False)
-        count += states.count(State.QUEUED.value.encode())
-        start = f"({entries[-1]}"
-
-
-def read_load(source: str, replies: Sequence[Any], handed_back: int) -> StreamStats:
-    """Read the replies to XLEN, XPENDING and XRANGE COUNT 1; raise one that is an error.
-
-    `handed_back` of those that are pending run nowhere.
-    """
-    length, pending, oldest = replies
-    for reply in (length, oldest):
-        if isinstance(reply, redis.RedisError):
-            raise reply
-    running = 0 if isinstance(pending, redis.RedisError) else pending["pending"]
-    return StreamStats(
-        source=source,
-        length=length,
-        running=max(0, running - handed_back),
-        oldest_enqueued_at=entry_time(oldest[0][0].decode()) if oldest else None,
     )
