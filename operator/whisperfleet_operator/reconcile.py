@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -27,10 +26,11 @@ from whisperfleet_operator.observe import (
     Problem,
     SecretReader,
     Secrets,
-    WakingWatch,
 )
+from whisperfleet_operator.observe.autoscalers import AutoscalerReader
 from whisperfleet_operator.observe.children import Children, LeavingError, strangers
 from whisperfleet_operator.observe.queue import QueueReader
+from whisperfleet_operator.observe.spells import SpellWatch, seconds_left
 from whisperfleet_operator.plan import ChildRef, Observed, Plan, make_plan, secret_needs
 from whisperfleet_operator.queues import QueueProbe, Sample
 from whisperfleet_operator.reporting import Reporter
@@ -40,6 +40,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.names import child_name
+from whisperfleet_operator.resource.patience import LOOK_SECONDS
 from whisperfleet_operator.status import (
     failed_status,
     hands_off_status,
@@ -48,11 +49,11 @@ from whisperfleet_operator.status import (
     service_status,
     waiting_status,
 )
+from whisperfleet_operator.waking import Waker
 from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Reconciler"]
 
-_LOOK_SECONDS = 10.0
 _RESYNC_SECONDS = 300.0
 # While it is not known whether the queue's server lives.
 _SOON_SECONDS = 1.0
@@ -85,7 +86,8 @@ class Reconciler:
         self._children = Children(kube, cache)
         self._secrets = SecretReader(kube, clock)
         self._credentials = CredentialsMemory()
-        self._waking = WakingWatch(clock)
+        self._spells = SpellWatch(AutoscalerReader(kube, clock), self._children, clock)
+        self._waker = Waker(kube, cache)
         self._queues = QueueReader(probe, cluster_id, clock)
         self._reporter = Reporter(kube, cache, census)
         self._resync_due: dict[Key, float] = {}
@@ -119,18 +121,18 @@ class Reconciler:
             resource, before = self._reporter.report(resource, before, after), after
         try:
             self._refresh(key, is_new=is_new)
-            seen = self._bring_about(service)
+            seen = self._spells.complete(service, self._bring_about(service), before)
+            seen = self._waker.wake(service, seen, now)
         except (KubeError, LeavingError) as error:
             self._report_failure(error, service, resource, before, now)
             raise
         self._failing_since.pop(key, None)
-        was_overdue = any(each.reason is Reason.AUTOSCALER_SILENT for each in before.conditions)
-        overdue = self._waking.is_overdue(service, seen, was_overdue=was_overdue)
-        seen = replace(seen, overdue=overdue)
         self._reporter.report(resource, before, service_status(service, seen, before, now))
-        settled = seen.sample is not None or seen.queue_problem is not None
-        # Apart from each other, however they began.
-        return _LOOK_SECONDS * random.uniform(0.9, 1.0) if settled else _SOON_SECONDS  # noqa: S311
+        if seen.sample is None and seen.queue_problem is None:
+            return _SOON_SECONDS
+        # Apart from each other, however they began; and when the next of them has waited too long.
+        pause = LOOK_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
+        return min(pause, max(_SOON_SECONDS, seconds_left(service, seen)))
 
     def _resource(self, key: Key) -> Object | None:
         cached = self._cache.get(SERVICE, *key)
@@ -181,7 +183,8 @@ class Reconciler:
         self._failing_since.pop(key, None)
         self._queues.forget(key)
         self._credentials.forget(key)
-        self._waking.forget(key)
+        self._spells.forget(key)
+        self._waker.forget(key)
         self._census.forget(key)
 
     def _refresh(self, key: Key, *, is_new: bool) -> None:

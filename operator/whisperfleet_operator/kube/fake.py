@@ -103,6 +103,18 @@ class FakeKube:
             _merge_patch(live.setdefault("status", {}), status)
             return self._store((kind, namespace, name), live)
 
+    def scale(self, obj: Object, replicas: int, manager: str) -> None:
+        """See `Kube.scale`."""
+        del manager
+        kind, namespace, name = key = _key(obj)
+        with self._lock:
+            self._check("scale", kind, name, written=True)
+            live = copy.deepcopy(self._find("scale", kind, namespace, name))
+            if live["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+                raise AlreadyExistsError("scale", name, "the object has been modified")
+            live["spec"]["replicas"] = replicas
+            self._store(key, live)
+
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """See `Kube.delete`."""
         with self._lock:

@@ -8,6 +8,7 @@ __all__ = [
     "CHILD_KINDS",
     "DEPLOYMENT",
     "EVENT",
+    "HPA",
     "NAMESPACE",
     "POD",
     "SCALED_OBJECT",
@@ -42,6 +43,7 @@ class Kind:
 SERVICE = Kind("whisperfleet.io/v1alpha1", "TranscriptionService", "transcriptionservices")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
+HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 POD = Kind("v1", "Pod", "pods")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
@@ -57,7 +59,7 @@ CHILD_KINDS = (
 )
 _KNOWN = {
     (kind.api_version, kind.name): kind
-    for kind in (SERVICE, POD, SECRET, EVENT, NAMESPACE, *CHILD_KINDS)
+    for kind in (SERVICE, HPA, POD, SECRET, EVENT, NAMESPACE, *CHILD_KINDS)
 }
 
 

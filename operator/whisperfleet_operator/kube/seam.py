@@ -32,6 +32,12 @@ class Kube(Protocol):
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:
         """Merge `status` into the object's; a list in it replaces the whole list."""
 
+    def scale(self, obj: Object, replicas: int, manager: str) -> None:
+        """Ask for so many replicas of an object, by its scale subresource, as `manager`.
+
+        Raises AlreadyExistsError where the object is no longer as it was seen in `obj`.
+        """
+
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object if it is still the one with `uid`; one that is gone is no error."""
 

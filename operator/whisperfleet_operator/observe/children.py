@@ -75,15 +75,25 @@ class Children:
 
     def pods(self, service: TranscriptionService, pool: str) -> tuple[Object, ...]:
         """Return the pods of a pool by name, without those that are on their way out."""
-        pods = self._cache.of_service((service.namespace, service.name), [POD])
         there = (
             pod
-            for pod in pods
-            if pod["metadata"]["labels"].get(POOL_LABEL) == pool
-            and "deletionTimestamp" not in pod["metadata"]
+            for pod in self._pods(service, pool)
+            if "deletionTimestamp" not in pod["metadata"]
             and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
         )
         return tuple(sorted(there, key=lambda pod: str(pod["metadata"]["name"])))
+
+    def failed_pods(self, service: TranscriptionService, pool: str) -> tuple[Object, ...]:
+        """Return the pods of a pool that ended for good: nobody deletes them, but their number."""
+        return tuple(
+            pod
+            for pod in self._pods(service, pool)
+            if pod.get("status", {}).get("phase") == "Failed"
+        )
+
+    def _pods(self, service: TranscriptionService, pool: str) -> list[Object]:
+        pods = self._cache.of_service((service.namespace, service.name), [POD])
+        return [pod for pod in pods if pod["metadata"]["labels"].get(POOL_LABEL) == pool]
 
 
 def strangers(service: TranscriptionService, found: Mapping[ChildRef, Object]) -> list[Problem]:

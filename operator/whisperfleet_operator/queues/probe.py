@@ -61,9 +61,9 @@ class QueueAddress:
 class Sample:
     """A queue in one moment. `lengths` are in the order of the address's streams.
 
-    `running` jobs are held by a worker within its lease, all others are `queued`: what no worker was
-    given, what was handed back, and that whose worker fell silent. `oldest` is when the oldest of
-    these was sent, by the server's clock. `warnings` say what could lose jobs.
+    `running` jobs are held by a worker within its lease, all others are `queued`: what no worker
+    was given, what was handed back, and that whose worker fell silent. `oldest` is when the oldest
+    of these was sent, by the server's clock. `warnings` say what could lose jobs.
     """
 
     lengths: tuple[int, ...]

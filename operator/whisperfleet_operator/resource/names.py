@@ -21,6 +21,7 @@ __all__ = [
     "SHORT_NAME",
     "SINGULAR",
     "VERSION",
+    "WAKING_MANAGER",
     "WORKER_CONTAINER",
     "child_labels",
     "child_name",
@@ -40,6 +41,8 @@ OPERATOR: Final = "whisperfleet-operator"
 FIELD_MANAGER: Final = OPERATOR
 # Who POSTs a Deployment with no replicas; what it wrote the applied object never mentions.
 CREATION_MANAGER: Final = f"{OPERATOR}-creation"
+# Who asks for a pod where the autoscaler does not.
+WAKING_MANAGER: Final = f"{OPERATOR}-waking"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 SERVICE_LABEL: Final = f"{GROUP}/service"

@@ -7,7 +7,9 @@ from typing import Any
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe import Problem
 from whisperfleet_operator.resource import Reason
+from whisperfleet_operator.resource.names import WORKER_CONTAINER
 from whisperfleet_operator.resource.pools import Pool
+from whisperfleet_operator.status.starting import not_started
 
 __all__ = ["is_ready", "why_not_ready"]
 
@@ -28,14 +30,17 @@ _CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContain
 _CRASHES = 2
 _FORGIVEN_SECONDS = 600
 _NO_QUEUE = frozenset({Reason.QUEUE_UNREACHABLE, Reason.QUEUE_REFUSED})
+_KILLED = 137
 # What the worker means by its exit codes: `whisperfleet.errors`.
 _EXIT_CODES = {
     2: "a setting is wrong",
     3: "the device cannot run the model",
     4: "the model cannot be found or loaded",
     5: "Redis cannot be reached or refuses the worker",
-    137: "killed, most often for more memory than its limit",
+    _KILLED: "killed, most often for more memory than its limit",
 }
+# The container's program was never run: the image, the runtime or the GPU's driver.
+_NEVER_BEGAN = frozenset({"ContainerCannotRun", "StartError"})
 
 
 def is_ready(pod: Object) -> bool:
@@ -63,10 +68,7 @@ def why_not_ready(
                 f"the pod {_name(pod)} runs, and is not ready before its queue can be used",
             )
         return _not_ready(pod, startup_seconds, now)
-    return Problem(
-        Reason.POD_STARTING,
-        f"the pod {_name(pod)} is on its node, which fetches the image and starts it",
-    )
+    return not_started(pod, scheduled, startup_seconds, now)
 
 
 def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
@@ -117,6 +119,7 @@ def _container_problem(
             "or correct the pool's template",
         )
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    name = container.get("name", WORKER_CONTAINER)
     if ended and (
         reason == "CrashLoopBackOff"
         or (
@@ -124,14 +127,26 @@ def _container_problem(
             and _seconds_since(ended, now) <= max(startup_seconds, _FORGIVEN_SECONDS)
         )
     ):
-        code = ended.get("exitCode")
-        meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
         return Problem(
             Reason.WORKERS_CRASHING,
-            f"the worker in the pod {_name(pod)} has ended with exit code {code} and is started "
-            f"again and again{meaning}; see kubectl logs --previous {_name(pod)}",
+            f"{_who(name)} in the pod {_name(pod)} {_what_ended_it(name, ended)}; see kubectl logs "
+            f"--previous {_name(pod)} -c {name}",
         )
     return None
+
+
+def _who(container: str) -> str:
+    return "the worker" if container == WORKER_CONTAINER else f"the container {container}"
+
+
+def _what_ended_it(container: str, ended: dict[str, Any]) -> str:
+    """Say how a container ended; what the code means is known of the worker's own alone."""
+    if ended.get("reason") in _NEVER_BEGAN:
+        return f"cannot be started, again and again: {ended.get('message') or ended['reason']}"
+    code = ended.get("exitCode")
+    meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
+    known = meaning if container == WORKER_CONTAINER or code == _KILLED else ""
+    return f"has ended with exit code {code} and is started again and again{known}"
 
 
 def _seconds_since(ended: dict[str, Any], now: datetime) -> float:
@@ -148,11 +163,20 @@ def _not_ready(pod: Object, startup_seconds: int, now: datetime) -> Problem:
             Reason.MODEL_LOADING,
             f"the pod {_name(pod)} runs and loads the model",
         )
+    unready = _unready(pod)
     return Problem(
         Reason.WORKERS_NOT_READY,
-        f"the pod {_name(pod)} runs for longer than spec.scaling.startupSeconds "
-        f"({startup_seconds} s) and is not ready; see kubectl logs {_name(pod)}",
+        f"{_who(unready)} in the pod {_name(pod)} runs for longer than spec.scaling.startupSeconds "
+        f"({startup_seconds} s) and is not ready; see kubectl logs {_name(pod)} -c {unready}",
     )
+
+
+def _unready(pod: Object) -> str:
+    """Return which container the pod waits for, the worker before any other."""
+    names = [each.get("name", "") for each in _containers(pod) if each.get("ready") is False]
+    if WORKER_CONTAINER in names or not names:
+        return WORKER_CONTAINER
+    return str(names[0])
 
 
 def _starts(pod: Object) -> Iterator[datetime]:
