@@ -87,7 +87,7 @@ class Reconciler:
         self._secrets = SecretReader(kube, clock)
         self._credentials = CredentialsMemory()
         self._spells = SpellWatch(AutoscalerReader(kube, clock), self._children, clock)
-        self._waker = Waker(kube, cache)
+        self._waker = Waker(kube, cache, clock)
         self._queues = QueueReader(probe, cluster_id, clock)
         self._reporter = Reporter(kube, cache, census)
         self._resync_due: dict[Key, float] = {}

@@ -5,8 +5,12 @@ It never asks for fewer, nor for a second one, and never where somebody wants th
 """
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from math import inf
+from typing import NamedTuple
 
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import (
@@ -28,7 +32,7 @@ from whisperfleet_operator.resource.names import WAKING_MANAGER
 from whisperfleet_operator.status.autoscaler import judge_autoscaler
 from whisperfleet_operator.work_queue import Key
 
-__all__ = ["Waker", "shall_wake"]
+__all__ = ["Waker", "Wakes", "shall_wake"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,21 +42,27 @@ _ABSENT = frozenset({Reason.AUTOSCALER_SILENT, Reason.AUTOSCALER_FAILED, Reason.
 _LONGEST_PAUSE_SECONDS = 3600.0
 
 
+class Wakes(NamedTuple):
+    """How often the operator has woken a pool since its queue was last empty, and how long ago."""
+
+    times: int = 0
+    ago_seconds: float = inf
+
+
 def shall_wake(
-    service: TranscriptionService, seen: Observation, view: PoolView, times: int = 0
+    service: TranscriptionService, seen: Observation, view: PoolView, wakes: Wakes
 ) -> bool:
     """Whether the operator shall wake a pod of the pool.
 
-    `times` is how often it has since the queue was last empty: whoever put the pod to sleep again
-    is given longer each time.
+    Whoever has put one to sleep again is given longer each time.
     """
     if service.spec.suspend or view.deployment is None or view.desired or not seen.jobs:
         return False
     if view.scaled_object is not None and pause_of(view.scaled_object) is not None:
         return False
     least = service.spec.scaling.wake_after_seconds
-    pause = max(least, min(least * 2.0**times, _LONGEST_PAUSE_SECONDS))
-    if view.spells.get(Spell.UNWOKEN, 0) < pause:
+    pause = max(least, min(least * 2.0**wakes.times, _LONGEST_PAUSE_SECONDS))
+    if min(view.spells.get(Spell.UNWOKEN, 0), wakes.ago_seconds) < pause:
         return False
     judgement = judge_autoscaler(view, service.spec, seen, None)
     return judgement.status is ConditionStatus.FALSE and judgement.reason in _ABSENT
@@ -61,27 +71,31 @@ def shall_wake(
 class Waker:
     """Wakes pools; for any thread."""
 
-    def __init__(self, kube: Kube, cache: ObjectCache) -> None:
+    def __init__(
+        self, kube: Kube, cache: ObjectCache, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kube = kube
         self._cache = cache
-        self._times: dict[Key, int] = {}
+        self._clock = clock
+        # How often, and when last.
+        self._woken: dict[Key, tuple[int, float]] = {}
 
     def wake(self, service: TranscriptionService, seen: Observation, now: datetime) -> Observation:
         """Wake what shall be woken, and return what is there then. Raises KubeError."""
         key = (service.namespace, service.name)
         if seen.sample is not None and not seen.jobs:
             self.forget(key)
+        times, last = self._woken.get(key, (0, -inf))
+        wakes = Wakes(times, self._clock() - last)
         views = (
-            self._wake(key, view, now)
-            if shall_wake(service, seen, view, self._times.get(key, 0))
-            else view
+            self._wake(key, view, now) if shall_wake(service, seen, view, wakes) else view
             for view in seen.pools
         )
         return replace(seen, pools=tuple(views))
 
     def forget(self, key: Key) -> None:
         """Forget a service that is gone, or has no work."""
-        self._times.pop(key, None)
+        self._woken.pop(key, None)
 
     def _wake(self, key: Key, view: PoolView, now: datetime) -> PoolView:
         deployment: Object = view.deployment or {}
@@ -94,7 +108,7 @@ class Waker:
         except (ForbiddenError, InvalidError) as error:
             _log.warning("%s/%s sleeps with work and may not be woken: %s", *key, error)
             return view
-        self._times[key] = self._times.get(key, 0) + 1
+        self._woken[key] = (self._woken.get(key, (0, 0.0))[0] + 1, self._clock())
         spec = {**deployment["spec"], "replicas": 1}
         return replace(
             view, deployment={**deployment, "spec": spec}, woken=now.replace(microsecond=0)

@@ -101,31 +101,6 @@ def test_a_keda_that_is_too_old_is_named(world: World, fake: FakeKube):
     assert "2.17" in world.condition("AutoscalerReady")[2]
 
 
-def test_a_keda_that_does_nothing_is_noticed(settled: World, fake: FakeKube, queue: redis.Redis):
-    job = queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
-    settled.look()
-    settled.look(20)
-    assert settled.ready() == ("True", "ScalingUp")
-    settled.look(20)
-    status, reason, message = settled.condition("AutoscalerReady")
-    assert (status, reason) == ("False", "AutoscalerSilent")
-    assert "keda-operator" in message
-    assert settled.ready() == ("False", "AutoscalerSilent")
-    assert settled.events().count("AutoscalerSilent") == 1
-    # An operator that begins anew takes nothing back.
-    settled.restart()
-    settled.look()
-    assert settled.ready() == ("False", "AutoscalerSilent")
-    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=1))
-    settled.look()
-    assert settled.condition("AutoscalerReady")[0] == "True"
-    queue.xdel(settled.keys.stream("normal"), job)
-    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=0))
-    settled.look(600)
-    assert settled.ready() == ("True", "Idle")
-    assert settled.events().count("AutoscalerSilent") == 1
-
-
 def test_a_fleet_that_is_told_to_sleep_is_not_overdue(settled: World, queue: redis.Redis):
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
     settled.apply(suspend=True)
