@@ -59,6 +59,7 @@ def paused(name: str) -> dict:
         ({"scaler": paused("paused-replicas")}, False),
         ({"scaler": paused("paused")}, False),
         ({"scaler": paused("paused-scale-out")}, False),
+        ({"scaler": paused("paused-replicas"), "keda": Keda.MISSING}, False),
         ({"scaling": {"wakeAfterSeconds": 60}}, False),
         ({"scaling": {"wakeAfterSeconds": 60}, "spells": {Spell.UNWOKEN: 60.0}}, True),
         # Somebody put the pod to sleep again: longer each time, up to an hour.
