@@ -87,7 +87,8 @@ class FakeKube:
         with self._lock:
             self._check("apply", key[0], key[2], written=True)
             live = copy.deepcopy(self._objects.get(key, {}))
-            _check_uid(live, obj)
+            _check_preconditions(live, obj)
+            obj = _without_preconditions(obj)
             owned = self._owned.setdefault(key, {})
             others = [fields for name, fields in owned.items() if name != manager]
             _drop(live, owned.get(manager, {}), obj, others)
@@ -182,12 +183,20 @@ def _key(obj: Object) -> _Key:
     return kind_of(obj), obj["metadata"].get("namespace"), obj["metadata"]["name"]
 
 
-def _check_uid(live: Object, wanted: Object) -> None:
+def _check_preconditions(live: Object, wanted: Object) -> None:
     name, uid = wanted["metadata"]["name"], wanted["metadata"].get("uid")
+    version = wanted["metadata"].get("resourceVersion")
     if uid is not None and not live:
         raise AlreadyExistsError("apply", name, "uid mismatch: no existing object was found")
     if uid is not None and live["metadata"]["uid"] != uid:
         raise InvalidError("apply", name, f"metadata.uid: Invalid value: {uid}: field is immutable")
+    if version not in (None, live.get("metadata", {}).get("resourceVersion")):
+        raise AlreadyExistsError("apply", name, "the object has been modified")
+
+
+def _without_preconditions(wanted: Object) -> Object:
+    kept = {k: v for k, v in wanted["metadata"].items() if k not in ("uid", "resourceVersion")}
+    return {**wanted, "metadata": kept}
 
 
 def _has_label(obj: Object, label: str, value: str | None) -> bool:

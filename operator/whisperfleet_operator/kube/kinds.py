@@ -8,6 +8,7 @@ __all__ = [
     "CHILD_KINDS",
     "DEPLOYMENT",
     "EVENT",
+    "LEASE",
     "NAMESPACE",
     "POD",
     "SCALED_OBJECT",
@@ -45,6 +46,7 @@ SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
 POD = Kind("v1", "Pod", "pods")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 
 CHILD_KINDS = (
@@ -57,7 +59,7 @@ CHILD_KINDS = (
 )
 _KNOWN = {
     (kind.api_version, kind.name): kind
-    for kind in (SERVICE, POD, SECRET, EVENT, NAMESPACE, *CHILD_KINDS)
+    for kind in (SERVICE, POD, SECRET, EVENT, LEASE, NAMESPACE, *CHILD_KINDS)
 }
 
 

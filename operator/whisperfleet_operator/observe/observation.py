@@ -34,8 +34,9 @@ class Observation:
     """What was seen after the plan had been carried out as far as it could be.
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
-    under way. `problems` are those of carrying out the plan, the worst first. `overdue`: there is
-    work, and KEDA should have asked for a pod long ago.
+    under way. `problems` are those of carrying out the plan, the worst first. `contested` is what
+    others make of the children. `overdue`: there is work, and KEDA should have asked for a pod long
+    ago.
     """
 
     pools: tuple[PoolView, ...]
@@ -44,3 +45,4 @@ class Observation:
     queue_problem: Problem | None
     problems: tuple[Problem, ...]
     overdue: bool = False
+    contested: tuple[Problem, ...] = ()

@@ -40,6 +40,12 @@ def judge_autoscaler(seen: Observation, *, suspended: bool) -> Judgement:
             f"KEDA is not installed, so nothing wakes the fleet: install KEDA {OLDEST_KEDA} or "
             "later",
         )
+    if seen.keda is Keda.UNKNOWN:
+        return Judgement(
+            UNKNOWN,
+            Reason.AUTOSCALER_PENDING,
+            "it is not certain yet whether KEDA is there: the API server has yet to say so",
+        )
     if seen.keda is Keda.TOO_OLD:
         return Judgement(
             FALSE,

@@ -192,6 +192,9 @@ def _degraded(
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
         return Judgement(TRUE, reason, message)
+    for contest in seen.contested:
+        # It may be meant so: a mirror for images, say.
+        return Judgement.of(FALSE, contest)
     return Judgement(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
 
 

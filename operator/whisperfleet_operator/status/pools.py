@@ -12,6 +12,7 @@ from whisperfleet_operator.resource import Reason, TranscriptionServiceSpec
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.pods import is_ready, why_not_ready
+from whisperfleet_operator.status.refusals import pod_refusal
 
 __all__ = ["BLOCKING", "PoolJudgement", "judge_pool"]
 
@@ -143,14 +144,7 @@ def _refusal(deployment: Object | None) -> Problem | None:
     """Return why the API server refuses to let the pods be created at all."""
     for condition in _conditions(deployment):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = condition.get("message", "")
-            if "exceeded quota" in message:
-                return Problem(
-                    Reason.QUOTA_EXCEEDED,
-                    "a ResourceQuota of the namespace forbids more pods: raise it, or lower "
-                    f"replicas.max ({message})",
-                )
-            return Problem(Reason.POD_REFUSED, f"the cluster refuses the pods: {message}")
+            return pod_refusal(condition.get("message", ""))
     return None
 
 
