@@ -31,13 +31,15 @@ _MERGE_KEYS = {"containers": "name", "env": "name", "ports": "containerPort"}
 class FakeKube:
     """`Kube` without a server. `writes` is every change that was asked for, as (verb, kind, name).
 
-    `watcher`, if set, is called with ("ADDED" | "MODIFIED" | "DELETED", object) after each change.
+    `watcher`, if set, is called with ("ADDED" | "MODIFIED" | "DELETED", object) after each change,
+    `webhook` with each object that is created or applied, to change it on its way in.
     """
 
     def __init__(self) -> None:
         self.writes: list[tuple[str, str, str]] = []
         self.documents: dict[str, Object] = {}
         self.watcher: Callable[[str, Object], None] = lambda _change, _obj: None
+        self.webhook: Callable[[Object], None] = lambda _obj: None
         self._objects: dict[_Key, Object] = {}
         self._owned: dict[_Key, dict[str, Object]] = {}
         self._versions = itertools.count(1)
@@ -79,7 +81,9 @@ class FakeKube:
             if key in self._objects:
                 raise AlreadyExistsError("create", key[2], f'"{key[2]}" already exists')
             self._owned[key] = {manager: copy.deepcopy(obj)}
-            return self._store(key, copy.deepcopy(obj))
+            made = copy.deepcopy(obj)
+            self.webhook(made)
+            return self._store(key, made)
 
     def apply(self, obj: Object, manager: str) -> Object:
         """See `Kube.apply`."""
@@ -94,6 +98,7 @@ class FakeKube:
             _drop(live, owned.get(manager, {}), obj, others)
             _merge(live, obj)
             owned[manager] = copy.deepcopy(obj)
+            self.webhook(live)
             return self._store(key, live)
 
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:

@@ -10,7 +10,7 @@ from whisperfleet_operator.resource import Reason
 __all__ = ["pod_refusal", "refusal"]
 
 _RESOURCES = "spec.worker.resources"
-_EXCEEDED = re.compile(r"exceeded quota: (\S+?), requested: (\S+?)(?:, used|$)")
+_EXCEEDED = re.compile(r"exceeded quota: ([^,\s]+)(?:, requested: (\S+?)(?:, used|$))?")
 _MUST_SPECIFY = re.compile(r"failed quota: (\S+): must specify (.+)")
 # `limits.memory for: worker; requests.cpu for: worker`
 _AMOUNT = re.compile(r"((?:limits|requests)\.\S+|cpu|memory)(?= for:|[;,]|$)")
@@ -26,7 +26,7 @@ def refusal(ref: ChildRef, error: KubeError) -> Problem:
         return Problem(
             Reason.QUOTA_EXCEEDED,
             f"the ResourceQuota {quota[1]} of the namespace forbids the {ref.kind} {ref.name}: "
-            f"raise its {_names(quota[2])} ({said})",
+            f"raise {_names(quota[2])} ({said})",
         )
     what = f"the API server refuses the {ref.kind} {ref.name}"
     if _NO_RIGHT.search(said):
@@ -43,7 +43,7 @@ def pod_refusal(said: str) -> Problem:
     if quota := _EXCEEDED.search(said):
         return Problem(
             Reason.QUOTA_EXCEEDED,
-            f"the ResourceQuota {quota[1]} of the namespace forbids more pods: raise its "
+            f"the ResourceQuota {quota[1]} of the namespace forbids more pods: raise "
             f"{_names(quota[2])}, or lower {_or_lower(quota[2])}replicas.max ({said})",
         )
     if quota := _MUST_SPECIFY.search(said):
@@ -66,13 +66,14 @@ def pod_refusal(said: str) -> Problem:
     )
 
 
-def _names(amounts: str) -> str:
-    """Return the names of `limits.memory=8Gi,pods=1`."""
-    return " and ".join(amount.partition("=")[0] for amount in amounts.split(","))
+def _names(amounts: str | None) -> str:
+    """Return the names in `limits.memory=8Gi,pods=1`, for a sentence."""
+    names = [amount.partition("=")[0] for amount in (amounts or "").split(",") if amount]
+    return f"its {' and '.join(names)}" if names else "it"
 
 
-def _or_lower(amounts: str) -> str:
-    names = (amount.partition("=")[0] for amount in amounts.split(","))
+def _or_lower(amounts: str | None) -> str:
+    names = (amount.partition("=")[0] for amount in (amounts or "").split(",") if amount)
     fields = [_field(name) for name in names if not name.startswith(("pods", "count/"))]
     return "".join(f"{field} or " for field in fields)
 
