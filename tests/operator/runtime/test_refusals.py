@@ -54,8 +54,8 @@ FORBIDDEN = 'pods "calls-main-6d4-x" is forbidden: '
         ),
         (
             (
-                "[maximum memory usage per Pod is 1Gi, but limit is 2Gi, minimum cpu usage per Pod is "
-                "64, but request is 100m]"
+                "[maximum memory usage per Pod is 1Gi, but limit is 2Gi, minimum cpu usage per "
+                "Pod is 64, but request is 100m]"
             ),
             Reason.POD_REFUSED,
             "limits.memory to at most 1Gi and spec.worker.resources.requests.cpu to at least 64",

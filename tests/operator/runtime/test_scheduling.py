@@ -36,8 +36,8 @@ def _told(nodes: str, a_pool: Pool = WITH_GPU) -> tuple[Reason, str]:
             "3 Insufficient nvidia.com/gpu"
         ),
         (
-            "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) didn't match Pod's node "
-            "affinity/selector"
+            "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) didn't match Pod's "
+            "node affinity/selector"
         ),
         "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector",
         # The control plane is tainted nearly everywhere.
@@ -63,8 +63,8 @@ def test_the_gpu_is_what_lacks(nodes: str):
         ),
         (
             (
-                "0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 2 Insufficient "
-                "nvidia.com/gpu"
+                "0/3 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, "
+                "2 Insufficient nvidia.com/gpu"
             ),
             "lower spec.worker.resources.requests.cpu and spec.worker.resources.requests.memory",
         ),
