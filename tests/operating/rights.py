@@ -8,6 +8,7 @@ import yaml
 from cluster.kube import until
 from operating.process import MANIFESTS
 from operating.services import Service
+from whisperfleet_operator.resource.names import ASKED_BY_ANNOTATION
 
 # A denied call is one that somebody wrote and nobody allowed.
 _FORBIDDEN = 403
@@ -80,9 +81,18 @@ def live_an_eventful_life(service: Service, redis_url: str) -> None:
     service.wait_for("Ready", "QueueRefused", "False")
     service.patch({"spec": {"queue": {"redis": {"credentials": None}}}})
     service.wait_for("Ready", "Idle", "True")
+    # As another release asks whether there is one.
+    lease = ("-n", service.namespace, "annotate", "lease", "whisperfleet-operator")
+    service.kube.run(*lease, f"{ASKED_BY_ANNOTATION}=other/operator")
+    until(lambda: not _is_asked(service), "the question is answered", 60)
     service.patch({"spec": {"pools": [{"name": "renamed", "replicas": {"max": 1}}]}})
     until(lambda: not service.children(), "the children of the old pool are gone")
     service.wait_for("Ready", "Idle", "True")
+
+
+def _is_asked(service: Service) -> bool:
+    lease = service.get("lease", "whisperfleet-operator")
+    return bool(lease["metadata"]["annotations"][ASKED_BY_ANNOTATION])
 
 
 def _right(entry: Entry) -> Right:
