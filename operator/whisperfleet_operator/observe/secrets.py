@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from whisperfleet_operator.kube import Kube, NotFoundError, Object
+from whisperfleet_operator.kube import ForbiddenError, Kube, NotFoundError, Object
 from whisperfleet_operator.kube.kinds import SECRET
 from whisperfleet_operator.observe.observation import Problem
 from whisperfleet_operator.plan import SecretNeed
@@ -53,14 +53,17 @@ class SecretReader:
         self._lock = threading.Lock()
 
     def read(self, namespace: str, needs: Sequence[SecretNeed]) -> Secrets:
-        """Return what the Secrets hold as texts. Raises KubeError but NotFoundError."""
+        """Return what the Secrets hold as texts, and what they lack.
+
+        Raises KubeError but NotFoundError and ForbiddenError, which lack something too.
+        """
         values: dict[str, dict[str, str]] = {}
         secrets: list[Object] = []
         problems: list[Problem] = []
         for need in needs:
-            secret = self._secret(namespace, need.name)
-            if secret is None:
-                problems.append(_missing(need, namespace))
+            secret = self._find(namespace, need)
+            if isinstance(secret, Problem):
+                problems.append(secret)
                 continue
             secrets.append(secret)
             data = secret.get("data") or {}
@@ -78,14 +81,24 @@ class SecretReader:
         """Return what is missing of these, whatever the keys hold. Raises as `read` does."""
         problems = []
         for need in needs:
-            secret = self._secret(namespace, need.name)
-            if secret is None:
-                problems.append(_missing(need, namespace))
+            secret = self._find(namespace, need)
+            if isinstance(secret, Problem):
+                problems.append(secret)
                 continue
             absent = [key for key in need.required if key not in (secret.get("data") or {})]
             if absent:
                 problems.append(_without(need, namespace, f"no key {' and '.join(absent)}"))
         return tuple(problems)
+
+    def _find(self, namespace: str, need: SecretNeed) -> Object | Problem:
+        try:
+            return self._secret(namespace, need.name) or _missing(need, namespace)
+        except ForbiddenError as error:
+            return Problem(
+                Reason.API_SERVER_ERROR,
+                f"the operator may not read the Secret {need.name} of {need.field}: give its role "
+                f"the right to get Secrets, as the chart does ({error.reason})",
+            )
 
     def _secret(self, namespace: str, name: str) -> Object | None:
         now = self._clock()

@@ -6,6 +6,7 @@ from operating.reconciling import ALL, KINDS, World
 from operating.services import CHILD
 from operating.world import NAMESPACE
 from whisperfleet.queue import RedisSettings
+from whisperfleet_operator.kube import ForbiddenError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, SCALED_OBJECT, SECRET
 from whisperfleet_operator.resource.names import CREDENTIALS_ANNOTATION
@@ -38,6 +39,29 @@ def test_a_secret_that_goes_holds_up_no_change(guarded: World, fake: FakeKube):
     assert after["spec"]["containers"][0]["image"] == "example/worker:0.2.0"
     # The pods go on under the credentials that they have.
     assert after["metadata"] == before["metadata"]
+
+
+def test_a_secret_that_may_not_be_read_holds_up_no_change(guarded: World, fake: FakeKube):
+    fake.refuse("get", "Secret", ForbiddenError("get", "r", 'User "u" cannot get resource'))
+    redis = {"url": guarded.settings.url, "credentials": {"secretName": "r"}}
+    guarded.apply(suspend=True, queue={"redis": redis})
+    guarded.look()
+    annotations = guarded.child(SCALED_OBJECT)["metadata"]["annotations"]
+    assert annotations["autoscaling.keda.sh/paused-replicas"] == "0"
+    assert "may not read the Secret r" in guarded.condition("Ready")[2]
+
+
+def test_all_that_lacks_is_named_at_once(world: World):
+    redis = {
+        "url": "rediss://redis:6379/0",
+        "credentials": {"secretName": "one"},
+        "tls": {"caSecretName": "two"},
+    }
+    world.apply(queue={"redis": redis})
+    world.look()
+    message = world.condition("Ready")[2]
+    assert "the Secret one does not exist" in message
+    assert "the Secret two does not exist" in message
 
 
 def test_a_secret_without_its_key_is_named(world: World):
