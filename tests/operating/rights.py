@@ -10,6 +10,7 @@ from operating.process import MANIFESTS
 from operating.services import Service
 from whisperfleet.contract.keys import Keys
 from whisperfleet.queue import RedisSettings
+from whisperfleet_operator.resource.names import ASKED_BY_ANNOTATION
 
 # A denied call is one that somebody wrote and nobody allowed.
 _FORBIDDEN = 403
@@ -82,6 +83,10 @@ def live_an_eventful_life(service: Service, redis_url: str) -> None:
     service.wait_for("Ready", "QueueRefused", "False")
     service.patch({"spec": {"queue": {"redis": {"credentials": None}}}})
     service.wait_for("Ready", "Idle", "True")
+    # As another release asks whether there is one.
+    lease = ("-n", service.namespace, "annotate", "lease", "whisperfleet-operator")
+    service.kube.run(*lease, f"{ASKED_BY_ANNOTATION}=other/operator")
+    until(lambda: not _is_asked(service), "the question is answered", 60)
     # KEDA fails for the pool's successor, which has work.
     hard = "--hard=count/horizontalpodautoscalers.autoscaling=0"
     service.kube.run("-n", service.namespace, "create", "quota", "autoscalers", hard)
@@ -95,6 +100,11 @@ def live_an_eventful_life(service: Service, redis_url: str) -> None:
         stream = Keys(f"{service.namespace}.{service.name}").stream("normal")
         raw.xadd(stream, {"url": "https://example.org/a.wav"})
     until(lambda: "WokenByOperator" in service.events(), "the operator wakes a pod", 90)
+
+
+def _is_asked(service: Service) -> bool:
+    lease = service.get("lease", "whisperfleet-operator")
+    return bool(lease["metadata"]["annotations"][ASKED_BY_ANNOTATION])
 
 
 def _right(entry: Entry) -> Right:

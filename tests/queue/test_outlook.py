@@ -39,7 +39,11 @@ ERRORS = [
     (redis.TimeoutError("Timeout reading from socket"), PASSES, "check that it runs"),
     (redis.AuthenticationError("invalid username-password pair"), REFUSED, "password"),
     (NoPermissionError("this user has no permissions"), REFUSED, "rights"),
-    (redis.ResponseError("The user executing the script can't run this command"), REFUSED, "rights"),
+    (
+        redis.ResponseError("The user executing the script can't run this command"),
+        REFUSED,
+        "rights",
+    ),
     (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ENDS, "maxmemory"),
     (redis.ResponseError("WRONGTYPE Operation against a key"), ENDS, "refuses the command"),
     (redis.ResponseError("BUSYGROUP Consumer Group name already exists"), ENDS, "BUSYGROUP"),

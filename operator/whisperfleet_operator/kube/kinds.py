@@ -9,6 +9,7 @@ __all__ = [
     "DEPLOYMENT",
     "EVENT",
     "HPA",
+    "LEASE",
     "NAMESPACE",
     "POD",
     "SCALED_OBJECT",
@@ -47,6 +48,7 @@ HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscaler
 POD = Kind("v1", "Pod", "pods")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 
 CHILD_KINDS = (
@@ -59,7 +61,7 @@ CHILD_KINDS = (
 )
 _KNOWN = {
     (kind.api_version, kind.name): kind
-    for kind in (SERVICE, HPA, POD, SECRET, EVENT, NAMESPACE, *CHILD_KINDS)
+    for kind in (SERVICE, HPA, POD, SECRET, EVENT, LEASE, NAMESPACE, *CHILD_KINDS)
 }
 
 

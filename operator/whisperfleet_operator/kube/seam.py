@@ -26,7 +26,8 @@ class Kube(Protocol):
 
         Server-side apply, forced: what others own beside them stays; what `manager` owned and no
         longer names goes. An object with a `metadata.uid` is never created: raises
-        AlreadyExistsError where there is none, InvalidError where there is another one.
+        AlreadyExistsError where there is none, InvalidError where there is another one. One with a
+        `metadata.resourceVersion` too is changed only if it is still that: else AlreadyExistsError.
         """
 
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:

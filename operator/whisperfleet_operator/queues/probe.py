@@ -128,7 +128,7 @@ class QueueProbe:
                 # To the TLS library a wrong authority is a broken connection, and others have
                 # the right one.
                 self._gate.contact((where, address.ca), lambda: _knock(client)),
-                _refused_credentials(where),
+                _refused_credentials(where, address),
             ):
                 return self._measure(client, address, owner)
         except NotNowError as error:
@@ -177,8 +177,9 @@ class QueueProbe:
             raise QueueProblemError(
                 Reason.QUEUE_OWNED_BY_ANOTHER,
                 f"the queue {address.queue_id} belongs to {current.decode('utf-8', 'replace')} and "
-                f"not to {owner}: choose another spec.queue.id, or, if that one is gone, delete "
-                f"the field `owner` of {keys.meta}",
+                f"not to {owner}. spec.queue.id cannot change: delete this service and make it "
+                "with another id; or, if that owner is gone for good, give the queue to this one: "
+                f"redis-cli HDEL '{keys.meta}' owner",
             )
         try:
             register(client, keys, owner)
@@ -250,15 +251,39 @@ class _AnsweredError(Exception):
 
 
 @contextmanager
-def _refused_credentials(where: str) -> Iterator[None]:
+def _refused_credentials(where: str, address: QueueAddress) -> Iterator[None]:
     """Tell wrong credentials from a dead server: it lives, for others too."""
     try:
         yield
     except redis.AuthenticationError as error:
         raise QueueProblemError(
             Reason.QUEUE_REFUSED,
-            f"Redis at {where} refuses the credentials ({error}); check user name and password",
+            f"Redis at {where} refuses {_what_was_shown(address)} ({error})",
         ) from error
+
+
+def _what_was_shown(address: QueueAddress) -> str:
+    """Return what Redis did not take, and what to do about it."""
+    if address.password is None:
+        return (
+            "whoever shows no password: put it into a Secret under the key password and name that "
+            "in spec.queue.redis.credentials"
+        )
+    ended = [
+        name
+        for name, text in (("user name", address.username), ("password", address.password))
+        if text is not None and text != text.rstrip("\r\n")
+    ]
+    if ended:
+        return (
+            f"the credentials, and the {' and the '.join(ended)} in the Secret of "
+            "spec.queue.redis.credentials ends with a line end, which counts: write the Secret "
+            "without it, as with printf %s or --from-literal"
+        )
+    return (
+        "the credentials: correct the keys username and password in the Secret of "
+        "spec.queue.redis.credentials"
+    )
 
 
 def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> None:

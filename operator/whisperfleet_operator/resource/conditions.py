@@ -80,6 +80,7 @@ class Reason(StrEnum):
     PREDECESSOR_LEAVING = "PredecessorLeaving"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
+    CHANGED_BY_ANOTHER = "ChangedByAnother"
     API_SERVER_ERROR = "APIServerError"
 
     @classmethod

@@ -4,6 +4,7 @@ from typing import Final
 
 __all__ = [
     "API_VERSION",
+    "ASKED_BY_ANNOTATION",
     "CREATION_MANAGER",
     "CREDENTIALS_ANNOTATION",
     "FIELD_MANAGER",
@@ -51,10 +52,13 @@ POOL_LABEL: Final = f"{GROUP}/pool"
 # On the service: `disabled` takes the operator's hands off it.
 RECONCILE_ANNOTATION: Final = f"{GROUP}/reconcile"
 RECONCILE_DISABLED: Final = "disabled"
-# On the pod template: changes with the credentials, so that workers are rolled.
+# On the pod template: a digest of the credentials, so that workers are rolled with them.
 CREDENTIALS_ANNOTATION: Final = f"{GROUP}/credentials"
-# On the Deployment: a later version of the Secrets with the same credentials in it.
+# On the Deployment: another digest of the same credentials.
 SAME_CREDENTIALS_ANNOTATION: Final = f"{GROUP}/same-credentials"
+
+# On the Lease of a namespace: the release that would look after it.
+ASKED_BY_ANNOTATION: Final = f"{GROUP}/asked-by"
 
 WORKER_CONTAINER: Final = "worker"
 

@@ -139,5 +139,6 @@ REASONS: Final[Mapping[Reason, About]] = {
     ),
     Reason.INVALID_SPEC: _wrong("This operator cannot read the spec."),
     Reason.APPLY_REFUSED: _wrong("The API server refuses an object."),
+    Reason.CHANGED_BY_ANOTHER: _rests("Somebody else writes what the operator writes."),
     Reason.API_SERVER_ERROR: _wrong("The API server has failed for longer than 10 s."),
 }

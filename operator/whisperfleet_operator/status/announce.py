@@ -69,6 +69,9 @@ def _troubles(
                 )
         elif _mended(earlier, condition) and name is not ConditionType.READY:
             yield Announcement(f"{name}Again", condition.message)
+    degraded, earlier = now[ConditionType.DEGRADED], was.get(ConditionType.DEGRADED)
+    if degraded.reason is Reason.CHANGED_BY_ANOTHER and not _same(earlier, degraded):
+        yield Announcement(degraded.reason, degraded.message, warning=True)
     durable, earlier = now[ConditionType.QUEUE_DURABLE], was.get(ConditionType.QUEUE_DURABLE)
     if durable.status is ConditionStatus.FALSE and not _same(earlier, durable):
         yield Announcement(durable.reason, durable.message, warning=True)

@@ -56,6 +56,12 @@ def judge_keda(keda: Keda) -> Judgement | None:
             f"KEDA is not installed, so nothing wakes the fleet: install KEDA {OLDEST_KEDA} or "
             "later",
         )
+    if keda is Keda.UNKNOWN:
+        return Judgement(
+            UNKNOWN,
+            Reason.AUTOSCALER_PENDING,
+            "it is not certain yet whether KEDA is there: the API server has yet to say so",
+        )
     if keda is Keda.TOO_OLD:
         return Judgement(
             FALSE,

@@ -16,7 +16,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.names import RECONCILE_ANNOTATION
-from whisperfleet_operator.resource.status import PoolStatus, QueueStatus, StreamStatus
+from whisperfleet_operator.resource.status import MAX_MESSAGE, PoolStatus, QueueStatus, StreamStatus
 from whisperfleet_operator.status.autoscaler import DIRECTIONS
 from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pools import PoolJudgement, judge_pool
@@ -178,8 +178,8 @@ def _workers_available(pools: Sequence[PoolJudgement]) -> Judgement:
 
 def _ready(seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]) -> Judgement:
     """Whether a job that is sent now will be worked on without anybody's help."""
-    for problem in seen.problems:
-        return Judgement.of(FALSE, problem)
+    if seen.problems:
+        return _of_problems(FALSE, seen.problems)
     working = any(pool.status.ready for pool in pools)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
         if (judgement := judgements[needed]).status is not TRUE:
@@ -197,8 +197,8 @@ def _degraded(
     seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]
 ) -> Judgement:
     """Whether something is wrong that a person has to mend, even if work is done meanwhile."""
-    for problem in seen.problems:
-        return Judgement.of(TRUE, problem)
+    if seen.problems:
+        return _of_problems(TRUE, seen.problems)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
         if (judgement := judgements[needed]).status is FALSE:
             return Judgement(TRUE, judgement.reason, judgement.message)
@@ -206,7 +206,16 @@ def _degraded(
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
         return Judgement(TRUE, reason, message)
+    for contest in seen.contested:
+        # It may be meant so: a mirror for images, say.
+        return Judgement.of(FALSE, contest)
     return Judgement(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
+
+
+def _of_problems(status: ConditionStatus, problems: Sequence[Problem]) -> Judgement:
+    """Return the reason of the first, and what there is to say of all: nobody mends one by one."""
+    messages = dict.fromkeys(problem.message for problem in problems)
+    return Judgement(status, problems[0].reason, "; ".join(messages)[:MAX_MESSAGE])
 
 
 def _worst(pools: Sequence[PoolJudgement]) -> PoolJudgement:

@@ -9,9 +9,11 @@ from whisperfleet_operator.observe import Problem
 from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.names import WORKER_CONTAINER
 from whisperfleet_operator.resource.pools import Pool
+from whisperfleet_operator.status.references import missing_reference
+from whisperfleet_operator.status.scheduling import unschedulable
 from whisperfleet_operator.status.starting import not_started
 
-__all__ = ["is_ready", "why_not_ready"]
+__all__ = ["cannot_pull", "is_ready", "why_not_ready"]
 
 _PULL_REASONS = frozenset(
     {
@@ -48,6 +50,14 @@ def is_ready(pod: Object) -> bool:
     return _condition(pod, "Ready").get("status") == "True"
 
 
+def cannot_pull(pod: Object) -> bool:
+    """Whether the pod's image cannot be fetched."""
+    return any(
+        container.get("state", {}).get("waiting", {}).get("reason") in _PULL_REASONS
+        for container in _containers(pod)
+    )
+
+
 def why_not_ready(
     pod: Object, pool: Pool, startup_seconds: int, now: datetime, queue_problem: Problem | None
 ) -> Problem:
@@ -57,9 +67,9 @@ def why_not_ready(
     """
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return _unschedulable(pod, pool, scheduled.get("message", ""))
+        return unschedulable(_name(pod), pool, scheduled.get("message", ""))
     for container in _containers(pod):
-        if problem := _container_problem(pod, container, startup_seconds, now):
+        if problem := _container_problem(pod, pool, container, startup_seconds, now):
             return problem
     if any("running" in container.get("state", {}) for container in _containers(pod)):
         if queue_problem is not None and queue_problem.reason in _NO_QUEUE:
@@ -71,36 +81,8 @@ def why_not_ready(
     return not_started(pod, scheduled, startup_seconds, now)
 
 
-def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
-    gpu = pool.gpu
-    if gpu is not None and (
-        f"Insufficient {gpu.resource}" in message or "node affinity/selector" in message
-    ):
-        return Problem(
-            Reason.NO_GPU_AVAILABLE,
-            f"the pod {_name(pod)} waits for {gpu.count} {gpu.resource}: no node{_wanted(pool)} "
-            "has as many free; add such nodes, let the cluster's autoscaler add them"
-            f"{', or correct the nodeSelector' if pool.node_selector else ''} ({message})",
-        )
-    return Problem(
-        Reason.UNSCHEDULABLE,
-        f"no node takes the pod {_name(pod)}: add one that fits, or change the pool's requests, "
-        f"nodeSelector or tolerations ({message})",
-    )
-
-
-def _wanted(pool: Pool) -> str:
-    """Return which nodes a pool wants, for a sentence."""
-    preset = pool.gpu.preset if pool.gpu is not None else None
-    wants = [f"of the preset {preset}"] if preset else []
-    if pool.node_selector:
-        labels = (f"{key}={value}" for key, value in sorted(pool.node_selector.items()))
-        wants.append(f"with the pool's nodeSelector {', '.join(labels)}")
-    return "".join(f" {want}" for want in wants)
-
-
 def _container_problem(
-    pod: Object, container: dict[str, Any], startup_seconds: int, now: datetime
+    pod: Object, pool: Pool, container: dict[str, Any], startup_seconds: int, now: datetime
 ) -> Problem | None:
     state = container.get("state", {})
     waiting = state.get("waiting", {})
@@ -109,14 +91,14 @@ def _container_problem(
         return Problem(
             Reason.IMAGE_PULL,
             f"the image {container.get('image')} cannot be pulled for the pod {_name(pod)}: check "
-            f"spec.model.image and the pull secrets of the ServiceAccount ({message or reason})",
+            "spec.model.image, and template.imagePullSecrets of the pool where the registry asks "
+            f"for a password ({message or reason})",
         )
     if reason in _CONFIGURATION_REASONS:
-        lost_secret = "secret" in message and "not found" in message
-        return Problem(
-            Reason.SECRET_MISSING if lost_secret else Reason.WORKERS_NOT_READY,
-            f"the pod {_name(pod)} cannot be started: {message or reason}; create what is missing "
-            "or correct the pool's template",
+        return missing_reference(_name(pod), pool, message) or Problem(
+            Reason.WORKERS_NOT_READY,
+            f"the pod {_name(pod)} cannot be started: {message or reason}; correct the pool's "
+            "template",
         )
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
     name = container.get("name", WORKER_CONTAINER)

@@ -16,6 +16,7 @@ from whisperfleet_operator.status.autoscaler import DIRECTIONS, judge_autoscaler
 from whisperfleet_operator.status.endings import failing, last_ending
 from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pods import is_ready, why_not_ready
+from whisperfleet_operator.status.refusals import pod_refusal
 from whisperfleet_operator.status.rollouts import rollout_problem
 
 __all__ = ["BLOCKING", "PoolJudgement", "judge_pool"]
@@ -209,14 +210,7 @@ def _refusal(deployment: Object | None) -> Problem | None:
     """Return why the API server refuses to let the pods be created at all."""
     for condition in _conditions(deployment):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = condition.get("message", "")
-            if "exceeded quota" in message:
-                return Problem(
-                    Reason.QUOTA_EXCEEDED,
-                    "a ResourceQuota of the namespace forbids more pods: raise it, or lower "
-                    f"replicas.max ({message})",
-                )
-            return Problem(Reason.POD_REFUSED, f"the cluster refuses the pods: {message}")
+            return pod_refusal(condition.get("message", ""))
     return None
 
 
