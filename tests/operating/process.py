@@ -21,8 +21,8 @@ SYSTEM: Final = "whisperfleet-system"
 ACCOUNT: Final = "whisperfleet-operator"
 USER: Final = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
 
-# Starting Python, its imports and kopf's first lists.
-_START_SECONDS: Final = 30.0
+# Starting Python, its imports and kopf's first lists, on a machine that others keep busy too.
+_START_SECONDS: Final = 90.0
 
 
 @dataclass
