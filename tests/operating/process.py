@@ -53,7 +53,7 @@ class Operator:
         """End it as Kubernetes does; it has to obey."""
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(timeout=20) == 0
+            assert self.process.wait(timeout=60) == 0
             self.process = None
 
     def kill(self) -> None:
