@@ -75,7 +75,7 @@ class Tenancy:
     def standing(self, service: Object) -> Standing:
         """Return who looks after the namespace of a service. Raises KubeError.
 
-        Where this release may not read Leases it looks after whatever it may.
+        Where it cannot have a Lease, this release looks after whatever it may.
         """
         namespace: str = service["metadata"]["namespace"]
         now = self._clock()
@@ -87,7 +87,7 @@ class Tenancy:
             known.due = now + _WAITING_SECONDS
         try:
             found = self._look(namespace, service, known, now)
-        except ForbiddenError as error:
+        except (ForbiddenError, NotFoundError) as error:
             self._tell(namespace, "", "goes without a Lease: %s", error)
             found = _Known(Standing(), now + _AGAIN_SECONDS)
         except AlreadyExistsError:

@@ -13,6 +13,7 @@ from operating.process import Operator
 from operating.services import CHILD, FAST, POOL, Service
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
+from whisperfleet.queue import RedisSettings
 
 pytestmark = [
     pytest.mark.cluster,
@@ -173,29 +174,22 @@ def test_a_registrys_secret(wake: Wake, operator: Operator):
     assert service.child("deployment")["metadata"]["name"] == CHILD
 
 
-def test_a_redis_that_wants_a_password(
-    apply_service, raw, kube: Kube, namespace: str, redis_url: str
-):
-    raw.config_set("requirepass", "secret")
-    try:
-        service: Service = apply_service()
-        message = service.fails_with("QueueRefused")
-        assert "name that in spec.queue.redis.credentials" in message
-        _put(kube, namespace, "create", "secret\n")
-        service.patch(
-            {"spec": {"queue": {"redis": {"credentials": {"secretName": "redis-access"}}}}}
-        )
-        until(
-            lambda: "ends with a line end" in service.condition("Ready")["message"],
-            "the line end is named",
-            60,
-        )
-        kube.run("-n", namespace, "delete", "secret", "redis-access")
-        _put(kube, namespace, "create", "secret")
-        service.wait_for("Ready", "Idle", "True", 90)
-    finally:
-        raw.config_set("requirepass", "")
-    assert redis_url
+def test_a_redis_that_wants_a_password(apply_service, kube: Kube, namespace: str, redis_url: str):
+    with RedisSettings(redis_url).connect() as client:
+        client.config_set("requirepass", "secret")
+    service: Service = apply_service()
+    message = service.fails_with("QueueRefused")
+    assert "name that in spec.queue.redis.credentials" in message
+    _put(kube, namespace, "create", "secret\n")
+    service.patch({"spec": {"queue": {"redis": {"credentials": {"secretName": "redis-access"}}}}})
+    until(
+        lambda: "ends with a line end" in service.condition("Ready")["message"],
+        "the line end is named",
+        60,
+    )
+    kube.run("-n", namespace, "delete", "secret", "redis-access")
+    _put(kube, namespace, "create", "secret")
+    service.wait_for("Ready", "Idle", "True", 90)
 
 
 def _put(kube: Kube, namespace: str, verb: str, password: str) -> None:

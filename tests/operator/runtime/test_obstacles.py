@@ -179,13 +179,16 @@ def test_what_nobody_owns_and_nobody_asks_for_is_not_deleted(settled: World, fak
 
 def test_a_failure_in_one_part_holds_up_no_other(settled: World, fake: FakeKube):
     failure = ServerError("apply", CHILD, "failed calling webhook policy.example")
-    fake.refuse("apply", "Deployment", failure)
+    fake.refuse("apply", "NetworkPolicy", failure)
     settled.apply(
-        model={"image": "example/worker:0.2.0"}, pools=[{"name": "main", "replicas": {"max": 9}}]
+        input={"allowedNetworks": ["10.20.0.0/16"]},
+        model={"image": "example/worker:0.2.0"},
+        pools=[{"name": "main", "replicas": {"max": 9}}],
     )
     with pytest.raises(ServerError):
         settled.look()
     assert settled.child(KINDS["ScaledObject"])["spec"]["maxReplicaCount"] == 9
+    assert "example/worker:0.2.0" in str(settled.child())
 
 
 def test_a_secret_that_the_template_names_is_asked_for(settled: World):

@@ -4,7 +4,7 @@ import pytest
 
 from operating.reconciling import ALL, World
 from operating.world import NAMESPACE, service_object
-from whisperfleet_operator.kube import ForbiddenError
+from whisperfleet_operator.kube import ForbiddenError, KubeError, NotFoundError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import LEASE, SERVICE
 from whisperfleet_operator.resource.names import OPERATOR
@@ -92,8 +92,9 @@ def test_a_question_of_long_ago_is_no_reason(releases: Releases):
     assert releases.go_on(20, first, third) == [None, "a"]
 
 
-def test_whoever_may_not_read_leases_works_as_before(releases: Releases):
-    releases.kube.refuse("get", "Lease", ForbiddenError("get", OPERATOR, "no right"))
+@pytest.mark.parametrize("error", [ForbiddenError, NotFoundError])
+def test_whoever_can_have_no_lease_works_as_before(releases: Releases, error: type[KubeError]):
+    releases.kube.refuse("create", "Lease", error("create", OPERATOR, "no"))
     assert releases.go_on(60, releases.make("a")) == [None]
 
 
