@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whisperfleet_operator.kube import ForbiddenError, Kube, Object
+from whisperfleet_operator.kube import Kube, KubeError, Object
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, HPA, SCALED_OBJECT
 
 __all__ = ["AutoscalerReader", "is_kedas"]
@@ -37,10 +37,7 @@ class AutoscalerReader:
     def of_deployment(
         self, namespace: str, name: str, most_seconds_old: float
     ) -> tuple[Object, ...] | None:
-        """Return those whose target is the Deployment; None where they may not be listed.
-
-        Raises KubeError but ForbiddenError.
-        """
+        """Return those whose target is the Deployment; None where they cannot be listed."""
         hpas = self._read(namespace, most_seconds_old)
         if hpas is None:
             return None
@@ -54,8 +51,8 @@ class AutoscalerReader:
             return listed.hpas
         try:
             hpas = tuple(map(_slim, self._kube.list(HPA, namespace, "")))
-        except ForbiddenError:
-            # Of an older release the role may still be there: KEDA's own word has to do.
+        except KubeError:
+            # The role may be an older release's. KEDA's own word has to do, and no look fails by it.
             hpas = None
         with self._lock:
             for other, old in list(self._listed.items()):

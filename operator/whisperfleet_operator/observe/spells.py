@@ -69,7 +69,7 @@ class SpellWatch:
     def complete(
         self, service: TranscriptionService, seen: Observation, before: TranscriptionServiceStatus
     ) -> Observation:
-        """Return the observation with all that takes time to see. Raises KubeError.
+        """Return the observation with all that takes time to see.
 
         What `before` says is not forgotten because another operator begins.
         """

@@ -169,7 +169,8 @@ def test_an_operator_that_may_not_wake_goes_on_with_the_rest(settled: World, fak
 def test_without_keda_a_fleet_with_work_is_woken(settled: World, fake: FakeKube, job: bytes):
     del job
     fake.documents = {"/openapi/v3": {"paths": {}}}
-    settled.look(31)
+    settled.look(10)
+    settled.look(21)
     assert settled.condition("AutoscalerReady")[:2] == ("False", "KedaMissing")
     assert settled.child()["spec"]["replicas"] == 1
 
