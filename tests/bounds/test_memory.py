@@ -22,6 +22,9 @@ from workers import running_worker, sample_peak
 
 MIB = 1024**2
 GROWTH_LIMIT = 32 * MIB
+# A worker's most differs from run to run: 453 to 468 MiB were seen for half an hour, 471 to 496 for
+# three. Why was not found. Audio that stayed would take 275 MiB more.
+LENGTH_LIMIT = 64 * MIB
 # Half an hour of speech should fill many batches: after few of them a worker has not yet had the
 # most that it needs (with 16: 590 MiB in its first file of half an hour, 615 in its third).
 SMALL_BATCHES = ("--batch-size", "8")
@@ -87,7 +90,7 @@ def test_memory_does_not_grow_with_the_length_of_a_file(
         f"peak for a file of 30 minutes: {half_hour / MIB:.0f} MiB, of 3 hours: "
         f"{three_hours / MIB:.0f} MiB"
     )
-    assert three_hours - half_hour < GROWTH_LIMIT
+    assert three_hours - half_hour < LENGTH_LIMIT
 
 
 def peak_of(server, queue_id: str, folder: Path, seconds: int) -> int:

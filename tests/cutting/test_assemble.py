@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from engine.synthetic import RATE, blocks, noise
@@ -100,3 +102,29 @@ def test_cues_that_begin_at_once_share_the_time_by_their_texts():
     found = assemble([Answered(clock(0, 5), result(*segments))], cutter()).segments
     times = [(one.start, one.end) for one in found]
     assert times == [(1.0, pytest.approx(1.5)), (pytest.approx(1.5), 2.5), (2.5, 4.0)]
+
+
+def test_a_cue_after_the_end_of_its_window_shares_the_time_of_the_one_before():
+    """The model hears a window as half a minute long, and may place a text behind its end."""
+    segments = (WindowSegment(2.0, 4.0, " Yes", (1,)), WindowSegment(6.0, 9.0, " no", (2,)))
+    found = assemble([Answered(clock(0, 4), result(*segments))], cutter()).segments
+    assert [(one.start, one.end) for one in found] == [(2.0, 3.2), (3.2, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        # There is room after it, before it, on both sides, hardly any, or none.
+        ([(0, 1), (2, 2), (3, 4)], (2.0, 2.1)),
+        ([(0, 1), (5, 5)], (4.9, 5.0)),
+        ([(0, 1), (2, 2), (2.04, 4)], (1.94, 2.04)),
+        ([(0, 4.97), (4.98, 5)], (4.98, 5.0)),
+        ([(0, 5), (5, 5)], (2.5, 5.0)),
+    ],
+)
+def test_no_cue_is_empty(spans, expected):
+    segments = [WindowSegment(*span, " one", (1,)) for span in spans]
+    found = assemble([Answered(clock(0, 5), result(*segments))], cutter(5.0)).segments
+    assert (found[1].start, found[1].end) == expected
+    for before, after in pairwise(found):
+        assert before.end <= after.start

@@ -135,6 +135,16 @@ def test_what_an_answer_did_not_consume_is_read_before_anything_new():
     assert cutter.next() is None
 
 
+@pytest.mark.parametrize(("vad", "rest"), [(True, None), (False, [(3.5, 5)])])
+def test_without_the_detector_what_it_does_not_hear_is_read_as_well(vad: bool, rest):
+    """Faint speech, of which the model has said that it goes on."""
+    unheard = replace(speech(1, 5), heard=((RATE, 3 * RATE),))
+    cutter = parallel(unheard, options=replace(SHORT, vad=vad))
+    cutter.answer(cutter.next(), answered((0, 2.5), consumed=2.5))
+    cut = cutter.next()
+    assert (bounds(cut) if cut else None) == rest
+
+
 def test_speech_longer_than_a_window_is_read_on_from_the_last_whole_cue():
     cutter = parallel(speech(1, 12), speech(20, 22))
     first, other = cutter.next(), cutter.next()
@@ -219,12 +229,19 @@ def contexts(cutter: ParallelCutter, *answers: WindowResult) -> list[tuple[int, 
 
 
 @pytest.mark.parametrize(
-    ("tokens", "kept"), [(40, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)]
+    ("tokens", "kept"), [(70, 32), (32, 32), (31, 16), (16, 16), (15, 0), (0, 0)]
 )
 def test_what_an_answer_left_unread_has_the_last_of_its_text_before_it(tokens: int, kept: int):
     """In few lengths, so that windows share a call of the engine."""
     text = tuple(range(tokens))
     assert contexts(parallel(speech(1, 5)), said(text, 2)) == [(), text[tokens - kept :]]
+
+
+@pytest.mark.parametrize(("tokens", "kept"), [(70, 64), (64, 64), (63, 32), (31, 16), (15, 0)])
+def test_where_all_is_read_more_text_is_before_it(tokens: int, kept: int):
+    text = tuple(range(tokens))
+    cutter = parallel(speech(1, 5), options=replace(SHORT, vad=False))
+    assert contexts(cutter, said(text, 2)) == [(), text[tokens - kept :]]
 
 
 def test_the_text_before_a_rest_goes_back_over_the_windows_before_it():

@@ -6,7 +6,7 @@ import pytest
 
 from cutting.scripted import answered, speech
 from engine.synthetic import RATE
-from whisperfleet.cutting.rests import keep_whole_words, unread, unrecognised
+from whisperfleet.cutting.rests import keep_whole_words, unconsumed, unread, unrecognised
 from whisperfleet.cutting.runs import Run, clock_of, length_of, skip
 from whisperfleet.engine import WindowWord
 
@@ -50,6 +50,25 @@ def begins_at(rest: Run) -> float | None:
 )
 def test_what_is_left_of_a_window_that_ends_in_a_pause(result, expected):
     rest = unread(WINDOW, result)
+    assert begins_at(rest) == (pytest.approx(expected) if expected else None)
+    if rest:
+        assert rest[-1].end == WINDOW[-1].end
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (answered((0, 3), consumed=3), 3.6),
+        (answered((0, 9.4), consumed=9.4), 22.6),
+        (answered(consumed=4), 4.6),
+        (answered((0, 0.02), consumed=0.02), 1.1),
+        (answered((0, 3), consumed=10), None),
+        (answered((0, 9.9), consumed=0), None),
+        (answered((0, 99), consumed=99), None),
+    ],
+)
+def test_what_the_model_did_not_consume_whatever_was_heard(result, expected):
+    rest = unconsumed(WINDOW, result)
     assert begins_at(rest) == (pytest.approx(expected) if expected else None)
     if rest:
         assert rest[-1].end == WINDOW[-1].end

@@ -201,6 +201,13 @@ def test_a_last_word_that_begins_late_ends_with_its_segment(speaker: Speaker):
     assert [(word.start, word.end) for word in segments[0].words[-2:]] == [(2, 4), (4, 4)]
 
 
+def test_a_segment_whose_words_are_all_later_stays_whole(speaker: Speaker):
+    # The alignment gives the first text eight seconds, its timestamp four.
+    lengths = (100, 100, 100, 100, 50, 50)
+    segments, _ = speaker.say((0, 4), (4, 6), lengths=lengths, seams=(5,))
+    assert texts(segments) == [(0, 4, " one two three four"), (4, 6, " five six")]
+
+
 def test_a_last_word_may_end_a_little_after_its_segment(speaker: Speaker):
     segments, consumed = speaker.say((0, 4), (4, 4), lengths=(50, 50, 50, 70), asked=True)
     assert segments[0].words[-1].end == segments[0].end == pytest.approx(4.4)

@@ -11,6 +11,9 @@ from whisperfleet.engine.seam import WindowResult, WindowSegment, WindowWord
 
 __all__ = ["UNDETERMINED", "assemble"]
 
+# Where the model's own times leave a text none: nobody says a word in less.
+_LEAST_CUE_SECONDS = 0.1
+
 # ISO 639-2: the language of audio in which nothing was said.
 UNDETERMINED = "und"
 
@@ -23,11 +26,12 @@ def assemble(answered: Sequence[Answered], cutter: Cutter) -> Transcript:
     `und`.
     """
     duration = cutter.duration
-    segments = _in_order(
+    placed = (
         _segment(segment, one.result, one.clock, duration)
         for one in sorted(answered, key=lambda one: one.clock.start)
         for segment in one.result.segments
     )
+    segments = _in_order(placed, round(duration, 3))
     first = answered[0].result if answered else None
     language = first.language if first else cutter.language or UNDETERMINED
     return Transcript(
@@ -72,13 +76,14 @@ def _word(word: WindowWord, clock: Clock, duration: float) -> Word:
     )
 
 
-def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """Return segments of which none ends after the next one begins; words keep within theirs."""
+def _in_order(segments: Iterable[Segment], duration: float) -> tuple[Segment, ...]:
+    """Return segments, none empty nor ending after the next begins; words keep within theirs."""
     ordered = sorted(segments, key=lambda segment: segment.start)
     starts = [segment.start for segment in ordered]
     ends = [segment.end for segment in ordered]
     for index, (before, after) in enumerate(pairwise(ordered)):
-        if starts[index + 1] <= starts[index]:
+        is_empty_at_end = ends[index + 1] == starts[index + 1] <= ends[index]
+        if starts[index + 1] <= starts[index] or is_empty_at_end:
             # Both were found in one sound: they share it by the length of their texts.
             length = max(ends[index], ends[index + 1]) - starts[index]
             share = len(before.text) / (len(before.text) + len(after.text))
@@ -86,7 +91,19 @@ def _in_order(segments: Iterable[Segment]) -> tuple[Segment, ...]:
             ends[index] = starts[index + 1]
             ends[index + 1] = max(ends[index + 1], starts[index + 1])
         ends[index] = min(ends[index], starts[index + 1])
+    _lengthen(starts, ends, duration)
     return tuple(map(_bounded, ordered, starts, ends))
+
+
+def _lengthen(starts: list[float], ends: list[float], duration: float) -> None:
+    """Give cues without a length a little of the time around them: players do not show them."""
+    for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        if end > start:
+            continue
+        before = ends[index - 1] if index else 0.0
+        after = starts[index + 1] if index + 1 < len(starts) else duration
+        ends[index] = round(min(start + _LEAST_CUE_SECONDS, after), 3)
+        starts[index] = round(max(before, min(start, ends[index] - _LEAST_CUE_SECONDS)), 3)
 
 
 def _bounded(segment: Segment, start: float, end: float) -> Segment:

@@ -13,7 +13,7 @@ from whisperfleet.cutting.features import HOP
 from whisperfleet.cutting.runs import Run, length_of, skip, speech_within
 from whisperfleet.engine.seam import SAMPLE_RATE, WindowResult, WindowSegment
 
-__all__ = ["keep_whole_words", "unread", "unrecognised"]
+__all__ = ["keep_whole_words", "unconsumed", "unread", "unrecognised"]
 
 # Less speech than the shortest word has is the end of one that was read.
 _LEAST_CONSUMED_REST = SAMPLE_RATE // 4
@@ -39,6 +39,12 @@ def unread(window: Run, result: WindowResult) -> Run:
     else:
         return ()
     return _after(window, consumed) if speech_within(window, consumed, total) >= least else ()
+
+
+def unconsumed(window: Run, result: WindowResult) -> Run:
+    """Return the part of a window before which the model stopped, whatever was heard in it."""
+    consumed = _consumed(window, result)
+    return _after(window, consumed) if consumed < length_of(window) else ()
 
 
 def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, Run]:

@@ -59,7 +59,8 @@ class Window:
     the engine to detect it. `previous_tokens` is the text that precedes the window, oldest first.
     `last_speech_end` is where the last word before this window ended, in seconds relative to the
     window's start (so <= 0); word timestamps use it. `seams` are the seconds of the window at which
-    audio was left out or nobody spoke for long, in order: no segment of the answer spans one.
+    audio was left out or nobody spoke for long, in order: no segment of the answer spans one, but
+    for one whose words cannot be placed.
     """
 
     features: NDArray[np.float32]

@@ -72,7 +72,9 @@ def split(
         part
         for segment, with_words, inside in zip(segments, aligned, seams, strict=True)
         if segment.start != segment.end and segment.text.strip()
-        for part in (_divide(with_words, inside) if inside else (segment,))
+        for part in (
+            _divide(with_words, inside) if inside and _are_placed(with_words.words) else (segment,)
+        )
     )
     return tuple(part if asked else replace(part, words=None) for part in parts), consumed
 
@@ -116,18 +118,23 @@ def _seams_within(segment: WindowSegment, seams: Iterable[float]) -> list[float]
     return [seam for seam in seams if first < seam < last]
 
 
+def _are_placed(words: Sequence[WindowWord] | None) -> bool:
+    """Return whether the alignment tells where the words of a segment are.
+
+    It has none where the segment before has them, as the library gives it a word that both share;
+    and where silence has led it astray, all are later than the segment.
+    """
+    return bool(words and words[0].start < words[-1].end)
+
+
 def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSegment]:
     """Yield the parts of a segment between seams."""
-    if not segment.words:
-        # The library gives a word that two segments share to the first.
-        yield segment
-        return
     tokens = segment.tokens
 
     def side(word: WindowWord) -> int:
         return bisect_right(seams, word_place(word.start, word.end))
 
-    for _, group in groupby(segment.words, key=side):
+    for _, group in groupby(segment.words or (), key=side):
         words = tuple(group)
         text = "".join(word.text for word in words)
         yield WindowSegment(words[0].start, words[-1].end, text, tokens, words)
