@@ -286,7 +286,11 @@ def test_a_fleet_that_is_not_woken_is_not_ready():
 def test_what_a_pod_waits_for_comes_before_its_autoscaler():
     waiting = pod(
         conditions=[
-            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient memory."},
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "message": "0/1 nodes are available: 1 Insufficient memory.",
+            },
             {"type": "Ready", "status": "False"},
         ]
     )
