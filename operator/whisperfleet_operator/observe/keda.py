@@ -76,7 +76,9 @@ class KedaWatch:
     def doubt(self) -> None:
         """Look again at the next question: what was there seems to be gone."""
         with self._lock:
-            self._look_again = float("-inf")
+            # Many may doubt at once, and a second look counts only some time after the first.
+            if not self._absences:
+                self._look_again = float("-inf")
 
     def _ask(self) -> None:
         try:

@@ -74,12 +74,29 @@ def test_an_operator_that_begins_beside_a_server_that_starts(watched: Watched):
 
 
 def test_one_kind_of_two_is_not_keda(watched: Watched):
+    """Its CRDs come one after the other, and a kind that comes later is not watched."""
+    ((address, document),) = KEDA_SCHEMA.items()
+    schemas = document["components"]["schemas"]
+    half = {name: schema for name, schema in schemas.items() if name.endswith("ScaledObject")}
     watched.kube.documents = {
-        **NOTHING,
+        **KEDA_INDEX,
+        address: {"components": {"schemas": half}},
         "/apis/keda.sh/v1alpha1": {"resources": [{"kind": "ScaledObject"}]},
     }
     watched.later()
     assert watched.later() is Keda.MISSING
+    watched.kube.documents = {**KEDA_INDEX, **KEDA_SCHEMA, **DISCOVERY}
+    assert watched.later() is Keda.READY
+
+
+def test_a_doubt_is_looked_into_at_once_and_believed_no_sooner(watched: Watched):
+    assert watched.later() is Keda.READY
+    watched.kube.documents = dict(NOTHING)
+    for _ in range(8):
+        watched.watch.doubt()
+        assert watched.later(0.1) is Keda.READY
+    # Without a doubt the first look would come only now.
+    assert watched.later(3) is Keda.MISSING
 
 
 def test_an_upgrade_is_noticed(watched: Watched):
