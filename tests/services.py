@@ -59,6 +59,7 @@ def full() -> dict[str, Any]:
                 "pollingSeconds": 1,
                 "cooldownSeconds": 300,
                 "startupSeconds": 61,
+                "wakeAfterSeconds": 45,
             },
             "worker": {
                 "device": "cuda",

@@ -29,6 +29,27 @@ def operator(
             help="Tells this cluster from others on one Redis. Empty: the uid of kube-system.",
         ),
     ] = "",
+    release: Annotated[
+        str,
+        typer.Option(
+            envvar="WHISPERFLEET_OPERATOR_RELEASE",
+            help="Tells this installation from others that may look after the same namespaces.",
+        ),
+    ] = _DEFAULTS.release,
+    dns_ports: Annotated[
+        str,
+        typer.Option(
+            envvar="WHISPERFLEET_OPERATOR_DNS_PORTS",
+            help="Ports of the pods of DNS, by commas, which every worker may reach.",
+        ),
+    ] = ",".join(map(str, _DEFAULTS.dns_ports)),
+    worker_ports: Annotated[
+        str,
+        typer.Option(
+            envvar="WHISPERFLEET_OPERATOR_WORKER_PORTS",
+            help="More TCP ports that every worker may reach, by commas, such as a Redis pod's.",
+        ),
+    ] = "",
     workers: Annotated[
         int,
         typer.Option(
@@ -57,8 +78,11 @@ def operator(
 ) -> None:
     """Take care of the TranscriptionServices of a cluster."""
     settings = OperatorSettings(
-        namespaces=tuple(name for name in namespaces.replace(" ", "").split(",") if name),
+        namespaces=_names(namespaces),
         cluster_id=cluster_id or None,
+        release=release,
+        dns_ports=_ports("--dns-ports", dns_ports),
+        worker_ports=_ports("--worker-ports", worker_ports),
         workers=workers,
         http_host=http_host,
         http_port=http_port,
@@ -69,6 +93,19 @@ def operator(
     except ConfigurationError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(_CONFIGURATION_EXIT_CODE) from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.replace(" ", "").split(",") if name)
+
+
+def _ports(option: str, text: str) -> tuple[int, ...]:
+    names = _names(text)
+    if wrong := [name for name in names if not name.isdigit() or not 0 < int(name) < 65536]:
+        raise typer.BadParameter(
+            f"{wrong[0]} is no port: write numbers of 1 to 65535", param_hint=option
+        )
+    return tuple(map(int, names))
 
 
 def main() -> None:

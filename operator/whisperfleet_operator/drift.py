@@ -7,7 +7,7 @@ is wanted).
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from whisperfleet_operator.kube import Object
 
-__all__ = ["APPLIED_ANNOTATION", "differs", "stamped"]
+__all__ = ["APPLIED_ANNOTATION", "difference", "differs", "digest", "stamped"]
 
 APPLIED_ANNOTATION = "whisperfleet.io/applied"
 
@@ -35,23 +35,39 @@ _QUANTITY = frozenset({"divisor", "sizeLimit"})
 
 def stamped(manifest: Object) -> Object:
     """Return the manifest with its own digest among its annotations."""
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     metadata = manifest["metadata"]
-    annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: digest}
+    annotations = {**metadata.get("annotations", {}), APPLIED_ANNOTATION: digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def differs(live: Object, wanted: Object) -> bool:
     """Whether applying `wanted`, which is stamped, would change `live`."""
-    return not _covers(live, wanted, "")
+    return any(True for _ in _differences(live, wanted, "", ""))
 
 
-def _covers(live: Any, wanted: Any, field: str) -> bool:
+def difference(live: Object, wanted: Object) -> str | None:
+    """Return the first field of `wanted` that `live` has otherwise; its stamp only if no other."""
+    found = list(_differences(live, wanted, "", ""))
+    return next((path for path in found if APPLIED_ANNOTATION not in path), next(iter(found), None))
+
+
+def digest(obj: Any) -> str:
+    """Return a short text that is the same for the same JSON."""
+    text = json.dumps(obj, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _differences(live: Any, wanted: Any, field: str, path: str) -> Iterator[str]:
+    """Yield the paths of what `live` does not have as `wanted` says. `field` is the path's end."""
     if isinstance(wanted, Mapping):
-        return _covers_mapping(live, wanted, field)
-    if isinstance(wanted, list | tuple):
-        return _covers_list(live, wanted, field)
+        yield from _in_mapping(live, wanted, field, path)
+    elif isinstance(wanted, list | tuple):
+        yield from _in_list(live, wanted, field, path)
+    elif not _is_same(live, wanted, field):
+        yield path
+
+
+def _is_same(live: Any, wanted: Any, field: str) -> bool:
     if live is None:
         # Where it is a field's default anyway, the API server forgets false, 0 and "".
         return not wanted
@@ -60,24 +76,34 @@ def _covers(live: Any, wanted: Any, field: str) -> bool:
     return bool(live == wanted)
 
 
-def _covers_mapping(live: Any, wanted: Mapping[str, Any], field: str) -> bool:
+def _in_mapping(live: Any, wanted: Mapping[str, Any], field: str, path: str) -> Iterator[str]:
     if not isinstance(live, Mapping):
-        return live is None and not wanted
-    if field in _QUANTITIES:
-        return all(_same_amount(live.get(name), amount) for name, amount in wanted.items())
-    return all(_covers(live.get(name), value, name) for name, value in wanted.items())
+        if live is not None or wanted:
+            yield path
+        return
+    for name, value in wanted.items():
+        below = f"{path}.{name}" if path else name
+        if field not in _QUANTITIES:
+            yield from _differences(live.get(name), value, name, below)
+        elif not _same_amount(live.get(name), value):
+            yield below
 
 
-def _covers_list(live: Any, wanted: Sequence[Any], field: str) -> bool:
+def _in_list(live: Any, wanted: Sequence[Any], field: str, path: str) -> Iterator[str]:
     if not isinstance(live, list):
-        return live is None and not wanted
+        if live is not None or wanted:
+            yield path
+        return
     key = _ITEM_KEYS.get(field)
     if key and all(isinstance(item, Mapping) and key in item for item in (*live, *wanted)):
         by_key = {item[key]: item for item in live}
-        return all(_covers(by_key.get(item[key]), item, "") for item in wanted)
-    return len(live) == len(wanted) and all(
-        _covers(is_there, item, "") for is_there, item in zip(live, wanted, strict=True)
-    )
+        for item in wanted:
+            yield from _differences(by_key.get(item[key]), item, "", f"{path}[{item[key]}]")
+    elif len(live) != len(wanted):
+        yield path
+    else:
+        for index, (is_there, item) in enumerate(zip(live, wanted, strict=True)):
+            yield from _differences(is_there, item, "", f"{path}[{index}]")
 
 
 def _same_amount(live: Any, wanted: Any) -> bool:

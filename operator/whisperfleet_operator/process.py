@@ -22,6 +22,7 @@ from whisperfleet_operator.kube.client import ApiKube, load_configuration
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, NAMESPACE, POD
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.observe.children import LeavingError
+from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL
@@ -61,7 +62,10 @@ def run_operator(settings: OperatorSettings) -> None:
         folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="whisperfleet-"))
         probe = QueueProbe(Path(folder))
         cluster_id = settings.cluster_id or _cluster_id(kube)
-        reconciler = Reconciler(kube, cache, probe, keda, census, cluster_id)
+        ports = PolicyPorts(settings.dns_ports, settings.worker_ports)
+        reconciler = Reconciler(
+            kube, cache, probe, keda, census, cluster_id, settings.release, ports
+        )
         parts.enter_context(look_at_services(queue, reconciler, settings.workers))
         watches.run()
     _log.info("stopped")

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.census import Census
+from whisperfleet_operator.contests import Contests
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe import (
@@ -26,12 +27,21 @@ from whisperfleet_operator.observe import (
     PoolView,
     Problem,
     SecretReader,
-    Secrets,
-    WakingWatch,
 )
-from whisperfleet_operator.observe.children import Children, LeavingError, strangers
+from whisperfleet_operator.observe.autoscalers import AutoscalerReader
+from whisperfleet_operator.observe.children import Children, LeavingError, is_own, obstacles
 from whisperfleet_operator.observe.queue import QueueReader
-from whisperfleet_operator.plan import ChildRef, Observed, Plan, make_plan, secret_needs
+from whisperfleet_operator.observe.spells import SpellWatch, seconds_left
+from whisperfleet_operator.plan import (
+    ChildRef,
+    Observed,
+    PolicyPorts,
+    divide,
+    make_plan,
+    pull_needs,
+    secret_needs,
+    template_needs,
+)
 from whisperfleet_operator.queues import QueueProbe, Sample
 from whisperfleet_operator.reporting import Reporter
 from whisperfleet_operator.resource import (
@@ -40,6 +50,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.names import child_name
+from whisperfleet_operator.resource.patience import LOOK_SECONDS
 from whisperfleet_operator.status import (
     failed_status,
     hands_off_status,
@@ -48,11 +59,13 @@ from whisperfleet_operator.status import (
     service_status,
     waiting_status,
 )
+from whisperfleet_operator.status.pods import cannot_pull
+from whisperfleet_operator.tenancy import Tenancy
+from whisperfleet_operator.waking import Waker
 from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Reconciler"]
 
-_LOOK_SECONDS = 10.0
 _RESYNC_SECONDS = 300.0
 # While it is not known whether the queue's server lives.
 _SOON_SECONDS = 1.0
@@ -60,8 +73,6 @@ _SOON_SECONDS = 1.0
 _LASTING_SECONDS = 10.0
 
 _FIRST = Problem(Reason.PENDING, "not looked at yet")
-
-_KEDA_GROUP = SCALED_OBJECT.group
 
 
 class Reconciler:
@@ -75,6 +86,8 @@ class Reconciler:
         keda: KedaWatch,
         census: Census,
         cluster_id: str,
+        release: str,
+        ports: PolicyPorts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
@@ -85,9 +98,13 @@ class Reconciler:
         self._children = Children(kube, cache)
         self._secrets = SecretReader(kube, clock)
         self._credentials = CredentialsMemory()
-        self._waking = WakingWatch(clock)
+        self._spells = SpellWatch(AutoscalerReader(kube, clock), self._children, clock)
+        self._waker = Waker(kube, cache, clock)
         self._queues = QueueReader(probe, cluster_id, clock)
-        self._reporter = Reporter(kube, cache, census)
+        self._tenancy = Tenancy(kube, release, clock)
+        self._ports = ports
+        self._contests = Contests(clock)
+        self._reporter = Reporter(kube, cache, census, monotonic=clock)
         self._resync_due: dict[Key, float] = {}
         self._failing_since: dict[Key, float] = {}
 
@@ -101,6 +118,15 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._forget(key)
             return None
+        standing = self._tenancy.standing(resource)
+        if standing.other is not None:
+            self._forget(key)
+            if standing.answered:
+                self._reporter.leave_to(resource, standing.other, self._tenancy.release)
+            return standing.again_seconds
+        return self._look_at(key, resource)
+
+    def _look_at(self, key: Key, resource: Object) -> float:
         before = parse_status(resource)
         now = datetime.now(UTC)
         try:
@@ -108,40 +134,44 @@ class Reconciler:
         except ValidationError as error:
             generation = resource["metadata"]["generation"]
             after = invalid_status(generation, _first_line(error), before, now)
-            self._reporter.report(resource, before, after)
-            return self._until_resync(key)
+            return self._reporter.report(resource, before, after) or self._until_resync(key)
         if service.is_hands_off:
-            self._reporter.report(resource, before, hands_off_status(service, before, now))
-            return self._until_resync(key)
+            after = hands_off_status(service, before, now)
+            return self._reporter.report(resource, before, after) or self._until_resync(key)
         is_new = before.observed_generation is None
-        if is_new:
-            after = waiting_status(service, _FIRST, before, now)
-            resource, before = self._reporter.report(resource, before, after), after
         try:
             self._refresh(key, is_new=is_new)
-            seen = self._bring_about(service)
+            seen = self._spells.complete(service, self._bring_about(service), before)
+            seen = self._waker.wake(service, seen, now)
         except (KubeError, LeavingError) as error:
             self._report_failure(error, service, resource, before, now)
             raise
         self._failing_since.pop(key, None)
-        was_overdue = any(each.reason is Reason.AUTOSCALER_SILENT for each in before.conditions)
-        overdue = self._waking.is_overdue(service, seen, was_overdue=was_overdue)
-        seen = replace(seen, overdue=overdue)
-        self._reporter.report(resource, before, service_status(service, seen, before, now))
-        settled = seen.sample is not None or seen.queue_problem is not None
+        after = service_status(service, seen, before, now)
+        held_seconds = self._reporter.report(resource, before, after)
         # Apart from each other, however they began.
-        return _LOOK_SECONDS * random.uniform(0.9, 1.0) if settled else _SOON_SECONDS  # noqa: S311
+        pause = LOOK_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
+        if not _is_settled(seen):
+            pause = _SOON_SECONDS
+        # What lasts too long is said when it does, and not at the look after.
+        return min(held_seconds or pause, pause, max(_SOON_SECONDS, seconds_left(service, seen)))
 
     def _resource(self, key: Key) -> Object | None:
         cached = self._cache.get(SERVICE, *key)
         if cached is not None and self._clock() < self._resync_due.get(key, float("inf")):
             return cached
+        resource: Object | None
         try:
             resource = self._kube.get(SERVICE, *key)
         except NotFoundError:
-            if cached is not None:
+            if cached is None:
+                return None
+            # An API server that has just started may not know the kind yet: then this raises.
+            listed = self._kube.list(SERVICE, key[0], "")
+            resource = next((each for each in listed if each["metadata"]["name"] == key[1]), None)
+            if resource is None:
                 self._cache.saw_deleted(cached)
-            return None
+                return None
         self._cache.saw(resource)
         return resource
 
@@ -171,6 +201,8 @@ class Reconciler:
                 "the operator's rights, and webhooks that the message names",
             )
             make_status = failed_status
+        elif before.observed_generation is None:
+            problem, make_status = _FIRST, waiting_status
         else:
             return
         with suppress(KubeError):
@@ -181,7 +213,10 @@ class Reconciler:
         self._failing_since.pop(key, None)
         self._queues.forget(key)
         self._credentials.forget(key)
-        self._waking.forget(key)
+        self._spells.forget(key)
+        self._waker.forget(key)
+        self._contests.forget(key)
+        self._reporter.forget(key)
         self._census.forget(key)
 
     def _refresh(self, key: Key, *, is_new: bool) -> None:
@@ -200,66 +235,53 @@ class Reconciler:
         self._resync_due[key] = self._clock() + _RESYNC_SECONDS
 
     def _bring_about(self, service: TranscriptionService) -> Observation:
-        """Do for the service what can be done, and return how it is then."""
+        """Do for the service what can be done, and return how it is then.
+
+        What lacks something, has its name taken or fails holds up nothing else; LeavingError and
+        what the API server failed in are raised in the end.
+        """
+        key = (service.namespace, service.name)
         keda = self._keda.state()
         secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
-        if isinstance(secrets, Problem):
-            live = self._children.owned(service)
-            return self._seen(service, live, keda, None, secrets, [secrets])
         sample, queue_problem = self._queues.read(service, secrets)
-        live, strange = self._live(service, keda, secrets)
-        if strange:
-            return self._seen(service, live, keda, sample, queue_problem, strange)
-        key = (service.namespace, service.name)
-        version, same_as = self._credentials.choose(key, secrets, live, accepted=sample is not None)
-        plan = make_plan(service, Observed(frozenset(live), version, same_as))
-        applier = Applier(self._kube, self._cache, live)
-        self._carry_out(plan, applier, service, keda, streams_exist=sample is not None)
-        return self._seen(service, applier.live, keda, sample, queue_problem, applier.problems)
+        live, strangers = self._live(service, keda)
+        taken, leaving = obstacles(service, strangers)
+        credentials = self._credentials.choose(key, secrets, live, accepted=sample is not None)
+        plan = make_plan(service, Observed(frozenset(live), *credentials, self._ports))
+        parts = divide(plan, live, strangers, keda=keda.has_kinds, streams=sample is not None)
+        applier = Applier(self._kube, self._cache, self._contests, key, live)
+        applier.carry_out(parts)
+        if any(isinstance(failure, NotFoundError) for failure in applier.failures):
+            # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
+            self._keda.doubt()
+        for failure in (*applier.failures, leaving):
+            if failure is not None:
+                raise failure
+        problems = [*taken, *secrets.problems, *self._lacking(service), *applier.problems]
+        seen = self._seen(service, applier.live, keda, sample, queue_problem, problems)
+        return replace(seen, contested=tuple(applier.contested))
 
     def _live(
-        self, service: TranscriptionService, keda: Keda, secrets: Secrets
-    ) -> tuple[dict[ChildRef, Object], list[Problem]]:
-        """Return the service's own children, and a problem for each name that is taken."""
-        wanted = make_plan(service, Observed(credentials=secrets.version)).wanted
-        if keda is Keda.MISSING:
-            wanted = frozenset(ref for ref in wanted if not _is_kedas(ref))
-        found = self._children.find(service.namespace, wanted)
-        problems = strangers(service, found)
-        return (
-            self._children.owned(service) if problems else found | self._children.owned(service)
-        ), problems
-
-    def _carry_out(
-        self,
-        plan: Plan,
-        applier: Applier,
-        service: TranscriptionService,
-        keda: Keda,
-        *,
-        streams_exist: bool,
-    ) -> None:
-        applier.create(plan.create)
-        applier.apply(plan.apply)
-        # KEDA's look at a queue that is not there yet leaves a ScaledObject without an autoscaler.
-        # One that exists goes on being changed: the fleet can be suspended while Redis is down.
-        known = {ref.name for ref in applier.live if ref.kind == SCALED_OBJECT.name}
-        if keda is not Keda.MISSING:
-            autoscale = (
-                manifest
-                for manifest in plan.autoscale
-                if streams_exist or manifest["metadata"]["name"] in known
-            )
-            try:
-                applier.apply(autoscale)
-            except NotFoundError:
-                # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
-                self._keda.doubt()
-                raise
-        applier.delete(
-            (ref for ref in plan.delete if keda is not Keda.MISSING or not _is_kedas(ref)),
-            service.namespace,
+        self, service: TranscriptionService, keda: Keda
+    ) -> tuple[dict[ChildRef, Object], dict[ChildRef, Object]]:
+        """Return the service's own children, and what others have under names of such."""
+        # Which children there may be does not depend on what there is.
+        wanted = make_plan(service, Observed()).wanted
+        found = self._children.find(
+            service.namespace, (ref for ref in wanted if keda.has_kinds or not ref.is_kedas)
         )
+        strangers = {ref: obj for ref, obj in found.items() if not is_own(obj, service)}
+        own = {ref: obj for ref, obj in found.items() if ref not in strangers}
+        return own | self._children.owned(service), strangers
+
+    def _lacking(self, service: TranscriptionService) -> tuple[Problem, ...]:
+        """Return what the pools' templates name and nobody has made."""
+        needs = list(template_needs(service))
+        for pool in service.spec.pools:
+            # Where an image can be had without it, the Secret of a registry is not needed.
+            if any(map(cannot_pull, self._children.pods(service, pool.name))):
+                needs += pull_needs(pool)
+        return self._secrets.lacking(service.namespace, needs)
 
     def _seen(
         self,
@@ -284,8 +306,10 @@ class Reconciler:
         return Observation(tuple(views), keda, sample, queue_problem, tuple(problems))
 
 
-def _is_kedas(ref: ChildRef) -> bool:
-    return ref.api_version.startswith(f"{_KEDA_GROUP}/")
+def _is_settled(seen: Observation) -> bool:
+    """Whether it is known how KEDA and the queue are, and not only that nobody has answered yet."""
+    knows_queue = seen.sample is not None or seen.queue_problem is not None
+    return knows_queue and seen.keda is not Keda.UNKNOWN
 
 
 def _first_line(error: ValidationError) -> str:

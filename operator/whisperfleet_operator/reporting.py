@@ -1,6 +1,7 @@
 """Say how a service is: its status if that changed, and Events for what a person would be told."""
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from whisperfleet_operator.kube.kinds import SERVICE
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
 from whisperfleet_operator.status import Announcement, announcements
+from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Reporter", "merge_patch"]
 
@@ -21,10 +23,12 @@ _log = logging.getLogger(__name__)
 _MESSAGE_BYTES = 1024
 # How often at the most there is an Event about what is seldom told.
 _SELDOM_SECONDS = 300
+# A status is not written more often, whatever happens: each write wakes everybody who watches.
+_BETWEEN_WRITES_SECONDS = 1.0
 
 
 class Reporter:
-    """Writes statuses and Events. `clock` tells the time in UTC."""
+    """Writes statuses and Events. `clock` tells the time in UTC; `monotonic` only goes forward."""
 
     def __init__(
         self,
@@ -32,29 +36,40 @@ class Reporter:
         cache: ObjectCache,
         census: Census,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._cache = cache
         self._census = census
         self._clock = clock
+        self._monotonic = monotonic
+        self._written: dict[Key, float] = {}
+        self._left: set[tuple[str, str]] = set()
 
     def report(
         self,
         resource: Object,
         before: TranscriptionServiceStatus,
         after: TranscriptionServiceStatus,
-    ) -> Object:
+    ) -> float:
         """Write `after` where it differs from what `resource` carries, and tell what is new.
 
-        Return the resource as it is then. Raises KubeError.
+        Return 0, or in how many seconds to come again where the last write was a moment ago. Raises
+        KubeError.
         """
         metadata = resource["metadata"]
-        namespace, name = metadata["namespace"], metadata["name"]
-        self._census.saw((namespace, name), after)
+        key = metadata["namespace"], metadata["name"]
+        self._census.saw(key, after)
         patch = merge_patch(resource.get("status") or {}, after.to_object())
         if patch:
+            now = self._monotonic()
+            wait = self._written.get(key, float("-inf")) + _BETWEEN_WRITES_SECONDS - now
+            if wait > 0:
+                # What is to be told is told with the write.
+                return wait
+            self._written[key] = now
             try:
-                resource = self._kube.patch_status(SERVICE, namespace, name, patch)
+                resource = self._kube.patch_status(SERVICE, *key, patch)
             except NotFoundError:
                 self._cache.doubt(resource)
                 raise
@@ -62,7 +77,23 @@ class Reporter:
         # After the write: an Event told twice is worse than one that a crash swallows.
         for announcement in announcements(before, after):
             self._tell(resource, announcement)
-        return resource
+        return 0.0
+
+    def leave_to(self, resource: Object, other: str, release: str) -> None:
+        """Say once that another release looks after a service, and that this one does not."""
+        if (resource["metadata"]["uid"], other) in self._left:
+            return
+        self._left.add((resource["metadata"]["uid"], other))
+        message = (
+            f"the operator's release {release} leaves this service to the release {other}, which "
+            "looks after the namespace too: uninstall one of them, or give each its own "
+            "watchNamespaces"
+        )
+        self._tell(resource, Announcement("AnotherOperator", message, warning=True, seldom=True))
+
+    def forget(self, key: Key) -> None:
+        """Forget a service that is gone."""
+        self._written.pop(key, None)
 
     def _tell(self, resource: Object, announcement: Announcement) -> None:
         metadata = resource["metadata"]

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from whisperfleet_operator.plan import PolicyPorts
+from whisperfleet_operator.resource.names import OPERATOR
+
 __all__ = ["OperatorSettings"]
 
 
@@ -10,12 +13,16 @@ class OperatorSettings:
     """`namespaces` to take care of; none means all.
 
     `cluster_id` tells this cluster from others on the same Redis; None: the uid of the namespace
-    kube-system. `workers` services are looked at at once. A look that takes `stall_seconds` means
-    that the operator hangs.
+    kube-system. `release` tells this operator from others that may look after the same namespaces.
+    Every worker may reach `dns_ports` and `worker_ports`. `workers` services are looked at at once.
+    A look that takes `stall_seconds` means that the operator hangs.
     """
 
     namespaces: tuple[str, ...] = ()
     cluster_id: str | None = None
+    release: str = OPERATOR
+    dns_ports: tuple[int, ...] = PolicyPorts().dns
+    worker_ports: tuple[int, ...] = ()
     workers: int = 8
     http_host: str = "0.0.0.0"  # noqa: S104 - the kubelet asks at the pod's address
     http_port: int = 8080

@@ -104,9 +104,10 @@ class Watches:
 
     def _keda_is_there(self) -> bool | None:
         try:
-            return self._keda.state() is not Keda.MISSING
+            state = self._keda.state()
         except KubeError:
             return None
+        return None if state is Keda.UNKNOWN else state.has_kinds
 
     def _wait_for_crd(self) -> None:
         told = False

@@ -59,6 +59,10 @@ def test_there_is_no_snapshot_of_nothing() -> None:
             "prometheusRule.thresholds.errorPercent=100",
             "at '/prometheusRule/thresholds/errorPercent': maximum: got 100, want 99",
         ),
+        (
+            "networkPolicy.workerPorts={redis}",
+            "at '/networkPolicy/workerPorts/0': got string, want integer",
+        ),
         ("redis.image.pullPolicy=Sometimes", "at '/redis/image/pullPolicy': value must be one of"),
     ],
 )
@@ -117,6 +121,49 @@ def test_the_notes_can_be_pasted(
     (fleet,) = load_all(given)
     assert read(fleet).name == "calls"
     assert fleet["spec"]["queue"]["redis"]["url"] == f"redis://{host}:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ("", False),
+        ("redis.enabled=true", True),
+        ("redis.enabled=true,redis.persistence.enabled=true", False),
+    ],
+)
+def test_the_notes_warn_of_a_redis_that_forgets(
+    renderer: Helm, settings: str, *, warned: bool
+) -> None:
+    said = renderer.run(
+        *("install", "mine", str(CHART), "--namespace", "system", "--dry-run=client"),
+        *("--set", f"image.repository=example/operator,keda.check=false,{settings}"),
+    )
+    notes = said.partition("NOTES:\n")[2]
+    assert ("loses every job and result in it" in notes) is warned
+
+
+def test_ports_of_pods_go_into_every_policy(renderer: Helm) -> None:
+    usual = renderer.template(name="mine")
+    assert _arguments(usual) >= {"--dns-ports=53,5353"}
+    assert not [each for each in _arguments(usual) if each.startswith("--worker-ports")]
+    settings = "networkPolicy.dnsPorts={1053},networkPolicy.workerPorts={16379,16380}"
+    objects = renderer.template(
+        *("--set", settings), *("--set-json", 'networkPolicy.egress=[{"ports": [{"port": 443}]}]')
+    )
+    assert _arguments(objects) >= {"--dns-ports=1053", "--worker-ports=16379,16380"}
+    names, others = _one(objects, "NetworkPolicy")["spec"]["egress"]
+    assert names["ports"] == [
+        {"port": 1053, "protocol": "UDP"},
+        {"port": 1053, "protocol": "TCP"},
+    ]
+    assert others == {"ports": [{"port": 443}]}
+
+
+def test_a_release_has_a_name_of_its_own(renderer: Helm) -> None:
+    one = _arguments(renderer.template("--namespace", "system", name="mine"))
+    other = _arguments(renderer.template("--namespace", "elsewhere", name="mine"))
+    assert one >= {"--release=system/mine-whisperfleet-operator"}
+    assert other >= {"--release=elsewhere/mine-whisperfleet-operator"}
 
 
 def test_the_definition_is_that_of_the_tree(renderer: Helm) -> None:

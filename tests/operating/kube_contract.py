@@ -117,6 +117,23 @@ class KubeContract:
         assert live["spec"]["replicas"] == 0
         assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "example/one:2"
 
+    def test_a_scale_is_of_what_was_seen(self, kube: Kube, namespace: str):
+        born = deployment(namespace)
+        born["spec"]["replicas"] = 0
+        seen = kube.create(born, "creation")
+        kube.scale(seen, 1, "me")
+        scaled = kube.get(DEPLOYMENT, namespace, "thing")
+        assert scaled["spec"]["replicas"] == 1
+        with pytest.raises(AlreadyExistsError, match="modified"):
+            kube.scale(seen, 2, "me")
+        # What an apply does not mention stays as it was scaled.
+        kube.apply(deployment(namespace, image="example/one:2"), "me")
+        live = kube.get(DEPLOYMENT, namespace, "thing")
+        assert live["spec"]["replicas"] == 1
+        kube.delete(DEPLOYMENT, namespace, "thing", seen["metadata"]["uid"])
+        with pytest.raises(NotFoundError):
+            kube.scale(live, 2, "me")
+
     def test_an_apply_that_changes_nothing_leaves_the_version(self, kube: Kube, namespace: str):
         wanted = account(namespace, labels={"a": "b"})
         first = kube.apply(wanted, "me")

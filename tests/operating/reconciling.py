@@ -23,6 +23,7 @@ from whisperfleet_operator.kube.kinds import (
     SERVICE as SERVICE_KIND,
 )
 from whisperfleet_operator.observe import KedaWatch
+from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL
@@ -78,6 +79,7 @@ class World:
         self.keys = Keys(self.queue_id)
         self.now = 1000.0
         self.deaf = False
+        self.release = "system/operator"
         self.census = Census()
         self._folder = folder
         kube.watcher = self._watch
@@ -93,6 +95,8 @@ class World:
             KedaWatch(self.kube, lambda: self.now),
             self.census,
             "cluster-1",
+            self.release,
+            PolicyPorts(),
             lambda: self.now,
         )
 

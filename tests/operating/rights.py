@@ -8,6 +8,9 @@ import yaml
 from cluster.kube import until
 from operating.process import MANIFESTS
 from operating.services import Service
+from whisperfleet.contract.keys import Keys
+from whisperfleet.queue import RedisSettings
+from whisperfleet_operator.resource.names import ASKED_BY_ANNOTATION
 
 # A denied call is one that somebody wrote and nobody allowed.
 _FORBIDDEN = 403
@@ -60,7 +63,7 @@ def used(entries: Iterable[Entry]) -> set[Right]:
     applied = {
         right._replace(verb="create")
         for right in rights
-        if right.verb == "patch" and not right.resource.endswith("/status")
+        if right.verb == "patch" and "/" not in right.resource
     }
     # Only what comes every five minutes, or where a watch is late, reads the service itself.
     resync = Right("", "get", "whisperfleet.io", "transcriptionservices")
@@ -80,9 +83,28 @@ def live_an_eventful_life(service: Service, redis_url: str) -> None:
     service.wait_for("Ready", "QueueRefused", "False")
     service.patch({"spec": {"queue": {"redis": {"credentials": None}}}})
     service.wait_for("Ready", "Idle", "True")
-    service.patch({"spec": {"pools": [{"name": "renamed", "replicas": {"max": 1}}]}})
+    # As another release asks whether there is one.
+    lease = ("-n", service.namespace, "annotate", "lease", "whisperfleet-operator")
+    service.kube.run(*lease, f"{ASKED_BY_ANNOTATION}=other/operator")
+    until(lambda: not _is_asked(service), "the question is answered", 60)
+    # KEDA fails for the pool's successor, which has work.
+    hard = "--hard=count/horizontalpodautoscalers.autoscaling=0"
+    service.kube.run("-n", service.namespace, "create", "quota", "autoscalers", hard)
+    until(lambda: service.get("quota", "autoscalers").get("status"), "the quota is counted")
+    scaling = {"wakeAfterSeconds": 1}
+    pools = [{"name": "renamed", "replicas": {"max": 1}}]
+    service.patch({"spec": {"pools": pools, "scaling": scaling}})
     until(lambda: not service.children(), "the children of the old pool are gone")
-    service.wait_for("Ready", "Idle", "True")
+    service.wait_for("AutoscalerReady", "AutoscalerFailed", "False", 120)
+    with RedisSettings(redis_url).connect() as raw:
+        stream = Keys(f"{service.namespace}.{service.name}").stream("normal")
+        raw.xadd(stream, {"url": "https://example.org/a.wav"})
+    until(lambda: "WokenByOperator" in service.events(), "the operator wakes a pod", 90)
+
+
+def _is_asked(service: Service) -> bool:
+    lease = service.get("lease", "whisperfleet-operator")
+    return bool(lease["metadata"]["annotations"][ASKED_BY_ANNOTATION])
 
 
 def _right(entry: Entry) -> Right:

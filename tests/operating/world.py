@@ -62,17 +62,35 @@ def deployment(replicas: int, *conditions: Object) -> Object:
 
 
 def scaled_object(**conditions: str) -> Object:
+    """Return a ScaledObject with conditions: a status, or a status and a reason."""
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
         "metadata": {"name": CHILD, "namespace": NAMESPACE},
         "status": {
             "conditions": [
-                {"type": name, "status": status, "message": "ScaledObject check failed"}
-                for name, status in conditions.items()
+                _condition(name, *said.split(), message="ScaledObject check failed")
+                for name, said in conditions.items()
             ]
         },
     }
+
+
+def autoscaler(name: str = f"keda-hpa-{CHILD}", active: str = "True", owner: str = CHILD) -> Object:
+    """Return a HorizontalPodAutoscaler of the Deployment: KEDA's, unless it has no owner."""
+    owners = [{"kind": "ScaledObject", "name": owner, "uid": f"uid-of-{owner}"}] if owner else []
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": NAMESPACE, "ownerReferences": owners},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": CHILD}},
+        "status": {"conditions": [_condition("ScalingActive", *active.split(), message="no")]},
+    }
+
+
+def _condition(name: str, status: str, reason: str = "", *, message: str) -> Object:
+    told = {"reason": reason} if reason else {}
+    return {"type": name, "status": status, "message": message, **told}
 
 
 def pod(name: str = "calls-main-1", **status: Any) -> Object:

@@ -346,7 +346,7 @@ def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client)
     high, normal, _ = stats.streams
     assert (high.source, high.oldest_enqueued_at) == ("high", None)
     assert (normal.source, normal.length, normal.running) == ("normal", 2, 1)
-    assert normal.oldest_enqueued_at.timestamp() == claim.enqueued_at
+    assert normal.oldest_enqueued_at.timestamp() >= claim.enqueued_at
     assert stats.dead_letters == 1
     worker.retry(claim, TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30)
     client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(2)])

@@ -197,7 +197,8 @@ class Client:
 
         Of every stream there is, also of priorities and tenants that the client was not told of.
         """
-        return read_stats(self._redis, self.keys, self._find_sources())
+        sources = self._find_sources()
+        return read_stats(self._redis, self.keys, sources, self._policy.lease_seconds)
 
     def purge(self) -> int:
         """Cancel every job of the queue that has not ended; return how many waited.

@@ -14,6 +14,7 @@ from whisperfleet.contract.codes import AnyCode, Code
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import TERMINAL, AnyState, State
 from whisperfleet.contract.times import entry_time, moment
+from whisperfleet.queue.depths import read_depths
 
 __all__ = [
     "SCAN_COUNT",
@@ -31,7 +32,6 @@ __all__ = [
 
 # Keys that Redis looks at in one step of a scan: far below a millisecond.
 SCAN_COUNT = 1000
-_PAGE = 200
 # What is read of a job's hash.
 _FIELDS = (
     *("state", "stream", "epoch", "owner", "deliveries", "releases", "retries", "code", "tenant"),
@@ -114,7 +114,8 @@ class JobStatus:
 class StreamStats:
     """The load of one input stream. `length` counts what waits and what runs.
 
-    What was handed back, or waits for the delay of a retry, waits.
+    What was handed back, waits for the delay of a retry, or was held by a worker that is gone,
+    waits. `oldest_enqueued_at` is when the job that has waited longest was sent.
     """
 
     source: str
@@ -181,74 +182,22 @@ def _count(known: Mapping[str, str], name: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def read_stats(client: redis.Redis, keys: Keys, sources: Sequence[str]) -> QueueStats:
+def read_stats(
+    client: redis.Redis, keys: Keys, sources: Sequence[str], lease_seconds: float
+) -> QueueStats:
     """Read the load of these streams, and the totals of the queue."""
     streams = [keys.source_stream(source) for source in sources]
-    with client.pipeline(transaction=False) as pipeline:
-        for stream in streams:
-            pipeline.xlen(stream)
-            pipeline.xpending(stream, keys.group)
-            pipeline.xrange(stream, count=1)
-        pipeline.xlen(keys.dead_letters)
-        pipeline.hgetall(keys.counters)
-        # A stream that nobody has read from has no group yet.
-        *loads, dead_letters, totals = pipeline.execute(raise_on_error=False)
-    for reply in (dead_letters, totals):
-        if isinstance(reply, redis.RedisError):
-            raise reply
+    depths = read_depths(client, keys, streams, lease_seconds)
+    totals: Any = client.hgetall(keys.counters)
     return QueueStats(
         streams=tuple(
-            _read_load(
-                source,
-                loads[3 * i : 3 * i + 3],
-                _count_handed_back(client, keys, source, stream),
-            )
-            for i, (source, stream) in enumerate(zip(sources, streams, strict=True))
+            StreamStats(source, depth.length, depth.running, depth.oldest)
+            for source, depth in zip(sources, depths, strict=True)
         ),
-        dead_letters=int(dead_letters),
+        dead_letters=int(client.xlen(keys.dead_letters)),
         totals={
             name.decode("utf-8", "replace"): int(count)
             for name, count in totals.items()
             if count.isdigit()
         },
-    )
-
-
-def _count_handed_back(client: redis.Redis, keys: Keys, source: str, stream: str) -> int:
-    """Return how many entries are pending for a worker that has handed them back."""
-    count, start = 0, "-"
-    while True:
-        try:
-            page: Any = client.xpending_range(stream, keys.group, start, "+", _PAGE)
-        except redis.ResponseError:
-            # A stream that nobody has read from has no group yet.
-            return count
-        if not page:
-            return count
-        entries = [facts["message_id"].decode() for facts in page]
-        own: Any = client.hmget(keys.running, [f"{source}/{entry}" for entry in entries])
-        with client.pipeline(transaction=False) as pipeline:
-            for entry, job_id in zip(entries, own, strict=True):
-                job = keys.job(job_id.decode() if job_id else f"{source}-{entry}")
-                pipeline.hget(job, "state")
-            states = pipeline.execute(raise_on_error=False)
-        count += states.count(State.QUEUED.value.encode())
-        start = f"({entries[-1]}"
-
-
-def _read_load(source: str, replies: Sequence[Any], handed_back: int) -> StreamStats:
-    """Read the replies to XLEN, XPENDING and XRANGE COUNT 1; raise one that is an error.
-
-    `handed_back` of those that are pending run nowhere.
-    """
-    length, pending, oldest = replies
-    for reply in (length, oldest):
-        if isinstance(reply, redis.RedisError):
-            raise reply
-    running = 0 if isinstance(pending, redis.RedisError) else pending["pending"]
-    return StreamStats(
-        source=source,
-        length=length,
-        running=max(0, running - handed_back),
-        oldest_enqueued_at=entry_time(oldest[0][0].decode()) if oldest else None,
     )

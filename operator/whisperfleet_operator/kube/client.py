@@ -112,6 +112,16 @@ class ApiKube:
         media_type = "application/merge-patch+json"
         return self._call("patch_status", "PATCH", path, {}, body, media_type)
 
+    def scale(self, obj: Object, replicas: int, manager: str) -> None:
+        """See `Kube.scale`."""
+        metadata = obj["metadata"]
+        path = kind_of(obj).path(metadata["namespace"], metadata["name"]) + "/scale"
+        # The scale has the version of its object.
+        seen = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        body = {"metadata": seen, "spec": {"replicas": replicas}}
+        media_type = "application/merge-patch+json"
+        self._call("scale", "PATCH", path, {"fieldManager": manager}, body, media_type)
+
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """See `Kube.delete`."""
         body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}

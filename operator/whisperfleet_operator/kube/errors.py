@@ -35,7 +35,7 @@ class NotFoundError(KubeError):
 
 
 class AlreadyExistsError(KubeError):
-    """Another object has the name, or the precondition on the uid does not hold."""
+    """Another object has the name, or the object is another by now than the one that was meant."""
 
 
 class ForbiddenError(KubeError):

@@ -31,13 +31,15 @@ _MERGE_KEYS = {"containers": "name", "env": "name", "ports": "containerPort"}
 class FakeKube:
     """`Kube` without a server. `writes` is every change that was asked for, as (verb, kind, name).
 
-    `watcher`, if set, is called with ("ADDED" | "MODIFIED" | "DELETED", object) after each change.
+    `watcher`, if set, is called with ("ADDED" | "MODIFIED" | "DELETED", object) after each change,
+    `webhook` with each object that is created or applied, to change it on its way in.
     """
 
     def __init__(self) -> None:
         self.writes: list[tuple[str, str, str]] = []
         self.documents: dict[str, Object] = {}
         self.watcher: Callable[[str, Object], None] = lambda _change, _obj: None
+        self.webhook: Callable[[Object], None] = lambda _obj: None
         self._objects: dict[_Key, Object] = {}
         self._owned: dict[_Key, dict[str, Object]] = {}
         self._versions = itertools.count(1)
@@ -79,7 +81,9 @@ class FakeKube:
             if key in self._objects:
                 raise AlreadyExistsError("create", key[2], f'"{key[2]}" already exists')
             self._owned[key] = {manager: copy.deepcopy(obj)}
-            return self._store(key, copy.deepcopy(obj))
+            made = copy.deepcopy(obj)
+            self.webhook(made)
+            return self._store(key, made)
 
     def apply(self, obj: Object, manager: str) -> Object:
         """See `Kube.apply`."""
@@ -87,12 +91,14 @@ class FakeKube:
         with self._lock:
             self._check("apply", key[0], key[2], written=True)
             live = copy.deepcopy(self._objects.get(key, {}))
-            _check_uid(live, obj)
+            _check_preconditions(live, obj)
+            obj = _without_preconditions(obj)
             owned = self._owned.setdefault(key, {})
             others = [fields for name, fields in owned.items() if name != manager]
             _drop(live, owned.get(manager, {}), obj, others)
             _merge(live, obj)
             owned[manager] = copy.deepcopy(obj)
+            self.webhook(live)
             return self._store(key, live)
 
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:
@@ -102,6 +108,18 @@ class FakeKube:
             live = copy.deepcopy(self._find("patch_status", kind, namespace, name))
             _merge_patch(live.setdefault("status", {}), status)
             return self._store((kind, namespace, name), live)
+
+    def scale(self, obj: Object, replicas: int, manager: str) -> None:
+        """See `Kube.scale`."""
+        del manager
+        kind, namespace, name = key = _key(obj)
+        with self._lock:
+            self._check("scale", kind, name, written=True)
+            live = copy.deepcopy(self._find("scale", kind, namespace, name))
+            if live["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+                raise AlreadyExistsError("scale", name, "the object has been modified")
+            live["spec"]["replicas"] = replicas
+            self._store(key, live)
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """See `Kube.delete`."""
@@ -182,12 +200,20 @@ def _key(obj: Object) -> _Key:
     return kind_of(obj), obj["metadata"].get("namespace"), obj["metadata"]["name"]
 
 
-def _check_uid(live: Object, wanted: Object) -> None:
+def _check_preconditions(live: Object, wanted: Object) -> None:
     name, uid = wanted["metadata"]["name"], wanted["metadata"].get("uid")
+    version = wanted["metadata"].get("resourceVersion")
     if uid is not None and not live:
         raise AlreadyExistsError("apply", name, "uid mismatch: no existing object was found")
     if uid is not None and live["metadata"]["uid"] != uid:
         raise InvalidError("apply", name, f"metadata.uid: Invalid value: {uid}: field is immutable")
+    if version not in (None, live.get("metadata", {}).get("resourceVersion")):
+        raise AlreadyExistsError("apply", name, "the object has been modified")
+
+
+def _without_preconditions(wanted: Object) -> Object:
+    kept = {k: v for k, v in wanted["metadata"].items() if k not in ("uid", "resourceVersion")}
+    return {**wanted, "metadata": kept}
 
 
 def _has_label(obj: Object, label: str, value: str | None) -> bool:

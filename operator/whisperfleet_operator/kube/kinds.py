@@ -8,6 +8,8 @@ __all__ = [
     "CHILD_KINDS",
     "DEPLOYMENT",
     "EVENT",
+    "HPA",
+    "LEASE",
     "NAMESPACE",
     "POD",
     "SCALED_OBJECT",
@@ -42,9 +44,11 @@ class Kind:
 SERVICE = Kind("whisperfleet.io/v1alpha1", "TranscriptionService", "transcriptionservices")
 DEPLOYMENT = Kind("apps/v1", "Deployment", "deployments")
 SCALED_OBJECT = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
+HPA = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 POD = Kind("v1", "Pod", "pods")
 SECRET = Kind("v1", "Secret", "secrets")
 EVENT = Kind("v1", "Event", "events")
+LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 NAMESPACE = Kind("v1", "Namespace", "namespaces", namespaced=False)
 
 CHILD_KINDS = (
@@ -57,7 +61,7 @@ CHILD_KINDS = (
 )
 _KNOWN = {
     (kind.api_version, kind.name): kind
-    for kind in (SERVICE, POD, SECRET, EVENT, NAMESPACE, *CHILD_KINDS)
+    for kind in (SERVICE, HPA, POD, SECRET, EVENT, LEASE, NAMESPACE, *CHILD_KINDS)
 }
 
 

@@ -26,11 +26,18 @@ class Kube(Protocol):
 
         Server-side apply, forced: what others own beside them stays; what `manager` owned and no
         longer names goes. An object with a `metadata.uid` is never created: raises
-        AlreadyExistsError where there is none, InvalidError where there is another one.
+        AlreadyExistsError where there is none, InvalidError where there is another one. One with a
+        `metadata.resourceVersion` too is changed only if it is still that: else AlreadyExistsError.
         """
 
     def patch_status(self, kind: Kind, namespace: str, name: str, status: Object) -> Object:
         """Merge `status` into the object's; a list in it replaces the whole list."""
+
+    def scale(self, obj: Object, replicas: int, manager: str) -> None:
+        """Ask for so many replicas of an object, by its scale subresource, as `manager`.
+
+        Raises AlreadyExistsError where the object is no longer as it was seen in `obj`.
+        """
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete the object if it is still the one with `uid`; one that is gone is no error."""

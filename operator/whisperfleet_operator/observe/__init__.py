@@ -2,9 +2,8 @@
 
 from whisperfleet_operator.observe.credentials import CredentialsMemory
 from whisperfleet_operator.observe.keda import Keda, KedaWatch
-from whisperfleet_operator.observe.observation import Observation, PoolView, Problem
+from whisperfleet_operator.observe.observation import Observation, PoolView, Problem, Spell
 from whisperfleet_operator.observe.secrets import SecretReader, Secrets
-from whisperfleet_operator.observe.waking import WakingWatch
 
 __all__ = [
     "CredentialsMemory",
@@ -15,5 +14,5 @@ __all__ = [
     "Problem",
     "SecretReader",
     "Secrets",
-    "WakingWatch",
+    "Spell",
 ]

@@ -1,9 +1,9 @@
-"""Which version of its Secrets the workers of a service run with.
+"""Which credentials the workers of a service run with.
 
-A Secret has a new version after every write, one of a label or of a key that no worker reads too,
-and each other version on the pods sends every GPU through a rollout. So what is used is remembered,
-in memory alone; where it is as it was, the new version is noted on the Deployment, beside the pods'
-template, where the next operator finds it.
+A digest of what is used of its Secrets is on the pods, so that new credentials roll them, and
+another on the Deployment where the same credentials have got another digest. Both are in the
+cluster: an operator that begins anew, or was away while somebody wrote to a Secret, rolls nothing
+that runs with the same.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,18 @@ __all__ = ["Credentials", "CredentialsMemory"]
 
 
 class Credentials(NamedTuple):
-    """The version for the pods, and a later one, if any, that holds the same credentials."""
+    """The text for the pods, and another one, if any, for the same credentials."""
 
-    version: str | None
+    digest: str | None
     same_as: str | None = None
 
 
 class CredentialsMemory:
-    """What each service's Secrets held when its pods' version was made; for any thread."""
+    """What each service's Secrets held when its pods' digest was made; for any thread.
+
+    It only spares a rollout where a Secret is deleted and made anew with the same in it, which
+    changes its digest: without it such a rollout is needless, and harmless.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Key, tuple[str, dict[str, dict[str, str]]]] = {}
@@ -37,27 +41,30 @@ class CredentialsMemory:
     ) -> Credentials:
         """Return the credentials to run with.
 
-        Those that Redis has not `accepted` would roll workers that work into ones that do not.
+        Those that are missing, or that Redis has not `accepted`, would roll workers that work into
+        ones that do not.
         """
-        if secrets.version is None:
+        in_use = _in_use(live)
+        if secrets.digest is None:
+            if secrets.problems:
+                return in_use
             self.forget(key)
             return Credentials(None)
-        in_use = _in_use(live)
-        if in_use.version is None:
-            return Credentials(secrets.version)
-        unchanged = self._known.get(key) == (in_use.version, secrets.values)
-        if secrets.version in in_use or unchanged:
-            self._known[key] = (in_use.version, secrets.values)
-            return _noted(in_use.version, secrets.version)
-        return Credentials(secrets.version) if accepted else in_use
+        if in_use.digest is None:
+            return Credentials(secrets.digest)
+        remembered = self._known.get(key) == (in_use.digest, secrets.values)
+        if remembered or {secrets.digest, secrets.revision} & set(in_use):
+            self._known[key] = (in_use.digest, secrets.values)
+            return _noted(in_use.digest, secrets.digest)
+        return Credentials(secrets.digest) if accepted else in_use
 
     def forget(self, key: Key) -> None:
         """Forget a service that is gone."""
         self._known.pop(key, None)
 
 
-def _noted(version: str, latest: str) -> Credentials:
-    return Credentials(version, latest if latest != version else None)
+def _noted(in_use: str, latest: str) -> Credentials:
+    return Credentials(in_use, latest if latest != in_use else None)
 
 
 def _in_use(live: Mapping[ChildRef, Object]) -> Credentials:

@@ -1,6 +1,9 @@
 """Everything that a status is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
 
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe.keda import Keda
@@ -8,7 +11,7 @@ from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.pools import Pool
 
-__all__ = ["Observation", "PoolView", "Problem"]
+__all__ = ["Observation", "PoolView", "Problem", "Spell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +22,41 @@ class Problem:
     message: str
 
 
+class Spell(Enum):
+    """What can be so for a while, of one pool."""
+
+    UNWOKEN = "work waits, and no pod is asked for"
+    TOO_FEW = "more pods are wanted than are asked for, and none is added"
+    AWAKE = "pods are asked for that nobody needs"
+    UNMADE = "pods are asked for, and not made"
+    UNNOTICED = "KEDA has yet to notice something"
+    KEDA_TROUBLE = "KEDA cannot read the queue"
+    HPA_TROUBLE = "the HorizontalPodAutoscaler does not scale"
+
+
 @dataclass(frozen=True, slots=True)
 class PoolView:
-    """A pool and what there is of it; `pods` without those that are on their way out."""
+    """A pool and what there is of it; `pods` without those that are on their way out.
+
+    `failed` are the pods that have ended and will not be started again. `hpas` are the
+    HorizontalPodAutoscalers of its Deployment, KEDA's among them; None where they could not be
+    read. `spells` are for how many seconds what is so has been so, as far as this operator saw.
+    `woken` is when the operator woke the pool itself, if it just did.
+    """
 
     pool: Pool
     deployment: Object | None
     scaled_object: Object | None
     pods: tuple[Object, ...]
+    failed: tuple[Object, ...] = ()
+    hpas: tuple[Object, ...] | None = None
+    spells: Mapping[Spell, float] = field(default_factory=dict)
+    woken: datetime | None = None
+
+    @property
+    def desired(self) -> int:
+        """Pods that the autoscaler asks for."""
+        return int((self.deployment or {}).get("spec", {}).get("replicas") or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +64,8 @@ class Observation:
     """What was seen after the plan had been carried out as far as it could be.
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
-    under way. `problems` are those of carrying out the plan, the worst first. `overdue`: there is
-    work, and KEDA should have asked for a pod long ago.
+    under way. `problems` are those of carrying out the plan, the worst first. `contested` is what
+    others make of the children.
     """
 
     pools: tuple[PoolView, ...]
@@ -43,4 +73,9 @@ class Observation:
     sample: Sample | None
     queue_problem: Problem | None
     problems: tuple[Problem, ...]
-    overdue: bool = False
+    contested: tuple[Problem, ...] = ()
+
+    @property
+    def jobs(self) -> int:
+        """Jobs that have not ended; 0 where that is not known."""
+        return self.sample.queued + self.sample.running if self.sample is not None else 0

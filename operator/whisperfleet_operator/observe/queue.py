@@ -40,6 +40,8 @@ class QueueReader:
 
         While another thread waits for a server that hesitates, the sample is the last one.
         """
+        if secrets.problems:
+            return None, secrets.problems[0]
         key = (service.namespace, service.name)
         address = queue_address(service, secrets)
         kept = self._kept.get(key)

@@ -3,16 +3,27 @@
 `make_plan` is the only way in; each kind of child has one builder beside it.
 """
 
-from whisperfleet_operator.plan.actions import ChildRef, Manifest, Observed, Plan
-from whisperfleet_operator.plan.needs import SecretNeed, secret_needs
+from whisperfleet_operator.plan.actions import ChildRef, Manifest, Observed, Plan, PolicyPorts
+from whisperfleet_operator.plan.needs import (
+    SecretNeed,
+    pull_needs,
+    secret_needs,
+    template_needs,
+)
+from whisperfleet_operator.plan.parts import Parts, divide
 from whisperfleet_operator.plan.plan import make_plan
 
 __all__ = [
     "ChildRef",
     "Manifest",
     "Observed",
+    "Parts",
     "Plan",
+    "PolicyPorts",
     "SecretNeed",
+    "divide",
     "make_plan",
+    "pull_needs",
     "secret_needs",
+    "template_needs",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-__all__ = ["ChildRef", "Manifest", "Observed", "Plan"]
+__all__ = ["ChildRef", "Manifest", "Observed", "Plan", "PolicyPorts"]
 
 Manifest = dict[str, Any]
 """An object as the API server takes it, in JSON's types."""
@@ -21,6 +21,23 @@ class ChildRef(NamedTuple):
         """Return the reference of an object."""
         return cls(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
 
+    @property
+    def is_kedas(self) -> bool:
+        """Whether the kind is one of KEDA's."""
+        return self.api_version.startswith("keda.sh/")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPorts:
+    """Ports that workers may reach anywhere, whatever the service.
+
+    A NetworkPolicy is about the ports of pods, which a Service may hide behind others: the DNS of
+    OpenShift listens on 5353. `extra` are TCP ports, such as that of a Redis's pods.
+    """
+
+    dns: tuple[int, ...] = (53, 5353)
+    extra: tuple[int, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -29,17 +46,19 @@ class Observed:
     `children` are the live objects that the service owns, by the uid in their owner reference.
     `credentials` is any text that changes when what is used of the Secrets of `secret_needs` does,
     and tells nothing of it: it is written on every pod. It is None where the service names no
-    Secret. `same_credentials` is a later text for the same, to be kept beside the pods.
+    Secret. `same_credentials` is a later text for the same, to be kept beside the pods. `ports` are
+    those of the cluster that no spec tells.
     """
 
     children: frozenset[ChildRef] = field(default_factory=frozenset)
     credentials: str | None = None
     same_credentials: str | None = None
+    ports: PolicyPorts = PolicyPorts()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What there should be; carry it out in the order of the fields, and only what differs.
+    """What there should be; `divide` says what of it can be done now, and in which order.
 
     `create` is POSTed by the creation manager, never applied; what it holds is missing.
     `apply` is applied server-side, by force: it never mentions a Deployment's replicas.

@@ -1,5 +1,6 @@
 """KEDA's objects: wake and sleep on the number of jobs that are not done."""
 
+from math import ceil
 from typing import Any, Final
 
 from whisperfleet_operator.plan.actions import Manifest
@@ -8,11 +9,14 @@ from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
 from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.service import TranscriptionService
+from whisperfleet_operator.resource.spec import TranscriptionServiceSpec
 
-__all__ = ["scaled_object", "trigger_authentication"]
+__all__ = ["scaled_object", "trigger_authentication", "wanted_pods"]
 
 _API_VERSION: Final = "keda.sh/v1alpha1"
 _PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
+# Unless its controller was told otherwise.
+_TOLERANCE: Final = 1.1
 
 
 def scaled_object(service: TranscriptionService, pool: Pool) -> Manifest:
@@ -71,6 +75,17 @@ def trigger_authentication(service: TranscriptionService, pool: Pool) -> Manifes
         "metadata": child_metadata(service, pool),
         "spec": {"secretTargetRef": references},
     }
+
+
+def wanted_pods(spec: TranscriptionServiceSpec, pool: Pool, jobs: int, desired: int) -> int:
+    """Return how many pods the autoscaler should ask for, where it asks for `desired` now.
+
+    As a HorizontalPodAutoscaler works it out, which lets a tenth too much pass. Never fewer than
+    `desired`: it may have its reasons.
+    """
+    if desired and jobs <= desired * spec.backlog_per_replica * _TOLERANCE:
+        return desired
+    return max(desired, min(pool.replicas.max, ceil(jobs / spec.backlog_per_replica)))
 
 
 def _triggers(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def make_plan(service: TranscriptionService, observed: Observed) -> Plan:
         for pool in service.spec.pools
         for manifest in (
             service_account(service, pool),
-            network_policy(service, pool),
+            network_policy(service, pool, observed.ports),
             disruption_budget(service, pool),
             deployment(service, pool, observed),
         )

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from whisperfleet_operator.plan.actions import Manifest
+from whisperfleet_operator.plan.actions import Manifest, PolicyPorts
 from whisperfleet_operator.plan.environment import HTTP_PORT
 from whisperfleet_operator.plan.metadata import child_metadata
 from whisperfleet_operator.resource.names import pod_selector
@@ -47,7 +47,7 @@ def disruption_budget(service: TranscriptionService, pool: Pool) -> Manifest:
     }
 
 
-def network_policy(service: TranscriptionService, pool: Pool) -> Manifest:
+def network_policy(service: TranscriptionService, pool: Pool, ports: PolicyPorts) -> Manifest:
     """Return what may reach the workers, metrics, and what they may reach: DNS, Redis and audio.
 
     A host that the spec names may be asked on any port, a network that it names too; everything
@@ -62,17 +62,17 @@ def network_policy(service: TranscriptionService, pool: Pool) -> Manifest:
             "podSelector": {"matchLabels": pod_selector(service.name, pool.name)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"ports": [_port(HTTP_PORT)]}],
-            "egress": _egress(service),
+            "egress": _egress(service, ports),
         },
     }
 
 
-def _egress(service: TranscriptionService) -> list[dict[str, Any]]:
+def _egress(service: TranscriptionService, ports: PolicyPorts) -> list[dict[str, Any]]:
     inputs = service.spec.input
     rules: list[dict[str, Any]] = [
-        {"ports": [_port(53, "UDP"), _port(53)]},
+        {"ports": [_port(port, protocol) for port in ports.dns for protocol in ("UDP", "TCP")]},
         # By its port alone: a policy knows no names.
-        {"ports": [_port(service.redis.port)]},
+        {"ports": [_port(port) for port in dict.fromkeys((service.redis.port, *ports.extra))]},
     ]
     public: dict[str, Any] = {"to": [_block("0.0.0.0/0", _PRIVATE_V4), _block("::/0", _PRIVATE_V6)]}
     if not inputs.allowed_hosts:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
 
 from whisperfleet.contract.keys import Keys
-from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
 from whisperfleet.queue import RedisSettings, describe_url
+from whisperfleet.queue.depths import Depth, read_depths
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet_operator.queues.gate import PATIENCE_SECONDS, Gate, NotNowError
 from whisperfleet_operator.resource import Reason
@@ -30,7 +29,6 @@ _ANSWER_SECONDS = 5.5
 _REGISTRATION_SECONDS = 60.0
 _IDLE_SECONDS = 300.0
 
-_SAMPLE = (resources.files(__package__) / "sample.lua").read_text("utf-8")
 _DEAD = (redis.ConnectionError, redis.TimeoutError)
 
 
@@ -46,7 +44,8 @@ class QueueProblemError(Exception):
 class QueueAddress:
     """Where a queue is and how to be let in; `ca` is PEM text.
 
-    Who holds a job and has been silent for `lease_seconds` holds it no more.
+    Who holds a job and has been silent for `lease_seconds` holds it no more; the workers' own word
+    for it counts more, which the queue has once one of them has looked for work.
     """
 
     url: str = field(repr=False)
@@ -62,9 +61,9 @@ class QueueAddress:
 class Sample:
     """A queue in one moment. `lengths` are in the order of the address's streams.
 
-    `running` jobs are held by a worker, `queued` ones wait. `oldest` is when the oldest job that
-    waits was sent, by the server's clock: one that no worker was given, that was handed back, or
-    whose worker fell silent. `warnings` say what could lose jobs.
+    `running` jobs are held by a worker within its lease, all others are `queued`: what no worker
+    was given, what was handed back, and that whose worker fell silent. `oldest` is when the oldest
+    of these was sent, by the server's clock. `warnings` say what could lose jobs.
     """
 
     lengths: tuple[int, ...]
@@ -129,7 +128,7 @@ class QueueProbe:
                 # To the TLS library a wrong authority is a broken connection, and others have
                 # the right one.
                 self._gate.contact((where, address.ca), lambda: _knock(client)),
-                _refused_credentials(where),
+                _refused_credentials(where, address),
             ):
                 return self._measure(client, address, owner)
         except NotNowError as error:
@@ -150,24 +149,19 @@ class QueueProbe:
     def _measure(self, client: redis.Redis, address: QueueAddress, owner: str) -> Sample:
         warnings = self._register(client, address, owner)
         keys = Keys(address.queue_id)
-        for _ in range(2):
-            dead_letters, *depths = client.eval(
-                _SAMPLE,
-                1 + len(address.streams),
-                keys.dead_letters,
-                *address.streams,
-                keys.group,
-                address.lease_seconds * 1000,
-            )
-            missing = [
-                stream
-                for stream, depth in zip(address.streams, depths, strict=True)
-                if depth[1] < 0
-            ]
-            if not missing:
-                break
+        depths = self._read(client, keys, address)
+        missing = [
+            stream
+            for stream, depth in zip(address.streams, depths, strict=True)
+            if not depth.has_group
+        ]
+        if missing:
             _create_groups(client, missing, keys.group)
-        return _read(dead_letters, depths, warnings)
+            depths = self._read(client, keys, address)
+        return _sample(client.xlen(keys.dead_letters), depths, warnings)
+
+    def _read(self, client: redis.Redis, keys: Keys, address: QueueAddress) -> list[Depth]:
+        return read_depths(client, keys, address.streams, address.lease_seconds)
 
     def _register(self, client: redis.Redis, address: QueueAddress, owner: str) -> tuple[str, ...]:
         known = self._registered.get(owner)
@@ -183,8 +177,9 @@ class QueueProbe:
             raise QueueProblemError(
                 Reason.QUEUE_OWNED_BY_ANOTHER,
                 f"the queue {address.queue_id} belongs to {current.decode('utf-8', 'replace')} and "
-                f"not to {owner}: choose another spec.queue.id, or, if that one is gone, delete "
-                f"the field `owner` of {keys.meta}",
+                f"not to {owner}. spec.queue.id cannot change: delete this service and make it "
+                "with another id; or, if that owner is gone for good, give the queue to this one: "
+                f"redis-cli HDEL '{keys.meta}' owner",
             )
         try:
             register(client, keys, owner)
@@ -256,15 +251,39 @@ class _AnsweredError(Exception):
 
 
 @contextmanager
-def _refused_credentials(where: str) -> Iterator[None]:
+def _refused_credentials(where: str, address: QueueAddress) -> Iterator[None]:
     """Tell wrong credentials from a dead server: it lives, for others too."""
     try:
         yield
     except redis.AuthenticationError as error:
         raise QueueProblemError(
             Reason.QUEUE_REFUSED,
-            f"Redis at {where} refuses the credentials ({error}); check user name and password",
+            f"Redis at {where} refuses {_what_was_shown(address)} ({error})",
         ) from error
+
+
+def _what_was_shown(address: QueueAddress) -> str:
+    """Return what Redis did not take, and what to do about it."""
+    if address.password is None:
+        return (
+            "whoever shows no password: put it into a Secret under the key password and name that "
+            "in spec.queue.redis.credentials"
+        )
+    ended = [
+        name
+        for name, text in (("user name", address.username), ("password", address.password))
+        if text is not None and text != text.rstrip("\r\n")
+    ]
+    if ended:
+        return (
+            f"the credentials, and the {' and the '.join(ended)} in the Secret of "
+            "spec.queue.redis.credentials ends with a line end, which counts: write the Secret "
+            "without it, as with printf %s or --from-literal"
+        )
+    return (
+        "the credentials: correct the keys username and password in the Secret of "
+        "spec.queue.redis.credentials"
+    )
 
 
 def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> None:
@@ -276,18 +295,13 @@ def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> N
                 raise
 
 
-def _read(dead_letters: int, depths: Sequence[Any], warnings: tuple[str, ...]) -> Sample:
-    lengths = tuple(length for length, _, _ in depths)
-    running = sum(max(pending, 0) for _, pending, _ in depths)
-    sent = [entry_time(oldest.decode()) for _, _, oldest in depths]
+def _sample(dead_letters: int, depths: Sequence[Depth], warnings: tuple[str, ...]) -> Sample:
     return Sample(
-        lengths=lengths,
-        # An entry that was deleted while somebody held it is pending and has no length.
-        queued=max(0, sum(lengths) - running),
-        running=min(running, sum(lengths)),
+        lengths=tuple(depth.length for depth in depths),
+        queued=sum(depth.waiting for depth in depths),
+        running=sum(depth.running for depth in depths),
         dead_letters=dead_letters,
-        # A producer's own ids may tell no time.
-        oldest=min(filter(None, sent), default=None),
+        oldest=min((depth.oldest for depth in depths if depth.oldest), default=None),
         taken=datetime.now(UTC),
         warnings=warnings,
     )

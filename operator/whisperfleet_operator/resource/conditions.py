@@ -1,4 +1,7 @@
-"""The words of a status: what is judged, how, and for which reason. Their one home."""
+"""The words of a status: what is judged, how, and for which reason. Their one home.
+
+What each reason means, and how long it may last, is in `reasons`.
+"""
 
 from enum import StrEnum
 
@@ -52,6 +55,9 @@ class Reason(StrEnum):
     POD_REFUSED = "PodRefused"
     WORKERS_CRASHING = "WorkersCrashing"
     WORKERS_NOT_READY = "WorkersNotReady"
+    PODS_FAILING = "PodsFailing"
+    ROLLOUT_PAUSED = "RolloutPaused"
+    ROLLOUT_STUCK = "RolloutStuck"
 
     # The queue.
     QUEUE_UNREACHABLE = "QueueUnreachable"
@@ -67,10 +73,14 @@ class Reason(StrEnum):
     AUTOSCALER_FAILED = "AutoscalerFailed"
     AUTOSCALER_PAUSED = "AutoscalerPaused"
     AUTOSCALER_SILENT = "AutoscalerSilent"
+    AUTOSCALER_HOLDS_BACK = "AutoscalerHoldsBack"
+    AUTOSCALER_KEEPS_AWAKE = "AutoscalerKeepsAwake"
+    AUTOSCALER_CONTESTED = "AutoscalerContested"
     NAME_TAKEN = "NameTaken"
     PREDECESSOR_LEAVING = "PredecessorLeaving"
     INVALID_SPEC = "InvalidSpec"
     APPLY_REFUSED = "ApplyRefused"
+    CHANGED_BY_ANOTHER = "ChangedByAnother"
     API_SERVER_ERROR = "APIServerError"
 
     @classmethod

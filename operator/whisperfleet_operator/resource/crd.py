@@ -54,7 +54,7 @@ _READY = '.status.conditions[?(@.type=="Ready")]'
 _COLUMNS = (
     _Column("Ready", "string", f"{_READY}.status", "Whether jobs are done, or would be"),
     _Column("Reason", "string", f"{_READY}.reason", "Why"),
-    _Column("Model", "string", ".status.model", "The model, or the image's tag"),
+    _Column("Model", "string", ".status.model", "The model that runs, or the image's tag"),
     _Column("Replicas", "string", ".status.replicas", "Pods that work, of those asked for"),
     _Column("Queued", "integer", ".status.queue.queued", "Jobs that wait"),
     _Column("DLQ", "integer", ".status.queue.deadLetters", "Jobs that need a person"),

@@ -4,6 +4,7 @@ from typing import Final
 
 __all__ = [
     "API_VERSION",
+    "ASKED_BY_ANNOTATION",
     "CREATION_MANAGER",
     "CREDENTIALS_ANNOTATION",
     "FIELD_MANAGER",
@@ -21,6 +22,7 @@ __all__ = [
     "SHORT_NAME",
     "SINGULAR",
     "VERSION",
+    "WAKING_MANAGER",
     "WORKER_CONTAINER",
     "child_labels",
     "child_name",
@@ -40,6 +42,8 @@ OPERATOR: Final = "whisperfleet-operator"
 FIELD_MANAGER: Final = OPERATOR
 # Who POSTs a Deployment with no replicas; what it wrote the applied object never mentions.
 CREATION_MANAGER: Final = f"{OPERATOR}-creation"
+# Who asks for a pod where the autoscaler does not.
+WAKING_MANAGER: Final = f"{OPERATOR}-waking"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 SERVICE_LABEL: Final = f"{GROUP}/service"
@@ -48,10 +52,13 @@ POOL_LABEL: Final = f"{GROUP}/pool"
 # On the service: `disabled` takes the operator's hands off it.
 RECONCILE_ANNOTATION: Final = f"{GROUP}/reconcile"
 RECONCILE_DISABLED: Final = "disabled"
-# On the pod template: changes with the credentials, so that workers are rolled.
+# On the pod template: a digest of the credentials, so that workers are rolled with them.
 CREDENTIALS_ANNOTATION: Final = f"{GROUP}/credentials"
-# On the Deployment: a later version of the Secrets with the same credentials in it.
+# On the Deployment: another digest of the same credentials.
 SAME_CREDENTIALS_ANNOTATION: Final = f"{GROUP}/same-credentials"
+
+# On the Lease of a namespace: the release that would look after it.
+ASKED_BY_ANNOTATION: Final = f"{GROUP}/asked-by"
 
 WORKER_CONTAINER: Final = "worker"
 

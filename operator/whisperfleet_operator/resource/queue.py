@@ -34,7 +34,7 @@ class Credentials(Part):
 
     secret_name: ObjectName
     """A Secret in the service's namespace with the keys `password` and, for an account of its own,
-    `username`. When it changes, the workers are replaced one by one."""
+    `username`. When one of them changes, the workers are replaced one by one."""
 
 
 class RedisTls(Part):

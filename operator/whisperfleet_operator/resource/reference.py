@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from whisperfleet_operator.resource.crd import crd
+from whisperfleet_operator.resource.reasons import REASONS
 
 __all__ = ["FILE_NAME", "main", "render"]
 
@@ -21,6 +22,9 @@ TranscriptionService, `whisperfleet.io/v1alpha1`, `tsvc` for short. Written by `
 the models in `operator/whisperfleet_operator/resource`: change it there. `kubectl explain
 tsvc.spec` says the same.
 """
+
+_REASONS_HEAD: Final = """Of conditions and pools. What passes has a time after which it becomes
+another reason, with what a person can do about it."""
 
 _Schema = dict[str, Any]
 
@@ -38,6 +42,7 @@ def render(definition: _Schema) -> str:
     for column in version["additionalPrinterColumns"]:
         wide = " (with `-o wide`)" if column["priority"] else ""
         lines.append(f"| {column['name']} | {column['description']}{wide} |")
+    lines += _reasons()
     return "\n".join(lines) + "\n"
 
 
@@ -52,6 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file.write_text(render(crd()), encoding="utf-8")
     sys.stdout.write(f"{file}\n")
     return 0
+
+
+def _reasons() -> list[str]:
+    head = ["", "## Reasons", "", _REASONS_HEAD, "", "| reason | what it means | how long | then |"]
+    rows = (
+        f"| `{reason}` | {about.means} | {about.deadline or about.kind} | "
+        f"{', '.join(f'`{each}`' for each in about.follows)} |"
+        for reason, about in REASONS.items()
+    )
+    return [*head, "|---|---|---|---|", *rows]
 
 
 def _parts(schema: _Schema, path: str) -> Iterator[tuple[str, _Schema]]:

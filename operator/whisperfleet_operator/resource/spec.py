@@ -118,6 +118,9 @@ class ScalingSpec(Part):
     startup_seconds: Annotated[int, Field(ge=1, le=14_400)] = 420
     """The longest a pod may need from its creation until it works, in seconds: for a node, the
     image and the model. A worker that loads its model for longer is started anew."""
+    wake_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 30
+    """How long jobs may wait at zero pods while the autoscaler is silent or fails, in seconds; then
+    the operator wakes one pod itself, and leaves it to the autoscaler."""
 
 
 class TranscriptionServiceSpec(Part):

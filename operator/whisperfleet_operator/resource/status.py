@@ -70,7 +70,7 @@ class QueueStatus(Part):
     queued: _Count | None = None
     """Jobs that wait for a worker."""
     running: _Count | None = None
-    """Jobs that a worker holds."""
+    """Jobs that a worker holds, and whose lease it renews."""
     dead_letters: _Count | None = None
     """Jobs that need a person: `whisperfleet dlq list` shows them."""
     oldest_enqueue_time: Timestamp | None = None
@@ -92,6 +92,9 @@ class PoolStatus(Part):
     """What the pool does, or what it waits for."""
     message: _Message | None = None
     """The same in a sentence, where there is more to say."""
+    woken_time: Timestamp | None = None
+    """When the operator woke the pool itself, because the autoscaler did not; absent once that is
+    back."""
 
 
 class TranscriptionServiceStatus(Part):
@@ -102,7 +105,8 @@ class TranscriptionServiceStatus(Part):
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16), keyed_by("type")] = ()
     """The judgements, one of each type. Scaled to zero is Ready, with the reason Idle."""
     model: Annotated[str, Field(max_length=256)] | None = None
-    """The model's name, or the image's tag where the spec names no model."""
+    """The model that runs, by its name, or the image's tag where there is none; several during a
+    rollout, the oldest first. While no pod works, the one that would."""
     replicas: Annotated[str, Field(max_length=32)] | None = None
     """Pods that work, of those that the autoscaler asks for: 2/3."""
     queue: QueueStatus | None = None

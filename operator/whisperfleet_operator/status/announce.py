@@ -20,6 +20,7 @@ from whisperfleet_operator.status.pools import BLOCKING
 __all__ = ["Announcement", "announcements"]
 
 _WAITS = (*BLOCKING, Reason.AT_MAX_REPLICAS)
+_BY_US = ", by the operator, for the autoscaler does not wake it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ def _troubles(
                 )
         elif _mended(earlier, condition) and name is not ConditionType.READY:
             yield Announcement(f"{name}Again", condition.message)
+    degraded, earlier = now[ConditionType.DEGRADED], was.get(ConditionType.DEGRADED)
+    if degraded.reason is Reason.CHANGED_BY_ANOTHER and not _same(earlier, degraded):
+        yield Announcement(degraded.reason, degraded.message, warning=True)
     durable, earlier = now[ConditionType.QUEUE_DURABLE], was.get(ConditionType.QUEUE_DURABLE)
     if durable.status is ConditionStatus.FALSE and not _same(earlier, durable):
         yield Announcement(durable.reason, durable.message, warning=True)
@@ -79,7 +83,9 @@ def _pools(
     earlier = {pool.name: pool for pool in before.pools}
     for pool in after.pools:
         was = earlier.get(pool.name, PoolStatus(name=pool.name))
-        if was.desired == 0 and pool.desired > 0:
+        if pool.woken_time is not None and pool.woken_time != was.woken_time:
+            yield Announcement("WokenByOperator", _waking(pool, after.queue, _BY_US), warning=True)
+        elif was.desired == 0 and pool.desired > 0:
             yield Announcement("FleetWoke", _waking(pool, after.queue))
         elif was.desired > 0 and pool.desired == 0:
             yield Announcement("FleetSleeps", f"the pool {pool.name} is scaled to zero")
@@ -92,9 +98,9 @@ def _pools(
             )
 
 
-def _waking(pool: PoolStatus, queue: QueueStatus | None) -> str:
+def _waking(pool: PoolStatus, queue: QueueStatus | None, why: str = "") -> str:
     """Say that a pool wakes, and why as far as it shows: an empty queue may be some seconds old."""
-    waking = f"the pool {pool.name} wakes, pods asked for: {pool.desired}"
+    waking = f"the pool {pool.name} wakes{why}, pods asked for: {pool.desired}"
     jobs = ((queue.queued or 0) + (queue.running or 0)) if queue is not None else 0
     return f"{waking}, jobs in the queue: {jobs}" if jobs else waking
 

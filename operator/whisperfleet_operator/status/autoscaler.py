@@ -1,117 +1,261 @@
-"""What KEDA makes of the service, in the words of the status."""
+"""What the autoscaler makes of a pool, in the words of the status: which direction fails, and who.
 
-from typing import Any
+By KEDA's own word where it has one, then by the HorizontalPodAutoscaler's, else by what is seen.
+"""
 
-from whisperfleet_operator.kube import Object
-from whisperfleet_operator.observe import Observation
+from datetime import datetime
+
+from whisperfleet_operator.observe import Observation, PoolView, Spell
+from whisperfleet_operator.observe.autoscalers import is_kedas
+from whisperfleet_operator.observe.conditions import condition_of
 from whisperfleet_operator.observe.keda import OLDEST_KEDA, Keda
-from whisperfleet_operator.resource import ConditionStatus, Reason
+from whisperfleet_operator.observe.pauses import pause_of
+from whisperfleet_operator.observe.spells import hpa_trouble, keda_has_yet_to_notice
+from whisperfleet_operator.plan.autoscaling import wanted_pods
+from whisperfleet_operator.resource import ConditionStatus, Reason, TranscriptionServiceSpec
+from whisperfleet_operator.resource.patience import (
+    growing_seconds,
+    keda_seconds,
+    sleeping_seconds,
+)
 from whisperfleet_operator.status.judgement import Judgement
 
-__all__ = ["judge_autoscaler"]
+__all__ = ["DIRECTIONS", "judge_autoscaler", "judge_keda"]
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
-_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
-# The others hold a truth value, and for KEDA whatever is not false is true.
-_PAUSES = (
-    "autoscaling.keda.sh/paused",
-    "autoscaling.keda.sh/paused-scale-out",
-    "autoscaling.keda.sh/paused-scale-in",
-)
-_FALSEHOODS = frozenset({"0", "f", "F", "FALSE", "False", "false"})
-
-
-_SILENT = Judgement(
-    FALSE,
-    Reason.AUTOSCALER_SILENT,
-    "there is work, and KEDA, which once said that it watches the queue, has asked for no pod in "
-    "several polling intervals: check that the keda-operator runs, and what its log says "
-    "(kubectl get pods -A -l app.kubernetes.io/name=keda-operator)",
+# What a pool waits for where its autoscaler fails in one direction.
+DIRECTIONS = frozenset(
+    {
+        Reason.AUTOSCALER_SILENT,
+        Reason.AUTOSCALER_HOLDS_BACK,
+        Reason.AUTOSCALER_KEEPS_AWAKE,
+        Reason.AUTOSCALER_CONTESTED,
+    }
 )
 
+# A trigger that failed once may do so no more at the next poll.
+_PASSING = frozenset({"TriggerError", "PartialTriggerError"})
+_CHECK_KEDA = (
+    "check that the keda-operator runs, and what its log says (kubectl get pods -A -l "
+    "app.kubernetes.io/name=keda-operator)"
+)
+_CHECK_METRICS = (
+    "check KEDA's metrics server (kubectl get apiservice v1beta1.external.metrics.k8s.io, and "
+    "kubectl get pods -A -l app.kubernetes.io/name=keda-operator-metrics-apiserver)"
+)
+_ALL_WELL = Judgement(TRUE, Reason.AS_EXPECTED, "KEDA watches the queue")
 
-def judge_autoscaler(seen: Observation, *, suspended: bool) -> Judgement:
-    """Return whether the pools wake and sleep by themselves."""
-    if seen.keda is Keda.MISSING:
+
+def judge_keda(keda: Keda) -> Judgement | None:
+    """Return what is wrong with KEDA as a whole."""
+    if keda is Keda.MISSING:
         return Judgement(
             FALSE,
             Reason.KEDA_MISSING,
             f"KEDA is not installed, so nothing wakes the fleet: install KEDA {OLDEST_KEDA} or "
             "later",
         )
-    if seen.keda is Keda.TOO_OLD:
+    if keda is Keda.UNKNOWN:
+        return Judgement(
+            UNKNOWN,
+            Reason.AUTOSCALER_PENDING,
+            "it is not certain yet whether KEDA is there: the API server has yet to say so",
+        )
+    if keda is Keda.TOO_OLD:
         return Judgement(
             FALSE,
             Reason.KEDA_TOO_OLD,
             f"the installed KEDA is older than {OLDEST_KEDA} and would not wake the fleet for one "
             f"job: upgrade KEDA to {OLDEST_KEDA} or later",
         )
-    judgements = [_judge(view.scaled_object, suspended=suspended) for view in seen.pools]
-    worst = next((each for each in judgements if each.status is not TRUE), judgements[0])
-    return _SILENT if seen.overdue and worst.status is TRUE else worst
+    return None
 
 
-def _judge(scaled_object: Object | None, *, suspended: bool) -> Judgement:
-    if scaled_object is None:
-        return Judgement(
-            UNKNOWN, Reason.AUTOSCALER_PENDING, "the ScaledObject is made once the queue is there"
-        )
-    name = scaled_object["metadata"]["name"]
-    ready = _condition(scaled_object, "Ready")
-    if (paused := _paused(scaled_object, suspended=suspended)) is not None:
-        return paused
-    if ready.get("status") == "True":
-        return Judgement(TRUE, Reason.AS_EXPECTED, "KEDA watches the queue")
-    if ready.get("status") == "False":
-        return Judgement(
-            FALSE,
-            Reason.AUTOSCALER_FAILED,
-            f"KEDA cannot scale by the ScaledObject {name}: {ready.get('message', '')}; see "
-            f"kubectl describe scaledobject {name}",
-        )
-    return Judgement(
-        UNKNOWN,
-        Reason.AUTOSCALER_PENDING,
-        f"KEDA has not looked at the ScaledObject {name} yet; if it stays so, check that the "
-        "keda-operator runs",
+def judge_autoscaler(
+    view: PoolView, spec: TranscriptionServiceSpec, seen: Observation, woken: datetime | None
+) -> Judgement:
+    """Return whether a pool wakes, grows and sleeps by itself.
+
+    `woken` is when the operator last did what the autoscaler should have done.
+    """
+    return (
+        judge_keda(seen.keda)
+        or _judge_pause(view, spec)
+        or _judge_notice(view, spec)
+        or _judge_rivals(view)
+        or _judge_ready(view, spec)
+        or _judge_waking(view, spec, woken)
+        or _judge_growing(view, spec, seen)
+        or _judge_sleeping(view, spec)
+        or _ALL_WELL
     )
 
 
-def _paused(scaled_object: Object, *, suspended: bool) -> Judgement | None:
-    """Return what there is to say of a ScaledObject that is held, or was until a moment ago."""
-    name = scaled_object["metadata"]["name"]
-    told_paused = _condition(scaled_object, "Paused").get("status") == "True"
-    if suspended and told_paused:
-        return Judgement(TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told")
-    pause = _pause(scaled_object)
-    if pause is not None and not suspended:
+def _judge_pause(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+    if view.scaled_object is None:
+        return None
+    if spec.suspend:
+        if view.spells.get(Spell.AWAKE, 0) > keda_seconds(spec):
+            return Judgement(
+                FALSE,
+                Reason.AUTOSCALER_KEEPS_AWAKE,
+                f"spec.suspend is set, and {view.desired} pods are still asked for after "
+                f"{keda_seconds(spec):g} s: {_CHECK_KEDA}",
+            )
+        if condition_of(view.scaled_object, "Paused").get("status") == "True":
+            return Judgement(TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told")
+        return None
+    if (pause := pause_of(view.scaled_object)) is not None:
         return Judgement(
             FALSE,
             Reason.AUTOSCALER_PAUSED,
-            f"the ScaledObject {name} is paused by the annotation {pause}: remove it",
-        )
-    if told_paused:
-        # The condition says what was, and the annotation what shall be.
-        return Judgement(
-            UNKNOWN,
-            Reason.AUTOSCALER_PENDING,
-            f"the ScaledObject {name} is paused no more, which KEDA has yet to notice; if it stays "
-            "so, check that the keda-operator runs",
+            f"the ScaledObject {_name(view)} is paused by the annotation {pause}: remove it",
         )
     return None
 
 
-def _pause(scaled_object: Object) -> str | None:
-    """Return the annotation that keeps KEDA from waking the pool or from letting it sleep."""
-    annotations = scaled_object["metadata"].get("annotations", {})
-    if _PAUSED_REPLICAS in annotations:
-        return _PAUSED_REPLICAS
-    return next(
-        (name for name in _PAUSES if annotations.get(name, "false") not in _FALSEHOODS), None
+def _judge_notice(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+    """Say what KEDA has yet to notice: for a while that is no news."""
+    if not keda_has_yet_to_notice(view, suspended=spec.suspend):
+        return None
+    if view.scaled_object is None:
+        what = "the ScaledObject is made once the queue is there"
+    elif condition_of(view.scaled_object, "Paused").get("status") == "True":
+        what = f"the ScaledObject {_name(view)} is paused no more, which KEDA has yet to notice"
+    else:
+        what = f"KEDA has not looked at the ScaledObject {_name(view)} yet"
+    if view.spells.get(Spell.UNNOTICED, 0) > keda_seconds(spec):
+        message = f"{what}, after {keda_seconds(spec):g} s: {_CHECK_KEDA}"
+        return Judgement(FALSE, Reason.AUTOSCALER_SILENT, message)
+    return Judgement(UNKNOWN, Reason.AUTOSCALER_PENDING, what)
+
+
+def _judge_rivals(view: PoolView) -> Judgement | None:
+    rivals = sorted(
+        str(hpa["metadata"]["name"])
+        for hpa in view.hpas or ()
+        if not is_kedas(hpa, view.scaled_object)
+    )
+    if not rivals:
+        return None
+    return Judgement(
+        FALSE,
+        Reason.AUTOSCALER_CONTESTED,
+        f"the HorizontalPodAutoscaler {', '.join(rivals)} scales the Deployment {_name(view)} "
+        "beside KEDA's, and of two neither works: delete it (kubectl delete hpa "
+        f"{' '.join(rivals)})",
     )
 
 
-def _condition(scaled_object: Object, name: str) -> dict[str, Any]:
-    conditions: list[dict[str, Any]] = scaled_object.get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == name), {})
+def _judge_ready(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+    """Say what KEDA says: that it cannot scale, or that it does so without knowing how much."""
+    ready, fallback = (condition_of(view.scaled_object, name) for name in ("Ready", "Fallback"))
+    see = f"see kubectl describe scaledobject {_name(view)}"
+    if ready.get("status") != "True":
+        passes = ready.get("reason") in _PASSING
+        if passes and view.spells.get(Spell.KEDA_TROUBLE, 0) <= keda_seconds(spec):
+            return None
+        cause = (
+            " (KEDA cannot read the queue, though the operator can: look at the network policies "
+            "of KEDA's namespace and at its log)"
+            if passes
+            else ""
+        )
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_FAILED,
+            f"KEDA cannot scale by the ScaledObject {_name(view)}: {ready.get('message', '')}"
+            f"{cause}; {see}",
+        )
+    if fallback.get("status") == "True":
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_FAILED,
+            f"KEDA cannot read the queue and falls back to the number of pods that somebody set in "
+            f"the ScaledObject {_name(view)}: {_health(view)}; {see}",
+        )
+    return None
+
+
+def _health(view: PoolView) -> str:
+    """Return which of KEDA's triggers fail, as it counts them."""
+    health = (view.scaled_object or {}).get("status", {}).get("health") or {}
+    failing = [
+        f"{name} has failed {state.get('numberOfFailures')} times in a row"
+        for name, state in sorted(health.items())
+        if state.get("status") == "Failing"
+    ]
+    return ", ".join(failing) or "at least one trigger fails"
+
+
+def _judge_waking(
+    view: PoolView, spec: TranscriptionServiceSpec, woken: datetime | None
+) -> Judgement | None:
+    """0 to 1: nothing else shows that the keda-operator is dead."""
+    if view.spells.get(Spell.UNWOKEN, 0) > keda_seconds(spec):
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_SILENT,
+            "there is work, and KEDA, which once said that it watches the queue, has asked for no "
+            f"pod in several polling intervals: {_CHECK_KEDA}",
+        )
+    if woken is not None and view.desired and not _was_heard(view, woken):
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_SILENT,
+            f"there was work, KEDA asked for no pod, and has said nothing since: {_CHECK_KEDA}",
+        )
+    return None
+
+
+def _was_heard(view: PoolView, since: datetime) -> bool:
+    """Whether KEDA has looked at a pool's work since then: it writes down when."""
+    at = (view.scaled_object or {}).get("status", {}).get("lastActiveTime")
+    return at is not None and datetime.fromisoformat(at) > since
+
+
+def _judge_growing(
+    view: PoolView, spec: TranscriptionServiceSpec, seen: Observation
+) -> Judgement | None:
+    """1 to N: by the HorizontalPodAutoscaler's word, or because more pods are wanted."""
+    limit = growing_seconds(spec, view.pool)
+    trouble = hpa_trouble(view)
+    if trouble is not None and view.spells.get(Spell.HPA_TROUBLE, 0) > limit:
+        reason, message = trouble
+        remedy = _CHECK_METRICS if "Metric" in reason else "see kubectl describe hpa"
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_HOLDS_BACK,
+            f"the HorizontalPodAutoscaler of the Deployment {_name(view)} neither adds nor removes "
+            f"pods beyond the first: {reason}: {message}; {remedy}",
+        )
+    if view.spells.get(Spell.TOO_FEW, 0) > limit:
+        wanted = wanted_pods(spec, view.pool, seen.jobs, view.desired)
+        return Judgement(
+            FALSE,
+            Reason.AUTOSCALER_HOLDS_BACK,
+            f"the jobs in the queue want {wanted} pods, and the autoscaler, which asks for "
+            f"{view.desired}, has added none for longer than {limit:g} s: see kubectl describe "
+            f"hpa,scaledobject, and {_CHECK_METRICS}",
+        )
+    return None
+
+
+def _judge_sleeping(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+    """N to 0: pods, and most often GPUs, that nobody needs."""
+    if view.spells.get(Spell.AWAKE, 0) <= sleeping_seconds(spec):
+        return None
+    return Judgement(
+        FALSE,
+        Reason.AUTOSCALER_KEEPS_AWAKE,
+        f"the queue has been empty for longer than spec.scaling.cooldownSeconds "
+        f"({spec.scaling.cooldown_seconds} s), and KEDA does not put the {view.desired} pods to "
+        f"sleep: {_CHECK_KEDA}",
+    )
+
+
+def _name(view: PoolView) -> str:
+    """Return the name of the pool's ScaledObject, which is that of its Deployment."""
+    there = view.scaled_object or view.deployment or {}
+    return str(there.get("metadata", {}).get("name", view.pool.name))

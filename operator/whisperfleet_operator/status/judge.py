@@ -1,6 +1,7 @@
 """The conditions of a service, from what was seen of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,11 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.names import RECONCILE_ANNOTATION
-from whisperfleet_operator.resource.status import PoolStatus, QueueStatus, StreamStatus
-from whisperfleet_operator.status.autoscaler import judge_autoscaler
+from whisperfleet_operator.resource.status import MAX_MESSAGE, PoolStatus, QueueStatus, StreamStatus
+from whisperfleet_operator.status.autoscaler import DIRECTIONS
 from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pools import PoolJudgement, judge_pool
+from whisperfleet_operator.status.rollouts import model_that_runs
 
 __all__ = [
     "failed_status",
@@ -51,14 +53,14 @@ def service_status(
     now: datetime,
 ) -> TranscriptionServiceStatus:
     """Return the status of a service that the operator takes care of."""
-    reasons = {pool.name: pool.reason for pool in before.pools}
+    earlier = {pool.name: pool for pool in before.pools}
     pools = [
-        judge_pool(view, service.spec, seen, reasons.get(view.pool.name), now)
+        judge_pool(view, service.spec, seen, earlier.get(view.pool.name), now)
         for view in seen.pools
     ]
     judgements = {
         ConditionType.QUEUE_REACHABLE: _queue_reachable(seen),
-        ConditionType.AUTOSCALER_READY: judge_autoscaler(seen, suspended=service.spec.suspend),
+        ConditionType.AUTOSCALER_READY: _autoscaler_ready(pools),
         ConditionType.WORKERS_AVAILABLE: _workers_available(pools),
     }
     if seen.sample is not None:
@@ -69,7 +71,7 @@ def service_status(
     return TranscriptionServiceStatus(
         observed_generation=service.metadata.generation,
         conditions=_dated(judgements, service.metadata.generation, before, now),
-        model=_model(service),
+        model=model_that_runs(service, seen.pools),
         replicas=_replicas([pool.status for pool in pools]),
         queue=_queue(service, seen, before),
         pools=tuple(pool.status for pool in pools),
@@ -154,27 +156,39 @@ def _queue_durable(sample: Sample) -> Judgement:
     return Judgement(TRUE, Reason.AS_EXPECTED, _AS_DURABLE_AS_TOLD)
 
 
+def _autoscaler_ready(pools: Sequence[PoolJudgement]) -> Judgement:
+    worst = next((pool for pool in pools if pool.scaler.status is not TRUE), pools[0])
+    if worst.status.woken_time is None:
+        return worst.scaler
+    return replace(
+        worst.scaler,
+        message=f"{worst.scaler.message}; meanwhile the operator woke one pod itself",
+    )
+
+
 def _workers_available(pools: Sequence[PoolJudgement]) -> Judgement:
     worst = _worst(pools)
     reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
     if reason is Reason.SUSPENDED:
         return Judgement(FALSE, reason, message)
-    asleep = all(pool.status.desired == 0 and not pool.blocked for pool in pools)
+    asleep = all(pool.status.desired == 0 and not pool.stopped for pool in pools)
     working = any(pool.status.ready for pool in pools)
     return Judgement(TRUE if asleep or working else FALSE, reason, message)
 
 
 def _ready(seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]) -> Judgement:
     """Whether a job that is sent now will be worked on without anybody's help."""
-    for problem in seen.problems:
-        return Judgement.of(FALSE, problem)
+    if seen.problems:
+        return _of_problems(FALSE, seen.problems)
+    working = any(pool.status.ready for pool in pools)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
         if (judgement := judgements[needed]).status is not TRUE:
-            return judgement
+            # Pods that work do so whatever becomes of their number.
+            limps = working and judgement.reason in DIRECTIONS
+            return replace(judgement, status=TRUE) if limps else judgement
     worst = _worst(pools)
-    working = any(pool.status.ready for pool in pools)
     reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
-    if reason is Reason.SUSPENDED or (worst.blocked and not working):
+    if reason is Reason.SUSPENDED or (worst.stopped and not working):
         return Judgement(FALSE, reason, message)
     return Judgement(TRUE, reason, message)
 
@@ -183,8 +197,8 @@ def _degraded(
     seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]
 ) -> Judgement:
     """Whether something is wrong that a person has to mend, even if work is done meanwhile."""
-    for problem in seen.problems:
-        return Judgement.of(TRUE, problem)
+    if seen.problems:
+        return _of_problems(TRUE, seen.problems)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
         if (judgement := judgements[needed]).status is FALSE:
             return Judgement(TRUE, judgement.reason, judgement.message)
@@ -192,7 +206,16 @@ def _degraded(
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
         return Judgement(TRUE, reason, message)
+    for contest in seen.contested:
+        # It may be meant so: a mirror for images, say.
+        return Judgement.of(FALSE, contest)
     return Judgement(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
+
+
+def _of_problems(status: ConditionStatus, problems: Sequence[Problem]) -> Judgement:
+    """Return the reason of the first, and what there is to say of all: nobody mends one by one."""
+    messages = dict.fromkeys(problem.message for problem in problems)
+    return Judgement(status, problems[0].reason, "; ".join(messages)[:MAX_MESSAGE])
 
 
 def _worst(pools: Sequence[PoolJudgement]) -> PoolJudgement:
@@ -274,13 +297,6 @@ def _tells_more(old: QueueStatus, new: QueueStatus) -> bool:
 
 def _is_empty(queue: QueueStatus) -> bool:
     return not (queue.queued or queue.running)
-
-
-def _model(service: TranscriptionService) -> str:
-    if service.spec.model.name:
-        return service.spec.model.name
-    image = service.spec.model.image
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[2] or image.rpartition("@")[2]
 
 
 def _replicas(pools: Iterable[PoolStatus]) -> str:

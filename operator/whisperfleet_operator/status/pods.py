@@ -7,9 +7,13 @@ from typing import Any
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe import Problem
 from whisperfleet_operator.resource import Reason
+from whisperfleet_operator.resource.names import WORKER_CONTAINER
 from whisperfleet_operator.resource.pools import Pool
+from whisperfleet_operator.status.references import missing_reference
+from whisperfleet_operator.status.scheduling import unschedulable
+from whisperfleet_operator.status.starting import not_started
 
-__all__ = ["is_ready", "why_not_ready"]
+__all__ = ["cannot_pull", "is_ready", "why_not_ready"]
 
 _PULL_REASONS = frozenset(
     {
@@ -28,19 +32,30 @@ _CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContain
 _CRASHES = 2
 _FORGIVEN_SECONDS = 600
 _NO_QUEUE = frozenset({Reason.QUEUE_UNREACHABLE, Reason.QUEUE_REFUSED})
+_KILLED = 137
 # What the worker means by its exit codes: `whisperfleet.errors`.
 _EXIT_CODES = {
     2: "a setting is wrong",
     3: "the device cannot run the model",
     4: "the model cannot be found or loaded",
     5: "Redis cannot be reached or refuses the worker",
-    137: "killed, most often for more memory than its limit",
+    _KILLED: "killed, most often for more memory than its limit",
 }
+# The container's program was never run: the image, the runtime or the GPU's driver.
+_NEVER_BEGAN = frozenset({"ContainerCannotRun", "StartError"})
 
 
 def is_ready(pod: Object) -> bool:
     """Whether the pod takes work."""
     return _condition(pod, "Ready").get("status") == "True"
+
+
+def cannot_pull(pod: Object) -> bool:
+    """Whether the pod's image cannot be fetched."""
+    return any(
+        container.get("state", {}).get("waiting", {}).get("reason") in _PULL_REASONS
+        for container in _containers(pod)
+    )
 
 
 def why_not_ready(
@@ -52,9 +67,9 @@ def why_not_ready(
     """
     scheduled = _condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return _unschedulable(pod, pool, scheduled.get("message", ""))
+        return unschedulable(_name(pod), pool, scheduled.get("message", ""))
     for container in _containers(pod):
-        if problem := _container_problem(pod, container, startup_seconds, now):
+        if problem := _container_problem(pod, pool, container, startup_seconds, now):
             return problem
     if any("running" in container.get("state", {}) for container in _containers(pod)):
         if queue_problem is not None and queue_problem.reason in _NO_QUEUE:
@@ -63,42 +78,11 @@ def why_not_ready(
                 f"the pod {_name(pod)} runs, and is not ready before its queue can be used",
             )
         return _not_ready(pod, startup_seconds, now)
-    return Problem(
-        Reason.POD_STARTING,
-        f"the pod {_name(pod)} is on its node, which fetches the image and starts it",
-    )
-
-
-def _unschedulable(pod: Object, pool: Pool, message: str) -> Problem:
-    gpu = pool.gpu
-    if gpu is not None and (
-        f"Insufficient {gpu.resource}" in message or "node affinity/selector" in message
-    ):
-        return Problem(
-            Reason.NO_GPU_AVAILABLE,
-            f"the pod {_name(pod)} waits for {gpu.count} {gpu.resource}: no node{_wanted(pool)} "
-            "has as many free; add such nodes, let the cluster's autoscaler add them"
-            f"{', or correct the nodeSelector' if pool.node_selector else ''} ({message})",
-        )
-    return Problem(
-        Reason.UNSCHEDULABLE,
-        f"no node takes the pod {_name(pod)}: add one that fits, or change the pool's requests, "
-        f"nodeSelector or tolerations ({message})",
-    )
-
-
-def _wanted(pool: Pool) -> str:
-    """Return which nodes a pool wants, for a sentence."""
-    preset = pool.gpu.preset if pool.gpu is not None else None
-    wants = [f"of the preset {preset}"] if preset else []
-    if pool.node_selector:
-        labels = (f"{key}={value}" for key, value in sorted(pool.node_selector.items()))
-        wants.append(f"with the pool's nodeSelector {', '.join(labels)}")
-    return "".join(f" {want}" for want in wants)
+    return not_started(pod, scheduled, startup_seconds, now)
 
 
 def _container_problem(
-    pod: Object, container: dict[str, Any], startup_seconds: int, now: datetime
+    pod: Object, pool: Pool, container: dict[str, Any], startup_seconds: int, now: datetime
 ) -> Problem | None:
     state = container.get("state", {})
     waiting = state.get("waiting", {})
@@ -107,16 +91,17 @@ def _container_problem(
         return Problem(
             Reason.IMAGE_PULL,
             f"the image {container.get('image')} cannot be pulled for the pod {_name(pod)}: check "
-            f"spec.model.image and the pull secrets of the ServiceAccount ({message or reason})",
+            "spec.model.image, and template.imagePullSecrets of the pool where the registry asks "
+            f"for a password ({message or reason})",
         )
     if reason in _CONFIGURATION_REASONS:
-        lost_secret = "secret" in message and "not found" in message
-        return Problem(
-            Reason.SECRET_MISSING if lost_secret else Reason.WORKERS_NOT_READY,
-            f"the pod {_name(pod)} cannot be started: {message or reason}; create what is missing "
-            "or correct the pool's template",
+        return missing_reference(_name(pod), pool, message) or Problem(
+            Reason.WORKERS_NOT_READY,
+            f"the pod {_name(pod)} cannot be started: {message or reason}; correct the pool's "
+            "template",
         )
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    name = container.get("name", WORKER_CONTAINER)
     if ended and (
         reason == "CrashLoopBackOff"
         or (
@@ -124,14 +109,26 @@ def _container_problem(
             and _seconds_since(ended, now) <= max(startup_seconds, _FORGIVEN_SECONDS)
         )
     ):
-        code = ended.get("exitCode")
-        meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
         return Problem(
             Reason.WORKERS_CRASHING,
-            f"the worker in the pod {_name(pod)} has ended with exit code {code} and is started "
-            f"again and again{meaning}; see kubectl logs --previous {_name(pod)}",
+            f"{_who(name)} in the pod {_name(pod)} {_what_ended_it(name, ended)}; see kubectl logs "
+            f"--previous {_name(pod)} -c {name}",
         )
     return None
+
+
+def _who(container: str) -> str:
+    return "the worker" if container == WORKER_CONTAINER else f"the container {container}"
+
+
+def _what_ended_it(container: str, ended: dict[str, Any]) -> str:
+    """Say how a container ended; what the code means is known of the worker's own alone."""
+    if ended.get("reason") in _NEVER_BEGAN:
+        return f"cannot be started, again and again: {ended.get('message') or ended['reason']}"
+    code = ended.get("exitCode")
+    meaning = f": {_EXIT_CODES[code]}" if code in _EXIT_CODES else ""
+    known = meaning if container == WORKER_CONTAINER or code == _KILLED else ""
+    return f"has ended with exit code {code} and is started again and again{known}"
 
 
 def _seconds_since(ended: dict[str, Any], now: datetime) -> float:
@@ -148,11 +145,20 @@ def _not_ready(pod: Object, startup_seconds: int, now: datetime) -> Problem:
             Reason.MODEL_LOADING,
             f"the pod {_name(pod)} runs and loads the model",
         )
+    unready = _unready(pod)
     return Problem(
         Reason.WORKERS_NOT_READY,
-        f"the pod {_name(pod)} runs for longer than spec.scaling.startupSeconds "
-        f"({startup_seconds} s) and is not ready; see kubectl logs {_name(pod)}",
+        f"{_who(unready)} in the pod {_name(pod)} runs for longer than spec.scaling.startupSeconds "
+        f"({startup_seconds} s) and is not ready; see kubectl logs {_name(pod)} -c {unready}",
     )
+
+
+def _unready(pod: Object) -> str:
+    """Return which container the pod waits for, the worker before any other."""
+    names = [each.get("name", "") for each in _containers(pod) if each.get("ready") is False]
+    if WORKER_CONTAINER in names or not names:
+        return WORKER_CONTAINER
+    return str(names[0])
 
 
 def _starts(pod: Object) -> Iterator[datetime]:

@@ -1,23 +1,30 @@
 """What a pool does, or what it waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from whisperfleet_operator.kube import Object
-from whisperfleet_operator.observe import Observation, PoolView, Problem
+from whisperfleet_operator.observe import Observation, PoolView, Problem, Spell
 from whisperfleet_operator.queues import Sample
-from whisperfleet_operator.resource import Reason, TranscriptionServiceSpec
+from whisperfleet_operator.resource import ConditionStatus, Reason, TranscriptionServiceSpec
+from whisperfleet_operator.resource.patience import CREATION_SECONDS
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.status import PoolStatus
+from whisperfleet_operator.status.autoscaler import DIRECTIONS, judge_autoscaler
+from whisperfleet_operator.status.endings import failing, last_ending
+from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pods import is_ready, why_not_ready
+from whisperfleet_operator.status.refusals import pod_refusal
+from whisperfleet_operator.status.rollouts import rollout_problem
 
 __all__ = ["BLOCKING", "PoolJudgement", "judge_pool"]
 
 # What does not pass by itself, the worst first.
 BLOCKING = (
     Reason.WORKERS_CRASHING,
+    Reason.PODS_FAILING,
     Reason.IMAGE_PULL,
     Reason.SECRET_MISSING,
     Reason.QUOTA_EXCEEDED,
@@ -25,6 +32,8 @@ BLOCKING = (
     Reason.NO_GPU_AVAILABLE,
     Reason.UNSCHEDULABLE,
     Reason.WORKERS_NOT_READY,
+    Reason.ROLLOUT_STUCK,
+    Reason.ROLLOUT_PAUSED,
 )
 _PASSING = (
     Reason.QUEUE_UNREACHABLE,
@@ -32,58 +41,116 @@ _PASSING = (
     Reason.MODEL_LOADING,
     Reason.POD_STARTING,
 )
+# What the pods themselves do not explain is explained by the autoscaler.
+_OF_AUTOSCALER = frozenset({Reason.IDLE, Reason.SERVING, Reason.SCALING_UP, Reason.SUSPENDED})
+_AT_REST = frozenset({Reason.IDLE, Reason.SERVING, Reason.AT_MAX_REPLICAS})
+_OF_ROLLOUT = frozenset({Reason.ROLLOUT_PAUSED, Reason.ROLLOUT_STUCK})
 _RANK = {reason: rank for rank, reason in enumerate((*BLOCKING, *_PASSING))}
 
 
 @dataclass(frozen=True, slots=True)
 class PoolJudgement:
-    """A pool's line of the status, and whether something blocks it."""
+    """A pool's line of the status, and what its autoscaler does.
+
+    `blocked` by something that does not pass by itself; `stopped` where that keeps pods from work.
+    """
 
     status: PoolStatus
+    scaler: Judgement
     blocked: bool
+    stopped: bool
 
 
 def judge_pool(
     view: PoolView,
     spec: TranscriptionServiceSpec,
     seen: Observation,
-    before: Reason | None,
+    before: PoolStatus | None,
     now: datetime,
 ) -> PoolJudgement:
     """Return what the pool does.
 
-    `before` is the reason that it last had. `now` tells a model that loads from one that hangs.
+    `before` is what was last said of it. `now` tells a model that loads from one that hangs.
     """
+    before = before or PoolStatus(name=view.pool.name)
+    woken = view.woken or before.woken_time
+    scaler = judge_autoscaler(view, spec, seen, woken)
+    ready = sum(map(is_ready, view.pods))
+    problem = _problem(view, spec, seen, before.reason, now)
+    if problem.reason in _OF_AUTOSCALER and scaler.reason in DIRECTIONS:
+        problem = Problem(scaler.reason, scaler.message)
+    elif problem.reason in _AT_REST or (ready and problem.reason is Reason.SCALING_UP):
+        problem = rollout_problem(view.deployment) or problem
+    return PoolJudgement(
+        PoolStatus(
+            name=view.pool.name,
+            desired=view.desired,
+            ready=ready,
+            reason=problem.reason,
+            message=problem.message,
+            woken_time=woken if scaler.status is not ConditionStatus.TRUE else None,
+        ),
+        scaler,
+        blocked=problem.reason in (*BLOCKING, Reason.AUTOSCALER_SILENT),
+        stopped=problem.reason in (*BLOCKING, Reason.AUTOSCALER_SILENT)
+        and problem.reason not in _OF_ROLLOUT,
+    )
+
+
+def _problem(
+    view: PoolView,
+    spec: TranscriptionServiceSpec,
+    seen: Observation,
+    before: Reason | None,
+    now: datetime,
+) -> Problem:
+    """Return what the pool does, or what of its own it waits for."""
     ready = sum(map(is_ready, view.pods))
     waits = [
         why_not_ready(pod, view.pool, spec.scaling.startup_seconds, now, seen.queue_problem)
         for pod in view.pods
         if not is_ready(pod)
     ]
-    if refusal := _refusal(view.deployment):
-        waits.append(refusal)
-    desired = _desired(view.deployment)
+    desired = view.desired
+    waits += filter(None, _of_deployment(view, spec, now))
     if spec.suspend:
-        problem = _suspended(view, seen.sample, desired)
-    elif waits and (ready == 0 or _worst(waits).reason in BLOCKING):
-        problem = _worst(waits)
-    elif waits or ready < desired:
+        return _suspended(view, seen.sample, desired)
+    if waits and (ready == 0 or _worst(waits).reason in BLOCKING):
+        return _with_ending(_worst(waits), view, spec, now)
+    if waits or ready < desired:
         rest = _worst(waits).message if waits else "the rest is created"
-        problem = Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {rest}")
-    elif desired == 0:
-        problem = _asleep(seen.sample)
-    else:
-        problem = _awake(view.pool, spec, seen.sample, desired, before)
-    return PoolJudgement(
-        PoolStatus(
-            name=view.pool.name,
-            desired=desired,
-            ready=ready,
-            reason=problem.reason,
-            message=problem.message,
-        ),
-        blocked=problem.reason in BLOCKING,
-    )
+        on_their_way = Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {rest}")
+        return _with_ending(on_their_way, view, spec, now)
+    if desired == 0:
+        return _asleep(seen.sample)
+    return _awake(view.pool, spec, seen.sample, desired, before)
+
+
+def _of_deployment(
+    view: PoolView, spec: TranscriptionServiceSpec, now: datetime
+) -> Iterator[Problem | None]:
+    """Yield what is wrong with the pods that are not there, or not as they shall be."""
+    refusal = _refusal(view.deployment)
+    yield refusal
+    if view.desired:
+        yield failing(view, spec, now)
+    if refusal is None and view.spells.get(Spell.UNMADE, 0) > CREATION_SECONDS:
+        yield Problem(
+            Reason.WORKERS_NOT_READY,
+            f"{len(view.pods)} of {view.desired} pods have been made, and no other for longer than "
+            f"{CREATION_SECONDS:g} s: see kubectl describe replicaset, and whether the "
+            "kube-controller-manager runs",
+        )
+
+
+def _with_ending(
+    problem: Problem, view: PoolView, spec: TranscriptionServiceSpec, now: datetime
+) -> Problem:
+    """Add to what passes what the pods before ended of."""
+    ending = last_ending(view, spec, now)
+    if problem.reason in BLOCKING or not ending:
+        return problem
+    return Problem(problem.reason, f"{problem.message}; {ending}")
 
 
 def _worst(waits: Sequence[Problem]) -> Problem:
@@ -143,19 +210,8 @@ def _refusal(deployment: Object | None) -> Problem | None:
     """Return why the API server refuses to let the pods be created at all."""
     for condition in _conditions(deployment):
         if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            message = condition.get("message", "")
-            if "exceeded quota" in message:
-                return Problem(
-                    Reason.QUOTA_EXCEEDED,
-                    "a ResourceQuota of the namespace forbids more pods: raise it, or lower "
-                    f"replicas.max ({message})",
-                )
-            return Problem(Reason.POD_REFUSED, f"the cluster refuses the pods: {message}")
+            return pod_refusal(condition.get("message", ""))
     return None
-
-
-def _desired(deployment: Object | None) -> int:
-    return int((deployment or {}).get("spec", {}).get("replicas") or 0)
 
 
 def _conditions(obj: Object | None) -> list[dict[str, Any]]:

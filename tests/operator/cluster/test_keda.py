@@ -51,7 +51,7 @@ def test_a_keda_whose_operator_is_dead(
     service.wait_for("Ready", "Idle", "True")
     with _keda_dead(testbed):
         queue.submit(Job(audio=clips()[0][0]))
-        assert "check that the keda-operator runs" in service.fails_with("AutoscalerSilent")
+        assert "check that the keda-operator runs" in service.fails_with("AutoscalerSilent", 120)
         # Its ScaledObject has a finalizer, which only the keda-operator takes away.
         service.delete()
         until(lambda: not service.get(), "the service is gone")

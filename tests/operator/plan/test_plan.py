@@ -9,6 +9,7 @@ from services import UID, changed, full, minimal, read
 from whisperfleet_operator.plan import ChildRef, Observed, SecretNeed, make_plan
 from whisperfleet_operator.plan.needs import secret_needs
 
+CREDENTIALS = "spec.queue.redis.credentials"
 KINDS = {"ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Deployment", "ScaledObject"}
 
 
@@ -105,7 +106,7 @@ def test_manifests_are_json(resource: dict[str, Any]) -> None:
         ({"url": "redis://redis"}, ()),
         (
             {"url": "redis://redis", "credentials": {"secretName": "account"}},
-            (SecretNeed("account", ("password",), ("username",)),),
+            (SecretNeed("account", CREDENTIALS, ("password",), ("username",)),),
         ),
         (
             {
@@ -114,8 +115,8 @@ def test_manifests_are_json(resource: dict[str, Any]) -> None:
                 "tls": {"caSecretName": "authority"},
             },
             (
-                SecretNeed("account", ("password",), ("username",)),
-                SecretNeed("authority", ("ca.crt",)),
+                SecretNeed("account", CREDENTIALS, ("password",), ("username",)),
+                SecretNeed("authority", "spec.queue.redis.tls", ("ca.crt",)),
             ),
         ),
     ],

@@ -6,16 +6,24 @@ from typing import Any
 import pytest
 
 from services import changed, full, minimal, read
-from whisperfleet_operator.plan import Observed, make_plan
+from whisperfleet_operator.plan import Observed, PolicyPorts, make_plan
+
+USUAL = PolicyPorts()
 
 
-def child(resource: dict[str, Any], kind: str) -> dict[str, Any]:
-    plan = make_plan(read(resource), Observed())
+def child(resource: dict[str, Any], kind: str, ports: PolicyPorts = USUAL) -> dict[str, Any]:
+    plan = make_plan(read(resource), Observed(ports=ports))
     (found,) = (each for each in plan.apply if each["kind"] == kind)
     return found
 
 
-def allows(resource: dict[str, Any], address: str, port: int, protocol: str = "TCP") -> bool:
+def allows(
+    resource: dict[str, Any],
+    address: str,
+    port: int,
+    protocol: str = "TCP",
+    ports: PolicyPorts = USUAL,
+) -> bool:
     """Whether the policy lets a worker contact an address, as a network plugin reads it."""
     where = ip_address(address)
 
@@ -24,7 +32,7 @@ def allows(resource: dict[str, Any], address: str, port: int, protocol: str = "T
             return False
         return not any(where in ip_network(each) for each in block.get("except", ()))
 
-    for rule in child(resource, "NetworkPolicy")["spec"]["egress"]:
+    for rule in child(resource, "NetworkPolicy", ports)["spec"]["egress"]:
         to_port = "ports" not in rule or {"port": port, "protocol": protocol} in rule["ports"]
         to_host = "to" not in rule or any(within(peer["ipBlock"]) for peer in rule["to"])
         if to_port and to_host:
@@ -68,6 +76,25 @@ def test_workers_reach_redis_and_audio(
 def test_workers_reach_the_name_service_wherever_it_is() -> None:
     assert allows(minimal(), "10.96.0.10", 53, "UDP")
     assert allows(minimal(), "169.254.20.10", 53, "TCP")
+    # A policy is about the ports of pods, and those of OpenShift's DNS listen elsewhere.
+    assert allows(minimal(), "10.128.0.9", 5353, "UDP")
+    assert allows(minimal(), "10.128.0.9", 5353, "TCP")
+    other = PolicyPorts(dns=(1053,))
+    assert allows(minimal(), "10.128.0.9", 1053, "UDP", other)
+    assert not allows(minimal(), "10.128.0.9", 53, "UDP", other)
+
+
+def test_workers_reach_a_redis_whose_pods_listen_on_another_port() -> None:
+    assert not allows(minimal(), "10.0.0.7", 16379)
+    more = PolicyPorts(extra=(16379, 6379))
+    assert allows(minimal(), "10.0.0.7", 16379, ports=more)
+    assert allows(minimal(), "10.0.0.7", 6379, ports=more)
+    # No port twice, which the API server would take for one.
+    rules = child(minimal(), "NetworkPolicy", more)["spec"]["egress"]
+    assert rules[1]["ports"] == [
+        {"port": 6379, "protocol": "TCP"},
+        {"port": 16379, "protocol": "TCP"},
+    ]
 
 
 def test_only_metrics_and_health_are_served() -> None:

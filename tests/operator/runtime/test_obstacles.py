@@ -5,16 +5,17 @@ import redis
 
 from operating.reconciling import ALL, KINDS, World, keda_schema
 from operating.services import CHILD
-from operating.world import NAMESPACE
+from operating.world import NAMESPACE, waiting_pod
 from whisperfleet_operator.kube import (
     AlreadyExistsError,
     ForbiddenError,
+    ServerError,
 )
 from whisperfleet_operator.kube.fake import FakeKube
-from whisperfleet_operator.kube.kinds import DEPLOYMENT
+from whisperfleet_operator.kube.kinds import DEPLOYMENT, SERVICE
 
 
-def test_a_name_that_is_taken_stops_everything(world: World, fake: FakeKube):
+def test_a_name_that_is_taken_holds_up_nothing_else(world: World, fake: FakeKube):
     theirs = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -28,7 +29,8 @@ def test_a_name_that_is_taken_stops_everything(world: World, fake: FakeKube):
     status, reason, message = world.condition("Ready")
     assert (status, reason) == ("False", "NameTaken")
     assert f"PodDisruptionBudget {CHILD}" in message
-    assert world.children() == set()
+    assert f"kubectl -n {NAMESPACE} delete poddisruptionbudgets.policy/{CHILD}" in message
+    assert world.children() == ALL - {"PodDisruptionBudget"}
     assert world.child(KINDS["PodDisruptionBudget"])["spec"] == {"maxUnavailable": 0}
     # Nobody tells of the end of what has not our labels.
     fake.remove(KINDS["PodDisruptionBudget"], NAMESPACE, CHILD)
@@ -84,6 +86,9 @@ def test_a_quota_on_objects_is_named(world: World, fake: FakeKube):
 def test_without_keda_the_rest_is_made_and_keda_is_asked_for(world: World, fake: FakeKube):
     documents, fake.documents = fake.documents, {"/openapi/v3": {"paths": {}}}
     world.apply()
+    assert world.look() == 1
+    # Once is not enough to know.
+    assert world.ready() == ("Unknown", "AutoscalerPending")
     world.look()
     assert world.ready() == ("False", "KedaMissing")
     assert world.children() == ALL - {"ScaledObject"}
@@ -101,31 +106,6 @@ def test_a_keda_that_is_too_old_is_named(world: World, fake: FakeKube):
     assert "2.17" in world.condition("AutoscalerReady")[2]
 
 
-def test_a_keda_that_does_nothing_is_noticed(settled: World, fake: FakeKube, queue: redis.Redis):
-    job = queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
-    settled.look()
-    settled.look(20)
-    assert settled.ready() == ("True", "ScalingUp")
-    settled.look(20)
-    status, reason, message = settled.condition("AutoscalerReady")
-    assert (status, reason) == ("False", "AutoscalerSilent")
-    assert "keda-operator" in message
-    assert settled.ready() == ("False", "AutoscalerSilent")
-    assert settled.events().count("AutoscalerSilent") == 1
-    # An operator that begins anew takes nothing back.
-    settled.restart()
-    settled.look()
-    assert settled.ready() == ("False", "AutoscalerSilent")
-    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=1))
-    settled.look()
-    assert settled.condition("AutoscalerReady")[0] == "True"
-    queue.xdel(settled.keys.stream("normal"), job)
-    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=0))
-    settled.look(600)
-    assert settled.ready() == ("True", "Idle")
-    assert settled.events().count("AutoscalerSilent") == 1
-
-
 def test_a_fleet_that_is_told_to_sleep_is_not_overdue(settled: World, queue: redis.Redis):
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
     settled.apply(suspend=True)
@@ -140,5 +120,162 @@ def test_a_fleet_that_is_told_to_sleep_is_not_overdue(settled: World, queue: red
 def test_a_keda_that_goes_leaves_the_last_good_state(settled: World, fake: FakeKube):
     fake.documents = {"/openapi/v3": {"paths": {}}}
     settled.look()
+    assert settled.ready() == ("True", "Idle")
+    settled.look()
     assert settled.ready() == ("False", "KedaMissing")
     assert settled.children() == ALL
+
+
+def test_all_names_that_are_taken_are_told_with_one_command(world: World, fake: FakeKube):
+    for kind in ("Deployment", "ServiceAccount"):
+        fake.create(
+            {
+                "apiVersion": KINDS[kind].api_version,
+                "kind": kind,
+                "metadata": {"name": CHILD, "namespace": NAMESPACE, "labels": {"app": "theirs"}},
+                "spec": {"replicas": 7},
+            },
+            "somebody",
+        )
+    world.apply()
+    world.look()
+    message = world.condition("Ready")[2]
+    assert f"delete deployments.apps/{CHILD} serviceaccounts/{CHILD}" in message
+    # Nothing of somebody else's is ever scaled.
+    assert world.children() == {"NetworkPolicy", "PodDisruptionBudget"}
+    assert world.child()["spec"]["replicas"] == 7
+
+
+def _orphan(live) -> None:
+    del live["metadata"]["ownerReferences"]
+
+
+def test_children_without_an_owner_are_adopted(settled: World, fake: FakeKube):
+    """As `--cascade=orphan` leaves them, and as a backup brings them back."""
+    uids = {}
+    for name in sorted(ALL):
+        fake.edit(KINDS[name], NAMESPACE, CHILD, _orphan)
+        uids[name] = settled.child(KINDS[name])["metadata"]["uid"]
+    fake.remove(SERVICE, NAMESPACE, "calls")
+    settled.restart()
+    settled.apply()
+    settled.look()
+    settled.look()
+    assert settled.condition("AutoscalerReady")[0] == "True"
+    assert "NameTaken" not in settled.events()
+    uid = settled.service()["metadata"]["uid"]
+    for name in sorted(ALL):
+        metadata = settled.child(KINDS[name])["metadata"]
+        assert metadata["uid"] == uids[name]
+        assert metadata["ownerReferences"][0]["uid"] == uid
+
+
+def test_what_nobody_owns_and_nobody_asks_for_is_not_deleted(settled: World, fake: FakeKube):
+    fake.edit(DEPLOYMENT, NAMESPACE, CHILD, _orphan)
+    settled.apply(pools=[{"name": "other", "replicas": {"max": 1}}])
+    settled.look()
+    assert settled.child()["metadata"]["name"] == CHILD
+
+
+def test_a_failure_in_one_part_holds_up_no_other(settled: World, fake: FakeKube):
+    failure = ServerError("apply", CHILD, "failed calling webhook policy.example")
+    fake.refuse("apply", "NetworkPolicy", failure)
+    settled.apply(
+        input={"allowedNetworks": ["10.20.0.0/16"]},
+        model={"image": "example/worker:0.2.0"},
+        pools=[{"name": "main", "replicas": {"max": 9}}],
+    )
+    with pytest.raises(ServerError):
+        settled.look()
+    assert settled.child(KINDS["ScaledObject"])["spec"]["maxReplicaCount"] == 9
+    assert "example/worker:0.2.0" in str(settled.child())
+
+
+def test_a_secret_that_the_template_names_is_asked_for(settled: World):
+    reference = {"secretKeyRef": {"name": "more", "key": "token"}}
+    keys = {"secretName": "more", "items": [{"key": "b", "path": "b"}]}
+    template = {
+        "env": [{"name": "TOKEN", "valueFrom": reference}],
+        "volumes": [{"name": "keys", "secret": keys}],
+    }
+    settled.apply(pools=[{"name": "main", "replicas": {"max": 3}, "template": template}])
+    settled.look()
+    status, reason, message = settled.condition("Ready")
+    assert (status, reason) == ("False", "SecretMissing")
+    assert "the Secret more does not exist" in message
+    assert "the variable TOKEN in template.env of the pool main" in message
+    # It is carried out all the same.
+    assert "TOKEN" in str(settled.child())
+    settled.make_secret("more", token="")
+    settled.look()
+    assert "has no key b: add it" in settled.condition("Ready")[2]
+    settled.make_secret("more", token="", b="")
+    settled.look()
+    assert settled.condition("Degraded")[0] == "False"
+
+
+def test_a_registrys_secret_is_asked_for_where_an_image_cannot_be_had(
+    settled: World, fake: FakeKube
+):
+    template = {"imagePullSecrets": [{"name": "registry"}]}
+    settled.apply(pools=[{"name": "main", "replicas": {"max": 3}, "template": template}])
+    settled.look()
+    assert settled.condition("Ready")[0] == "True"
+    waiting = waiting_pod({"state": {"waiting": {"reason": "ErrImagePull"}}})
+    waiting["metadata"]["labels"] = settled.child()["metadata"]["labels"]
+    fake.create(waiting, "somebody")
+    settled.look()
+    message = settled.condition("Ready")[2]
+    assert "the Secret registry does not exist" in message
+    assert "template.imagePullSecrets of the pool main" in message
+
+
+def test_a_webhook_that_changes_a_child_is_said_and_not_fought(settled: World, fake: FakeKube):
+    def mirror(obj):
+        if obj["kind"] == "Deployment":
+            for container in obj["spec"]["template"]["spec"]["containers"]:
+                container["image"] = "mirror/worker:1"
+
+    fake.webhook = mirror
+    settled.apply(model={"image": "example/worker:0.2.0"})
+    settled.look()
+    assert settled.writes().count("apply Deployment") == 1
+    for _ in range(5):
+        settled.look(3600)
+    assert settled.writes() == []
+    assert settled.condition("Ready")[0] == "True"
+    status, reason, message = settled.condition("Degraded")
+    assert (status, reason) == ("False", "ChangedByAnother")
+    assert "spec.template.spec.containers[worker].image of the Deployment calls-main" in message
+    assert settled.events().count("ChangedByAnother") == 1
+    # Another wish is written, and so is the old one to what somebody has changed since.
+    settled.apply(model={"image": "example/worker:0.3.0"})
+    settled.look()
+    assert settled.writes().count("apply Deployment") == 1
+    fake.webhook = lambda _obj: None
+    fake.edit(
+        *(DEPLOYMENT, NAMESPACE, CHILD),
+        lambda live: live["metadata"]["annotations"].update({"whisperfleet.io/again": "1"}),
+    )
+    settled.look()
+    (container,) = settled.child()["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "example/worker:0.3.0"
+    assert settled.condition("Degraded")[:2] == ("False", "AsExpected")
+
+
+def test_another_writer_is_not_fought_for_ever(settled: World, fake: FakeKube):
+    def change(live):
+        live["spec"]["maxReplicaCount"] = 99
+
+    kind = KINDS["ScaledObject"]
+    for _ in range(600):
+        fake.edit(kind, NAMESPACE, CHILD, change)
+        settled.look(1)
+    applied = settled.writes().count("apply ScaledObject")
+    assert 3 < applied < 15
+    assert settled.condition("Degraded")[1] == "ChangedByAnother"
+    # Who edits by hand, later, is undone at once.
+    settled.look(3600)
+    fake.edit(kind, NAMESPACE, CHILD, change)
+    settled.look(3600)
+    assert settled.child(kind)["spec"]["maxReplicaCount"] == 3

@@ -8,6 +8,7 @@ import pytest
 from operating.world import NOW, deployment, pod, sample, scaled_object, service, waiting_pod
 from whisperfleet_operator.observe import Keda, Observation, PoolView, Problem
 from whisperfleet_operator.resource import Reason
+from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.pods import why_not_ready
 from whisperfleet_operator.status.pools import judge_pool
 
@@ -148,7 +149,8 @@ def judge(replicas=0, pods=(), conditions=(), queue=None, queue_problem=None, be
         tuple(pods),
     )
     seen = Observation((view,), Keda.READY, queue, queue_problem, ())
-    return judge_pool(view, wanted.spec, seen, before, NOW)
+    last = PoolStatus(name="main", reason=before)
+    return judge_pool(view, wanted.spec, seen, last, NOW)
 
 
 FULL = {"replicas": 3, "pods": [pod(name) for name in "abc"]}

@@ -1,5 +1,6 @@
 """A queue is made ours and measured, on real servers, alive and dead."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -160,8 +161,12 @@ def test_another_owners_queue_is_left_alone(
     error = problem(probe, address)
     assert error.reason is Reason.QUEUE_OWNED_BY_ANOTHER
     assert "elsewhere/team-a/calls" in str(error)
-    assert "spec.queue.id" in str(error)
-    assert not redis_client.exists(*address.streams)
+    assert "spec.queue.id cannot change: delete this service and make it with" in str(error)
+    # The other remedy, word for word.
+    command = re.search(r"redis-cli HDEL '(\S+)' owner", str(error))
+    assert command
+    redis_client.hdel(command[1], "owner")
+    assert probe.sample(address, OWNER).queued == 0
 
 
 def test_a_queue_of_another_protocol_is_refused(
@@ -190,6 +195,35 @@ def test_wrong_credentials_are_refused_and_hold_up_nobody_else(
         assert "refuses the credentials" in str(error)
         assert "wrong" not in str(error)
         assert probe.sample(address, OWNER).queued == 0
+
+
+@pytest.fixture
+def strict_server() -> Iterator[EmbeddedServer]:
+    """A server that asks for the password `secret`."""
+    with EmbeddedServer(options=[("requirepass", "secret")]) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("access", "remedy"),
+    [
+        ({}, "name that in spec.queue.redis.credentials"),
+        (
+            {"password": "secret\n"},
+            "the password in the Secret of spec.queue.redis.credentials ends",
+        ),
+        ({"password": "secret\r\n", "username": "default\n"}, "the user name and the password in"),
+        ({"password": "other"}, "correct the keys username and password"),
+    ],
+)
+def test_credentials_that_are_refused_have_their_remedy(
+    probe: QueueProbe, strict_server: EmbeddedServer, keys: Keys, access: dict, remedy: str
+):
+    error = problem(probe, address_of(strict_server.url, keys, **access))
+    assert error.reason is Reason.QUEUE_REFUSED
+    assert remedy in str(error)
+    # And it works.
+    assert probe.sample(address_of(strict_server.url, keys, password="secret"), OWNER).queued == 0
 
 
 def account_with(server: EmbeddedServer, rules: list[str]) -> dict[str, str]:

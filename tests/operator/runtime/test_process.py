@@ -13,7 +13,7 @@ import kopf
 import pytest
 from typer.testing import CliRunner
 
-from operating.reconciling import KEDA_INDEX, KEDA_SCHEMA, KEY, keda_schema
+from operating.reconciling import KEY
 from operating.services import manifest
 from operating.world import NAMESPACE, service_object, waiting_pod
 from servers import wait_for
@@ -26,7 +26,8 @@ from whisperfleet_operator.intake import Intake
 from whisperfleet_operator.kube import UnavailableError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
-from whisperfleet_operator.observe import Keda, KedaWatch
+from whisperfleet_operator.observe import KedaWatch
+from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.process import look_at_services
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
@@ -78,7 +79,14 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
 ):
     cache = ObjectCache(SERVICE_LABEL)
     reconciler = Reconciler(
-        fake, cache, QueueProbe(tmp_path), KedaWatch(fake), Census(), f"{time.time()}"
+        fake,
+        cache,
+        QueueProbe(tmp_path),
+        KedaWatch(fake),
+        Census(),
+        cluster_id=f"{time.time()}",
+        release="test/whisperfleet",
+        ports=PolicyPorts(),
     )
     queue = WorkQueue()
     for number, url in enumerate(silent_servers):
@@ -155,39 +163,6 @@ def test_health_says_what_is_the_matter_and_metrics_are_served():
         caught.value.close()
         with pytest.raises(ConfigurationError, match="--http-port"):
             HealthServer("127.0.0.1", server.port, checks)
-
-
-def test_keda_is_known_by_what_it_publishes(fake: FakeKube):
-    clock = [0.0]
-    keda = KedaWatch(fake, lambda: clock[0])
-    fake.documents = {"/openapi/v3": {"paths": {}}}
-    assert keda.state() is Keda.MISSING
-    fake.documents = {**KEDA_INDEX, **keda_schema(replicas={})}
-    assert keda.state() is Keda.MISSING
-    clock[0] += 60
-    assert keda.state() is Keda.TOO_OLD
-    # An upgrade is another document, so another hash.
-    fake.documents = {
-        "/openapi/v3": {"paths": {"apis/keda.sh/v1alpha1": {"serverRelativeURL": "/new"}}},
-        "/new": next(iter(KEDA_SCHEMA.values())),
-    }
-    clock[0] += 60
-    assert keda.state() is Keda.READY
-    fake.documents = {"/openapi/v3": {"paths": {}}}
-    assert keda.state() is Keda.READY
-    keda.doubt()
-    assert keda.state() is Keda.MISSING
-
-
-def test_half_of_keda_is_none(fake: FakeKube):
-    """Its CRDs come one after the other, and a kind that comes later is not watched."""
-    ((address, document),) = KEDA_SCHEMA.items()
-    schemas = document["components"]["schemas"]
-    half = {name: schema for name, schema in schemas.items() if name.endswith("ScaledObject")}
-    fake.documents = {**KEDA_INDEX, address: {"components": {"schemas": half}}}
-    assert KedaWatch(fake).state() is Keda.MISSING
-    fake.documents = {**KEDA_INDEX, **KEDA_SCHEMA}
-    assert KedaWatch(fake).state() is Keda.READY
 
 
 def test_an_api_server_that_hangs_is_asked_about_keda_once_for_all():

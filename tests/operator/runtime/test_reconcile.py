@@ -24,7 +24,7 @@ def test_a_first_look_makes_everything_in_order(world: World):
     assert world.look() == pytest.approx(10, abs=1)
     assert world.children() == ALL
     writes = world.writes()
-    assert writes[:2] == ["patch_status TranscriptionService", "create Deployment"]
+    assert writes[:2] == ["create Lease", "create Deployment"]
     assert writes.index("apply Deployment") < writes.index("apply ScaledObject")
     assert writes[-2:] == ["patch_status TranscriptionService", "create Event"]
     deployment = world.child()
@@ -157,7 +157,8 @@ def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, f
     settled.apply()
     with pytest.raises(LeavingError):
         settled.look()
-    assert settled.children() == {"ServiceAccount"}
+    # What needs none of it is made meanwhile.
+    assert settled.children() == ALL - {"Deployment", "ScaledObject"}
     status, reason, message = settled.condition("Ready")
     assert (status, reason) == ("Unknown", "PredecessorLeaving")
     assert f"ServiceAccount {CHILD} of an earlier calls" in message
@@ -233,6 +234,19 @@ def test_a_service_that_went_unseen_is_forgotten(
     with pytest.raises(NotFoundError):
         settled.look()
     assert settled.look() is None
+
+
+def test_a_service_is_not_gone_because_one_answer_says_so(settled: World, fake: FakeKube):
+    """An API server that has just started may not know the kind yet."""
+    fake.refuse("get", "TranscriptionService", NotFoundError("get", "calls", "404 page not found"))
+    assert settled.look(3600) is not None
+    fake.refuse("list", "TranscriptionService", NotFoundError("list", "", "404 page not found"))
+    with pytest.raises(NotFoundError):
+        settled.look(3600)
+    fake.allow_all()
+    settled.apply(pools=[{"name": "main", "replicas": {"max": 9}}])
+    settled.look(3600)
+    assert settled.child(SCALED_OBJECT)["spec"]["maxReplicaCount"] == 9
 
 
 def test_a_child_that_is_no_longer_asked_for_goes(fake: FakeKube, tmp_path):

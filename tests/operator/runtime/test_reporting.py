@@ -26,9 +26,18 @@ class Told:
         self.resource = self.kube.create(service_object(), "kubectl")
         self.now = NOW
         self.reporters = [
-            Reporter(self.kube, ObjectCache(SERVICE_LABEL), Census(), lambda: self.now)
+            Reporter(
+                self.kube,
+                ObjectCache(SERVICE_LABEL),
+                Census(),
+                lambda: self.now,
+                self._seconds,
+            )
             for _ in range(2)
         ]
+
+    def _seconds(self) -> float:
+        return self.now.timestamp()
 
     def goes(self, before: TranscriptionServiceStatus, after: TranscriptionServiceStatus) -> None:
         """Let two operators, or one that is started anew, report the same."""
@@ -83,3 +92,20 @@ def test_another_service_of_the_same_name_is_told_about(told: Told):
     told.resource = told.kube.create(service_object(), "kubectl")
     told.goes(status(), status(QUOTA))
     assert told.reasons() == ["QuotaExceeded"] * 2
+
+
+def test_a_status_is_written_once_a_second_whatever_happens(told: Told):
+    reporter, before = told.reporters[0], TranscriptionServiceStatus()
+    told.kube.writes.clear()
+    for look in range(100):
+        after = status(keda=Keda.MISSING if look % 2 else Keda.READY)
+        wait = reporter.report(told.resource, before, after)
+        assert 0 <= wait <= 1
+        assert bool(wait) is (look % 10 != 0)
+        told.now += timedelta(milliseconds=100)
+    written = [name for verb, _, name in told.kube.writes if verb == "patch_status"]
+    assert len(written) == 10
+    # What is not written is not told either, and is told with the next write.
+    told.now += timedelta(seconds=1)
+    assert reporter.report(told.resource, before, status(keda=Keda.MISSING)) == 0
+    assert "KedaMissing" in told.reasons()

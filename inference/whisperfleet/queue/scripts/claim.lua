@@ -329,6 +329,10 @@ if refusal then
   return refusal
 end
 
+if LOOKS_BACK then
+  -- For those who count what runs, and are told of no lease.
+  call('HSET', META, 'lease', integer(LEASE_MS))
+end
 local silent_for = LOOKS_BACK and hear(META, PATIENCE_MS)
 for i = FIRST_STREAM, #KEYS do
   local reply = LOOKS_BACK and reclaim(KEYS[i], silent_for)

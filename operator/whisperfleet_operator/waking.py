@@ -1,0 +1,115 @@
+"""Never asleep with work: where the autoscaler does not wake a pool, the operator wakes one pod.
+
+It asks for one pod of a pool that has none, and leaves the number to the autoscaler from then on.
+It never asks for fewer, nor for a second one, and never where somebody wants the pool at zero.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from math import inf
+from typing import NamedTuple
+
+from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.kube import (
+    AlreadyExistsError,
+    ForbiddenError,
+    InvalidError,
+    Kube,
+    NotFoundError,
+    Object,
+)
+from whisperfleet_operator.observe import Observation, PoolView, Spell
+from whisperfleet_operator.observe.pauses import pause_of
+from whisperfleet_operator.resource import (
+    ConditionStatus,
+    Reason,
+    TranscriptionService,
+)
+from whisperfleet_operator.resource.names import WAKING_MANAGER
+from whisperfleet_operator.status.autoscaler import judge_autoscaler
+from whisperfleet_operator.work_queue import Key
+
+__all__ = ["Waker", "Wakes", "shall_wake"]
+
+_log = logging.getLogger(__name__)
+
+# What shows that KEDA is not there to be fought. One that is too old is, and may send a pod that it
+# did not ask for to sleep at once.
+_ABSENT = frozenset({Reason.AUTOSCALER_SILENT, Reason.AUTOSCALER_FAILED, Reason.KEDA_MISSING})
+_LONGEST_PAUSE_SECONDS = 3600.0
+
+
+class Wakes(NamedTuple):
+    """How often the operator has woken a pool since its queue was last empty, and how long ago."""
+
+    times: int = 0
+    ago_seconds: float = inf
+
+
+def shall_wake(
+    service: TranscriptionService, seen: Observation, view: PoolView, wakes: Wakes
+) -> bool:
+    """Whether the operator shall wake a pod of the pool.
+
+    Whoever has put one to sleep again is given longer each time.
+    """
+    if service.spec.suspend or view.deployment is None or view.desired or not seen.jobs:
+        return False
+    if view.scaled_object is not None and pause_of(view.scaled_object) is not None:
+        return False
+    least = service.spec.scaling.wake_after_seconds
+    pause = max(least, min(least * 2.0**wakes.times, _LONGEST_PAUSE_SECONDS))
+    if min(view.spells.get(Spell.UNWOKEN, 0), wakes.ago_seconds) < pause:
+        return False
+    judgement = judge_autoscaler(view, service.spec, seen, None)
+    return judgement.status is ConditionStatus.FALSE and judgement.reason in _ABSENT
+
+
+class Waker:
+    """Wakes pools; for any thread."""
+
+    def __init__(
+        self, kube: Kube, cache: ObjectCache, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._clock = clock
+        # How often, and when last.
+        self._woken: dict[Key, tuple[int, float]] = {}
+
+    def wake(self, service: TranscriptionService, seen: Observation, now: datetime) -> Observation:
+        """Wake what shall be woken, and return what is there then. Raises KubeError."""
+        key = (service.namespace, service.name)
+        if seen.sample is not None and not seen.jobs:
+            self.forget(key)
+        times, last = self._woken.get(key, (0, -inf))
+        wakes = Wakes(times, self._clock() - last)
+        views = (
+            self._wake(key, view, now) if shall_wake(service, seen, view, wakes) else view
+            for view in seen.pools
+        )
+        return replace(seen, pools=tuple(views))
+
+    def forget(self, key: Key) -> None:
+        """Forget a service that is gone, or has no work."""
+        self._woken.pop(key, None)
+
+    def _wake(self, key: Key, view: PoolView, now: datetime) -> PoolView:
+        deployment: Object = view.deployment or {}
+        try:
+            self._kube.scale(deployment, 1, WAKING_MANAGER)
+        except (AlreadyExistsError, NotFoundError):
+            # Somebody was faster, the autoscaler at best: the next look will see.
+            self._cache.doubt(deployment)
+            return view
+        except (ForbiddenError, InvalidError) as error:
+            _log.warning("%s/%s sleeps with work and may not be woken: %s", *key, error)
+            return view
+        self._woken[key] = (self._woken.get(key, (0, 0.0))[0] + 1, self._clock())
+        spec = {**deployment["spec"], "replicas": 1}
+        return replace(
+            view, deployment={**deployment, "spec": spec}, woken=now.replace(microsecond=0)
+        )
