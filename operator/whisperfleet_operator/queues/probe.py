@@ -16,6 +16,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
 from whisperfleet.queue import RedisSettings, describe_url
 from whisperfleet.queue.depths import Depth, read_depths
+from whisperfleet.queue.faults import explain
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet_operator.queues.gate import PATIENCE_SECONDS, Gate, NotNowError
 from whisperfleet_operator.resource import Reason
@@ -132,15 +133,17 @@ class QueueProbe:
             ):
                 return self._measure(client, address, owner)
         except NotNowError as error:
-            if error.failure is None:
+            if not isinstance(error.failure, redis.RedisError):
                 raise
             raise _unreachable(where, error.failure) from error
         except _DEAD as error:
             raise _unreachable(where, error) from error
-        except (redis.RedisError, WhisperfleetError) as error:
+        except redis.RedisError as error:
             raise QueueProblemError(
-                Reason.QUEUE_REFUSED, f"Redis at {where}: {error}{_remedy(error)}"
+                Reason.QUEUE_REFUSED, f"Redis at {where} {explain(error)}"
             ) from error
+        except WhisperfleetError as error:
+            raise QueueProblemError(Reason.QUEUE_REFUSED, f"Redis at {where}: {error}") from error
 
     def forget(self, owner: str) -> None:
         """Forget the queue of an owner that is gone."""
@@ -228,17 +231,6 @@ class QueueProbe:
         return self._folder / f"{hashlib.sha256(pem.encode()).hexdigest()[:32]}.pem"
 
 
-# Of a command in a script Redis 7.0 and Valkey say it without the code NOPERM.
-_NO_PERMISSION = ("can't run this command", "no permissions to run", "NOPERM")
-
-
-def _remedy(error: Exception) -> str:
-    is_refusal = isinstance(error, redis.exceptions.NoPermissionError)
-    if is_refusal or any(phrase in str(error) for phrase in _NO_PERMISSION):
-        return "; give the account the rights of a service, as docs/protocol.md has them"
-    return ""
-
-
 def _knock(client: redis.Redis) -> None:
     try:
         client.ping()
@@ -307,9 +299,5 @@ def _sample(dead_letters: int, depths: Sequence[Depth], warnings: tuple[str, ...
     )
 
 
-def _unreachable(where: str, failure: Exception) -> QueueProblemError:
-    detail = (str(failure) or type(failure).__name__).splitlines()[0].rstrip(".")
-    return QueueProblemError(
-        Reason.QUEUE_UNREACHABLE,
-        f"Redis at {where} cannot be reached ({detail}); check the address, the network and TLS",
-    )
+def _unreachable(where: str, failure: redis.RedisError) -> QueueProblemError:
+    return QueueProblemError(Reason.QUEUE_UNREACHABLE, f"Redis at {where} {explain(failure)}")

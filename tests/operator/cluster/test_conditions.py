@@ -167,7 +167,7 @@ def test_redis_that_stops_and_comes_back(apply_service):
     service.wait_for("Ready", "Idle")
     before = service.children()
     _scale_redis(service, 0)
-    assert "cannot be reached" in service.fails_with("QueueUnreachable")
+    assert "does not answer" in service.fails_with("QueueUnreachable")
     assert {each["metadata"]["uid"] for each in service.children().values()} == {
         each["metadata"]["uid"] for each in before.values()
     }

@@ -245,7 +245,7 @@ def test_the_account_of_a_worker_alone_does_not(
     access = account_with(own_server, worker_rules(keys))
     error = problem(probe, address_of(own_server.settings.url, keys, **access))
     assert error.reason is Reason.QUEUE_REFUSED
-    assert "give the account the rights of a service" in str(error)
+    assert "give it the rights that docs/protocol.md has" in str(error)
 
 
 @pytest.fixture
