@@ -295,7 +295,7 @@ def test_a_server_that_is_gone_and_comes_back(tmp_path: Path, keys: Keys):
         server.kill()
         error = problem(probe, address)
         assert error.reason is Reason.QUEUE_UNREACHABLE
-        assert "check the address" in str(error)
+        assert "the address, the network" in str(error)
         server.start()
         # Not at once: a server that comes back is not met by everybody together.
         assert problem(probe, address).reason is Reason.QUEUE_UNREACHABLE
