@@ -1,18 +1,22 @@
 """The least rights of each party are enough, and none of them is one too many."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from consumers import BRIEF, work_through_everything
+from consumers import BRIEF, PATIENT, done, take, work_through_everything
+from servers import assert_invariants
 from whisperfleet.client import Cancelled, Client
+from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
-from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.queue import Finished, RedisSettings, WorkQueue
 from whisperfleet.queue.access import (
     WORKER_COMMANDS,
     producer_rules,
@@ -56,6 +60,38 @@ def test_a_worker_needs_each_of_its_rights(
         redis_client.script_flush()
     with pytest.raises((redis.ResponseError, QueueUnavailableError), match=r"permission|can't run"):
         work_through_everything(settings_for(server, user), server.settings, queue_id)
+
+
+ENDING = ["hdel", "hincrby", "hmget", "hset", "pexpire", "set", "xack", "xadd", "xdel"]
+
+
+@pytest.mark.parametrize("command", ENDING)
+def test_a_right_that_comes_back_ends_a_job_as_if_it_had_never_gone(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, command: str
+) -> None:
+    keys = Keys(queue_id)
+    allow(redis_client, user, worker_rules(keys))
+    connection = settings_for(server, user).connect()
+    worker = WorkQueue(connection, keys, "worker-1", policy=replace(PATIENT, settle_seconds=0.01))
+    with Client(server.settings, queue_id) as client:
+        client.submit_many([Job(id=name, url=JOB.url) for name in ("done", "dead", "cancelled")])
+        claims = [take(worker), take(worker), take(worker)]
+        worker.release(claims[2])
+        with Client(settings_for(server, user), queue_id) as clerk:
+            endings: list[Callable[[], object]] = [
+                partial(worker.finish, claims[0], done(claims[0])),
+                partial(worker.bury, claims[1], Code.INTERNAL, "it broke"),
+                partial(clerk.cancel, claims[2].job_id),
+            ]
+            redis_client.execute_command("ACL SETUSER", user, f"-{command}")
+            for end in endings:
+                with pytest.raises(redis.ResponseError, match=r"permission|can't run"):
+                    end()
+            redis_client.execute_command("ACL SETUSER", user, f"+{command}")
+            answers = [end() for end in endings]
+    connection.close()
+    assert answers == [Finished.PUBLISHED, Finished.PUBLISHED, Cancelled.CANCELLED]
+    assert_invariants(redis_client, keys, accepted=3)
 
 
 def test_a_worker_reaches_no_other_queue(

@@ -39,6 +39,8 @@ ERRORS = [
     (redis.TimeoutError("Timeout reading from socket"), PASSES, "check that it runs"),
     (redis.AuthenticationError("invalid username-password pair"), REFUSED, "password"),
     (NoPermissionError("this user has no permissions"), REFUSED, "rights"),
+    (redis.ResponseError("Protocol error: unauthenticated bulk length"), REFUSED, "password"),
+    (redis.ResponseError("Protocol error: unauthenticated multibulk length"), REFUSED, "rights"),
     (redis.ResponseError("The user executing it can't run this command"), REFUSED, "rights"),
     (redis.ResponseError("can't access at least one of the keys"), REFUSED, "rights"),
     (OutOfMemoryError("command not allowed when used memory > 'maxmemory'."), ENDS, "maxmemory"),

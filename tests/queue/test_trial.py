@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import redis
 
 from consumers import PATIENT, MakeWorker, take
@@ -61,6 +62,15 @@ def test_a_key_that_somebody_put_in_its_place_stays_as_it_is(
     redis_client.rpush(keys.trial, "somebody's")
     worker.try_to_publish()
     assert redis_client.lrange(keys.trial, 0, -1) == [b"somebody's"]
+
+
+@pytest.mark.parametrize("key", ["done", "dead_letters", "counters", "running"])
+def test_a_key_that_holds_something_else_is_told_before_a_job_needs_it(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys, key: str
+) -> None:
+    redis_client.set(getattr(keys, key), "somebody's")
+    with pytest.raises(redis.ResponseError, match="move or delete it"):
+        worker.try_to_publish()
 
 
 def test_a_right_that_is_missing_is_told_within_a_beat_and_leaves_no_trace(

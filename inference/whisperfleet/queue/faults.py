@@ -43,9 +43,11 @@ _WRONG_SERVER: Final = (ReadOnlyError, ClusterDownError, AskError, BusyLoadingEr
 # others, which have chosen another by now; UNBLOCKED ends a blocking read on one that was demoted.
 _WRONG_SERVER_CODE: Final = re.compile(r"(NOREPLICAS|UNBLOCKED)\b")
 _PASSING_CODE: Final = re.compile(r"(MISCONF|BUSY)\b")
-# What Redis 7.0 and Valkey say of a command inside a script comes without the code NOPERM.
+# What Redis 7.0 and Valkey say of a command inside a script comes without the code NOPERM. To
+# who has not logged in they say of a request with many or long arguments that its form is wrong.
 _NO_PERMISSION: Final = re.compile(
     r"NOPERM\b|can't run this command|can't access at least one|no permissions to (run|access)"
+    r"|unauthenticated (multi)?bulk length"
 )
 
 _SENTENCES: Final = {

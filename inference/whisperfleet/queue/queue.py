@@ -182,7 +182,9 @@ class WorkQueue:
 
     def try_to_publish(self) -> None:
         """Do nothing, by the commands that end a job: raises what would keep one from ending."""
-        _TRIAL.run(self._client, [self._keys.trial, *self._weights], [self._keys.group])
+        keys = self._keys
+        kept = [keys.trial, keys.done, keys.dead_letters, keys.counters, keys.running]
+        _TRIAL.run(self._client, [*kept, *self._weights], [keys.group])
 
     def finish(self, claim: Claim, result: Result) -> Finished:
         """Publish how a job ended: done, failed, cancelled or expired.

@@ -14,8 +14,6 @@ local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
 local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
 local MAX_RELEASES, CLAIMING_MS = tonumber(ARGV[6]), tonumber(ARGV[7])
 local MAX_ENTRIES = 100
--- An id that no entry can have.
-local NO_ENTRY = '0-0'
 
 local refusal =
   refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream', COUNTERS, 'hash', META, 'hash' })

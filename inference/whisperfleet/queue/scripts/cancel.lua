@@ -36,17 +36,18 @@ end
 -- To end a job that had attempts takes an epoch of its own: the last of them is fenced by it, and
 -- whoever reads the events sees epochs that grow. A job that nobody began keeps 0.
 local function conclude(stream, entry)
+  try_to_end(stream, GROUP, JOB, COUNTERS, RUNNING)
   local epoch = 0
   if call('HGET', JOB, 'epoch') then
     epoch = call('HINCRBY', JOB, 'epoch', 1)
   end
-  call('SET', RESULT, (string.gsub(ARGV[6], '"epoch":0', '"epoch":' .. epoch, 1)), 'PX', TTL_MS)
-  call('HSET', JOB, 'state', 'cancelled', 'code', 'cancelled', 'finished', integer(now_ms()))
-  call('PEXPIRE', JOB, TTL_MS)
   local event = { unpack(ARGV, 9) }
   event[#event + 1] = 'epoch'
   event[#event + 1] = epoch
   call('XADD', DONE, 'MAXLEN', '~', ARGV[8], '*', unpack(event))
+  call('SET', RESULT, (string.gsub(ARGV[6], '"epoch":0', '"epoch":' .. epoch, 1)), 'PX', TTL_MS)
+  call('HSET', JOB, 'state', 'cancelled', 'code', 'cancelled', 'finished', integer(now_ms()))
+  call('PEXPIRE', JOB, TTL_MS)
   call('HINCRBY', COUNTERS, 'cancelled', 1)
   take_off(stream, entry)
   return 'cancelled'

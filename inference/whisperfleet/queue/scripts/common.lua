@@ -6,6 +6,8 @@ local call = redis.call
 -- The group by which scripts ask whether an entry exists.
 local LOOKS = 'looks'
 local LAST_ID = '18446744073709551615-18446744073709551615'
+-- An id that no entry can have.
+local NO_ENTRY = '0-0'
 
 -- More than any field but `audio` may have, and than all of them together.
 local LONG_BYTES = 16384
@@ -59,6 +61,19 @@ local function refuse_wrong_types(expectations)
       return redis.error_reply('WRONGKEY ' .. complaint)
     end
   end
+end
+
+-- Do nothing by each command but XADD that ends a job. Redis takes nothing back where it stops a script
+-- half-way, as for an account that lost the right to a command, so whoever ends a job asks for this first.
+-- Then comes the XADD of the done event, and only then what makes a repetition say that all is done.
+local function try_to_end(stream, group, job, counters, running)
+  call('HINCRBY', counters, 'done', 0)
+  call('SET', counters, '', 'NX')
+  call('PEXPIRE', counters, 1, 'XX')
+  call('HSET', job, 'code', '')
+  call('HDEL', running, '')
+  attempt('XACK', stream, group, NO_ENTRY)
+  attempt('XDEL', stream, NO_ENTRY)
 end
 
 -- The bytes of an entry's names and values in turn.

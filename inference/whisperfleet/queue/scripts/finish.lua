@@ -21,7 +21,7 @@ if refusal then
   return refusal
 end
 
-local state, epoch, entry = unpack(call('HMGET', JOB, 'state', 'epoch', 'entry'))
+local state, epoch, entry, history = unpack(call('HMGET', JOB, 'state', 'epoch', 'entry', 'history'))
 if epoch ~= EPOCH or entry ~= ENTRY then
   return 'fenced'
 end
@@ -32,14 +32,15 @@ if state ~= 'running' then
   return 'fenced'
 end
 
+try_to_end(STREAM, GROUP, JOB, COUNTERS, RUNNING)
+call('XADD', DONE, 'MAXLEN', '~', ARGV[8], '*', unpack(ARGV, 12, LAST_OF_EVENT))
 call('SET', RESULT, ARGV[6], 'PX', TTL_MS)
 call('HSET', JOB, 'state', STATE, 'code', CODE, 'finished', integer(now_ms()))
 call('PEXPIRE', JOB, TTL_MS)
-call('XADD', DONE, 'MAXLEN', '~', ARGV[8], '*', unpack(ARGV, 12, LAST_OF_EVENT))
 if #ARGV > LAST_OF_EVENT then
   local letter = { unpack(ARGV, LAST_OF_EVENT + 1) }
   letter[#letter + 1] = 'history'
-  letter[#letter + 1] = call('HGET', JOB, 'history') or ''
+  letter[#letter + 1] = history or ''
   -- A cap that was lowered is reached bit by bit: to free many large letters takes Redis long.
   local sent = call('XADD', DEAD, 'MAXLEN', '~', ARGV[9], 'LIMIT', MAX_TRIMMED, '*', unpack(letter))
   call('HSET', JOB, 'letter', sent)
