@@ -377,6 +377,24 @@ def test_purge_ends_everything(
     assert_invariants(redis_client, keys, accepted=255)
 
 
+def test_purge_reaches_the_highest_id_that_an_entry_can_have(
+    client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    # A producer chose it, and with it the end of the stream: nothing can be added behind.
+    for entry_id in ("1-1", "18446744073709551615-18446744073709551615"):
+        redis_client.xadd(keys.stream("normal"), {"url": JOB.url}, id=entry_id)
+    assert client.purge() == 2
+
+
+@pytest.mark.parametrize("key", ["in:normal", "meta", "running"])
+def test_stats_name_a_key_that_holds_something_else(
+    client: Client, redis_client: redis.Redis, keys: Keys, key: str
+) -> None:
+    redis_client.set(f"{keys.prefix}{key}", "x")
+    with pytest.raises(redis.ResponseError, match=f"{key} holds a string where a"):
+        client.stats()
+
+
 def test_what_was_purged_and_is_sent_again_is_a_duplicate(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:

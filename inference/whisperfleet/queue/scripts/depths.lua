@@ -13,6 +13,16 @@
 local META, RUNNING, FIRST_STREAM = KEYS[1], KEYS[2], 3
 local GROUP, PREFIX, LIMIT, FIRST_START = ARGV[1], ARGV[2], tonumber(ARGV[4]), 5
 
+local expectations = { META, 'hash', RUNNING, 'hash' }
+for i = FIRST_STREAM, #KEYS do
+  expectations[#expectations + 1] = KEYS[i]
+  expectations[#expectations + 1] = 'stream'
+end
+local refusal = refuse_wrong_types(expectations)
+if refusal then
+  return refusal
+end
+
 local LEASE_MS = tonumber(call('HGET', META, 'lease') or ARGV[3])
 -- Of those that wait, so many are asked for whether their entry is still there.
 local MAX_LOOKED_FOR = 16
@@ -60,11 +70,6 @@ local function depth(stream, start)
   -- What no worker has been given is younger than all that was delivered.
   oldest = oldest or (after == '' and first(stream, '(' .. last_delivered(stream), '+'))
   return { length, running, after, oldest or '' }
-end
-
-local refusal = refuse_wrong_types({ META, 'hash', RUNNING, 'hash' })
-if refusal then
-  return refusal
 end
 
 local depths = {}

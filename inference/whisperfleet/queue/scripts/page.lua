@@ -6,6 +6,10 @@
 
 local MAX_ENTRIES = tonumber(ARGV[3])
 
+-- Past the highest id there is not even a range.
+if ARGV[1] == '(' .. LAST_ID then
+  return {}
+end
 local page, from, read_bytes = {}, ARGV[1], 0
 while #page < MAX_ENTRIES and read_bytes < MAX_READ_BYTES do
   local found = call('XRANGE', KEYS[1], from, ARGV[2], 'COUNT', 1)[1]
@@ -14,6 +18,9 @@ while #page < MAX_ENTRIES and read_bytes < MAX_READ_BYTES do
   end
   read_bytes = read_bytes + bytes_of(found[2])
   page[#page + 1] = { found[1], without_long(found[2]) }
+  if found[1] == LAST_ID then
+    break
+  end
   from = '(' .. found[1]
 end
 return page
