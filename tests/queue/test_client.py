@@ -377,12 +377,16 @@ def test_purge_ends_everything(
     assert_invariants(redis_client, keys, accepted=255)
 
 
-def test_purge_reaches_the_highest_id_that_an_entry_can_have(
-    client: Client, redis_client: redis.Redis, keys: Keys
+def test_stats_and_purge_reach_the_highest_id_that_an_entry_can_have(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     # A producer chose it, and with it the end of the stream: nothing can be added behind.
     for entry_id in ("1-1", "18446744073709551615-18446744073709551615"):
         redis_client.xadd(keys.stream("normal"), {"url": JOB.url}, id=entry_id)
+    assert client.stats().streams[1].length == 2
+    worker.release(take(worker))
+    worker.release(take(worker))
+    assert client.stats().streams[1].length == 2
     assert client.purge() == 2
 
 

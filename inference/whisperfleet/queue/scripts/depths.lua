@@ -66,9 +66,11 @@ local function depth(stream, start)
       oldest = entry_exists(stream, pending[1]) and pending[1]
     end
   end
-  local after = #page == LIMIT and '(' .. page[#page][1] or ''
+  -- Past the highest id there is not even a range.
+  local after = #page == LIMIT and page[#page][1] ~= LAST_ID and '(' .. page[#page][1] or ''
   -- What no worker has been given is younger than all that was delivered.
-  oldest = oldest or (after == '' and first(stream, '(' .. last_delivered(stream), '+'))
+  local last = last_delivered(stream)
+  oldest = oldest or (after == '' and last ~= LAST_ID and first(stream, '(' .. last, '+'))
   return { length, running, after, oldest or '' }
 end
 
