@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from faults.scene import Scene, clip
+from hack.process_tree import process_tree
 from servers import wait_for
 from whisperfleet.contract.job import Job
 from workers import Worker
@@ -119,13 +120,26 @@ def test_row_32_no_descriptor_is_left_to_one_of_two_workers(stage: Scene) -> Non
         assert_works_again(stage, sick)
 
 
-def test_a_worker_that_is_killed_leaves_nothing_on_its_disk(stage: Scene, tmp_path: Path) -> None:
+def is_running(pid: int) -> bool:
+    try:
+        # One that has ended and waits for its parent has no command line any more.
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_worker_that_is_killed_leaves_no_file_and_no_process(
+    stage: Scene, tmp_path: Path
+) -> None:
     with stage.worker("--scratch", str(tmp_path), "--max-in-flight", "2") as worker:
         for job_id in ("call-1", "call-2"):
             stage.gated(job_id)
         stage.wait_until_begun(["call-1", "call-2"])
+        family = process_tree(worker.process.pid)
+        assert len(family) > 2
         worker.kill()
         assert list(tmp_path.iterdir()) == []
+        wait_for(lambda: not any(map(is_running, family)), "all that it started is gone")
     stage.open_gate()
     with stage.worker():
         stage.assert_done(["call-1", "call-2"])
