@@ -10,7 +10,11 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from whisperfleet_operator.resource import TranscriptionServiceStatus
+from whisperfleet_operator.resource import (
+    ConditionStatus,
+    ConditionType,
+    TranscriptionServiceStatus,
+)
 from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Census"]
@@ -57,6 +61,7 @@ class Census(Collector):
         yield _oldest(statuses)
         yield _replicas(statuses)
         yield _reasons(statuses)
+        yield _autoscalers(statuses)
 
 
 def _oldest(statuses: _Statuses) -> GaugeMetricFamily:
@@ -94,6 +99,21 @@ def _reasons(statuses: _Statuses) -> GaugeMetricFamily:
         for pool in status.pools:
             if pool.reason is not None:
                 family.add_metric([*key, pool.name, str(pool.reason)], 1)
+    return family
+
+
+def _autoscalers(statuses: _Statuses) -> GaugeMetricFamily:
+    # Not among the pools' reasons: a pod that is on its way hides there who did not ask for it.
+    family = GaugeMetricFamily(
+        "whisperfleet_service_autoscaler",
+        "1 beside the reason why a service's autoscaler fails; nothing where it does not",
+        labels=[*_OF_SERVICE, "reason"],
+    )
+    for key, status in statuses.items():
+        for condition in status.conditions:
+            fails = condition.status is ConditionStatus.FALSE
+            if condition.type is ConditionType.AUTOSCALER_READY and fails:
+                family.add_metric([*key, str(condition.reason)], 1)
     return family
 
 

@@ -86,18 +86,18 @@ def of_operator() -> dict[str, Served]:
     census = Census()
     registry.register(census)
     now = datetime.now(UTC)
-    ready = Condition(
-        type=ConditionType.READY,
-        status=ConditionStatus.TRUE,
-        reason=Reason.SERVING,
-        message="The pods work on the queue.",
+    held_back = Condition(
+        type=ConditionType.AUTOSCALER_READY,
+        status=ConditionStatus.FALSE,
+        reason=Reason.AUTOSCALER_HOLDS_BACK,
+        message="The autoscaler has added none.",
         last_transition_time=now,
         observed_generation=1,
     )
     census.saw(
         ("team-a", "calls"),
         TranscriptionServiceStatus(
-            conditions=(ready,),
+            conditions=(held_back,),
             queue=QueueStatus(queued=2, running=1, dead_letters=0, oldest_enqueue_time=now),
             pools=(PoolStatus(name="main", desired=2, ready=1, reason=Reason.SERVING),),
         ),

@@ -33,8 +33,9 @@ from whisperfleet_operator.work_queue import Key
 
 __all__ = ["SpellWatch", "hpa_trouble", "keda_has_yet_to_notice", "seconds_left"]
 
-# Of a pool at zero nobody's autoscaler does anything.
-_ASLEEP_SECONDS = 60.0
+# How old what is known of the autoscalers may be. Of a pool at zero none does anything.
+_AWAKE_SECONDS = LOOK_SECONDS / 2
+_ASLEEP_SECONDS = 2 * LOOK_SECONDS
 
 # What has lasted for too long where a status says so.
 _BEHIND: Mapping[Reason | None, tuple[Spell, ...]] = {
@@ -75,10 +76,12 @@ class SpellWatch:
         """
         key = (service.namespace, service.name)
         told = frozenset() if key in self._known else _told_by(before)
+        # Who removes another's autoscaler looks whether that was it.
+        is_contested = any(each.reason is Reason.AUTOSCALER_CONTESTED for each in before.conditions)
         views = []
         for view in seen.pools:
             name = child_name(service.name, view.pool.name)
-            age = LOOK_SECONDS / 2 if view.desired else _ASLEEP_SECONDS
+            age = _AWAKE_SECONDS if view.desired or is_contested else _ASLEEP_SECONDS
             whole = replace(
                 view,
                 failed=self._children.failed_pods(service, view.pool.name),

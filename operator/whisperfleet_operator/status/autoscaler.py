@@ -85,9 +85,10 @@ def judge_autoscaler(
         or _judge_notice(view, spec)
         or _judge_rivals(view)
         or _judge_ready(view, spec)
+        # Before what the operator itself had to do, which is over where there is no work any more.
+        or _judge_sleeping(view, spec)
         or _judge_waking(view, spec, woken)
         or _judge_growing(view, spec, seen)
-        or _judge_sleeping(view, spec)
         or _ALL_WELL
     )
 
@@ -221,7 +222,9 @@ def _judge_growing(
     """1 to N: by the HorizontalPodAutoscaler's word, or because more pods are wanted."""
     limit = growing_seconds(spec, view.pool)
     trouble = hpa_trouble(view)
-    if trouble is not None and view.spells.get(Spell.HPA_TROUBLE, 0) > limit:
+    is_too_small = view.spells.get(Spell.TOO_FEW, 0) > limit
+    # Who knows the cause is quoted, however late its word came.
+    if trouble is not None and (is_too_small or view.spells.get(Spell.HPA_TROUBLE, 0) > limit):
         reason, message = trouble
         remedy = _CHECK_METRICS if "Metric" in reason else "see kubectl describe hpa"
         return Judgement(
@@ -230,7 +233,7 @@ def _judge_growing(
             f"the HorizontalPodAutoscaler of the Deployment {_name(view)} neither adds nor removes "
             f"pods beyond the first: {reason}: {message}; {remedy}",
         )
-    if view.spells.get(Spell.TOO_FEW, 0) > limit:
+    if is_too_small:
         wanted = wanted_pods(spec, view.pool, seen.jobs, view.desired)
         return Judgement(
             FALSE,

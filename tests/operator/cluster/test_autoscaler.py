@@ -1,107 +1,137 @@
 """An autoscaler that stops, in each of its three directions, and pods that nobody starts."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import pytest
 import redis
 
 from audio_files import clips
 from cluster.fleet import behind
-from cluster.kube import until
+from cluster.kube import Json, Kube, until
 from hack.testbed import Testbed
 from operating.audit import AuditLog
 from operating.programs import GATED_PROGRAM, program, template
-from operating.services import CHILD, FAST, POOL, Service
+from operating.services import CHILD, FAST, POOL, Service, manifest
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
+from whisperfleet.queue import RedisSettings
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.alone,
     pytest.mark.timeout(600, func_only=True),
     pytest.mark.usefixtures("operator"),
 ]
 
 # Three intervals, the time that a look may be late, and that of a busy machine.
 TOLD_SECONDS = 120
-GATE = "gate:all"
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
+@dataclass(frozen=True)
+class Fleet:
+    """A service whose jobs take until its gate is open; a pod has one of them at a time."""
+
+    service: Service
+    client: Client
+    raw: redis.Redis
+
+    def send(self, count: int) -> None:
+        metadata = behind(self.service.name)
+        for _ in range(count):
+            self.client.submit(Job(audio=clips()[0][0], metadata=metadata))
+
+    def open(self) -> None:
+        self.raw.set(behind(self.service.name)["gate"], "open")
+
+    def jobs(self) -> int:
+        return self.raw.xlen(self.client.keys.stream("normal"))
+
+    def running(self) -> bool:
+        group = self.raw.xinfo_groups(self.client.keys.stream("normal"))
+        return any(each["pending"] for each in group)
+
+    def scaled_to(self) -> int:
+        found: Json = self.service.get("deployment", f"{self.service.name}-{POOL}")
+        return found["spec"].get("replicas", 0)
+
+
+@pytest.fixture
+def make_fleet(
+    kube: Kube, namespace: str, worker_image: str, redis_url: str, raw: redis.Redis
+) -> Iterator[Callable[[str], Fleet]]:
+    kube.create(program(GATED_PROGRAM), namespace)
+    with ExitStack() as left:
+
+        def make(name: str) -> Fleet:
+            spec = {
+                "scaling": FAST,
+                "worker": {"maxInFlight": 1, "drainSeconds": 5},
+                "pools": [{"name": POOL, "replicas": {"max": 3}, "template": template()}],
+            }
+            kube.create(manifest(name, namespace, worker_image, redis_url, **spec), namespace)
+            client = Client(RedisSettings(redis_url), f"{namespace}.{name}")
+            return Fleet(Service(kube, namespace, name), left.enter_context(client), raw)
+
+        yield make
+
+
 @contextmanager
-def stopped(testbed: Testbed, component: str) -> Iterator[None]:
-    """End a part of KEDA and leave all that it made."""
+def stopped(testbed: Testbed, *components: str) -> Iterator[None]:
+    """End parts of KEDA and leave all that they made."""
     try:
-        testbed.kill(component)
+        for component in components:
+            testbed.kill(component)
         yield
     finally:
-        testbed.restart(component)
+        for component in components:
+            testbed.restart(component)
 
 
-def gated(apply_service, replicas: int) -> Service:
-    """A fleet whose jobs take until their gate is open; each pod has two of them."""
-    service: Service = apply_service(
-        scaling=FAST,
-        worker={"maxInFlight": 1, "drainSeconds": 5},
-        pools=[{"name": POOL, "replicas": {"max": replicas}, "template": template()}],
-    )
-    service.kube.create(program(GATED_PROGRAM), service.namespace)
-    service.wait_for("Ready", "Idle", "True")
-    return service
-
-
-def send(queue: Client, count: int) -> None:
-    for number in range(count):
-        queue.submit(Job(id=f"call-{number}", audio=clips()[0][0], metadata=behind("all")))
-
-
-def test_a_fleet_whose_autoscaler_stops_does_its_jobs_and_stays_awake(
-    apply_service,
-    testbed: Testbed,
-    queue: Client,
-    raw: redis.Redis,
-    audit: AuditLog,
-    report_figure,
+@pytest.mark.alone
+def test_a_keda_that_stops_is_named_in_every_direction_and_work_is_done_without_it(
+    make_fleet: Callable[[str], Fleet], testbed: Testbed, audit: AuditLog
 ):
-    """0 to 1 and N to 0: the operator wakes one pod, and leaves the rest to KEDA."""
-    service = gated(apply_service, replicas=3)
-    with stopped(testbed, "keda-operator"):
-        send(queue, 8)
-        message = service.fails_with("AutoscalerSilent", TOLD_SECONDS)
+    asleep, small, awake = (make_fleet(name) for name in ("asleep", "small", "awake"))
+    for fleet in (asleep, small, awake):
+        fleet.service.wait_for("Ready", "Idle", "True")
+    for fleet in (small, awake):
+        fleet.send(1)
+    for fleet in (small, awake):
+        until(fleet.running, f"{fleet.service.name} has a pod", 90)
+    with stopped(testbed, "keda-operator", "keda-metrics"):
+        awake.open()
+        asleep.send(8)
+        small.send(7)
+
+        # 0 to 1: the operator wakes one pod, and no more.
+        message = asleep.service.fails_with("AutoscalerSilent", TOLD_SECONDS)
         assert "check that the keda-operator runs" in message
-        until(lambda: "WokenByOperator" in service.events(), "an Event tells that it was woken")
-        until(lambda: raw.hget(queue.keys.job("call-0"), "state") == b"running", "it is begun", 90)
-        assert service.child("deployment")["spec"]["replicas"] == 1
-        raw.set(GATE, "open")
-        until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the jobs are done", 120)
-        # The pod stays: taking it away is KEDA's alone.
-        kept = service.wait_for("Ready", "AutoscalerKeepsAwake", "True", TOLD_SECONDS)
+        until(lambda: "WokenByOperator" in asleep.service.events(), "an Event tells who woke it")
+        # 1 to N.
+        held = small.service.wait_for("Ready", "AutoscalerHoldsBack", "True", TOLD_SECONDS)
+        assert "FailedGetExternalMetric" in held["message"]
+        assert "kubectl get apiservice" in held["message"]
+        small.service.wait_for("Degraded", "AutoscalerHoldsBack", "True")
+        # N to 0.
+        kept = awake.service.wait_for("Ready", "AutoscalerKeepsAwake", "True", TOLD_SECONDS)
         assert "does not put the 1 pods to sleep" in kept["message"]
-    until(lambda: not service.child("deployment")["spec"]["replicas"], "KEDA sends it to sleep", 90)
-    service.wait_for("AutoscalerReady", "AsExpected", "True")
+        asleep.open()
+        until(lambda: asleep.jobs() == 0, "the jobs of the fleet that slept are done", 120)
+        assert [fleet.scaled_to() for fleet in (asleep, small, awake)] == [1, 1, 1]
+
+    # All of it is KEDA's again.
+    until(lambda: small.scaled_to() == 3, "it grows", 90)
+    small.service.wait_for("AutoscalerReady", "AsExpected", "True")
+    for fleet in (asleep, awake):
+        until(lambda fleet=fleet: not fleet.scaled_to(), f"{fleet.service.name} sleeps", 90)
+        fleet.service.wait_for("AutoscalerReady", "AsExpected", "True")
+    small.open()
+    until(lambda: small.jobs() == 0, "the jobs of the fleet that grew are done", 120)
     scaled = [line for line in audit.writes() if "deployments/scale" in line]
-    assert scaled == [f"patch deployments/scale/{CHILD}"]
-    report_figure("a stopped keda-operator: one pod woken, all jobs done, asleep once it is back")
-
-
-def test_a_fleet_whose_metrics_are_gone_says_that_it_does_not_grow(
-    apply_service, testbed: Testbed, queue: Client, raw: redis.Redis
-):
-    """1 to N."""
-    service = gated(apply_service, replicas=3)
-    with stopped(testbed, "keda-metrics"):
-        send(queue, 8)
-        ready = service.wait_for("Ready", "AutoscalerHoldsBack", "True", TOLD_SECONDS + 60)
-        assert "FailedGetExternalMetric" in ready["message"]
-        assert "external.metrics.k8s.io" in ready["message"]
-        service.wait_for("Degraded", "AutoscalerHoldsBack", "True")
-        assert service.child("deployment")["spec"]["replicas"] == 1
-    service.wait_for("AutoscalerReady", "AsExpected", "True", 60)
-    until(lambda: service.child("deployment")["spec"]["replicas"] == 3, "it grows", 60)
-    raw.set(GATE, "open")
-    until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the jobs are done", 120)
+    assert scaled == ["patch deployments/scale/asleep-main"]
 
 
 def test_another_autoscaler_on_the_deployment_is_named(apply_service, kube, namespace: str):

@@ -16,10 +16,11 @@ from operating.services import Service, manifest
 from operating.webhook import MIRROR, mirroring
 from whisperfleet.demo.server import EmbeddedServer
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 SERVICES = 100
-LOOKS_A_MINUTE = 6
+# Some of each service, ten seconds apart: what goes on for ever shows in each of them.
+LOOKS = 3
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def webhook(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("webhook")
 def test_a_hundred_services_beside_a_webhook_cause_no_write(
     kube: Kube,
@@ -57,12 +59,12 @@ def test_a_hundred_services_beside_a_webhook_cause_no_write(
 
     began = time.monotonic()
     again = audit.from_now()
-    operator.wait_for_looks(LOOKS_A_MINUTE * SERVICES, 300)
+    operator.wait_for_looks(LOOKS * SERVICES, 300)
     seconds = time.monotonic() - began
     assert again.writes() == []
     report_figure(
         f"{SERVICES} services beside a webhook that changes Deployments: 0 writes in "
-        f"{LOOKS_A_MINUTE * SERVICES} looks and {seconds:.0f} s"
+        f"{LOOKS * SERVICES} looks and {seconds:.0f} s"
     )
 
 
@@ -120,7 +122,7 @@ def test_two_releases_over_one_namespace(
 
         began = time.monotonic()
         again = audit.from_now()
-        first.wait_for_looks(LOOKS_A_MINUTE, 180)
+        first.wait_for_looks(LOOKS, 180)
         seconds = time.monotonic() - began
         writes = len(again.writes())
         assert writes * 60 / seconds < 10

@@ -44,14 +44,13 @@ def test_keda_that_is_removed_and_comes_back(
     until(lambda: raw.xlen(queue.keys.stream("normal")) == 0, "the job is done", 120)
 
 
-def test_a_keda_whose_operator_is_dead(
+def test_a_service_that_goes_while_the_keda_operator_is_dead(
     apply_service, testbed: Testbed, queue: Client, raw: redis.Redis
 ):
     service = apply_service(scaling=FAST)
     service.wait_for("Ready", "Idle", "True")
     with _keda_dead(testbed):
         queue.submit(Job(audio=clips()[0][0]))
-        assert "check that the keda-operator runs" in service.fails_with("AutoscalerSilent", 120)
         # Its ScaledObject has a finalizer, which only the keda-operator takes away.
         service.delete()
         until(lambda: not service.get(), "the service is gone")

@@ -100,6 +100,7 @@ def test_the_defaults_are_written_into_the_object(apply: Apply, kube: Kube, name
         "cooldownSeconds": 600,
         "pollingSeconds": 5,
         "startupSeconds": 420,
+        "wakeAfterSeconds": 30,
     }
 
 

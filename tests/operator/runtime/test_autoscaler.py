@@ -128,6 +128,17 @@ def judge(jobs: int = 0, woken=None, suspend: bool = False, **seen: Any):
             "AutoscalerHoldsBack",
             "want 3 pods, and the autoscaler, which asks for 1",
         ),
+        # And who knows the cause is quoted, however late its word came.
+        (
+            {
+                "replicas": 1,
+                "jobs": 190,
+                "hpas": (autoscaler(active=NO_METRIC),),
+                "spells": {Spell.TOO_FEW: HPA_TIME + 1, Spell.HPA_TROUBLE: 1},
+            },
+            "AutoscalerHoldsBack",
+            "FailedGetExternalMetric.*metrics server",
+        ),
         # N to 0.
         ({"replicas": 2, "spells": {Spell.AWAKE: SLEEP_TIME}}, None, ""),
         (
@@ -216,6 +227,9 @@ def test_who_was_woken_by_the_operator_is_waited_for_until_keda_has_looked():
     assert judge(replicas=1, scaler=scaler, woken=NOW).reason is Reason.AUTOSCALER_SILENT
     scaler["status"]["lastActiveTime"] = "2026-03-01T12:00:05Z"
     assert judge(replicas=1, scaler=scaler, woken=NOW).status is ConditionStatus.TRUE
+    # Without work what is wrong now is that the pod stays.
+    awake = judge(replicas=1, woken=NOW, spells={Spell.AWAKE: SLEEP_TIME + 1})
+    assert awake.reason is Reason.AUTOSCALER_KEEPS_AWAKE
     # Asleep again, and whoever saw to that was not the operator.
     assert judge(scaler=scaled_object(Ready="True"), woken=NOW).status is ConditionStatus.TRUE
 

@@ -6,7 +6,7 @@ import redis
 
 from operating.reconciling import World
 from operating.services import CHILD
-from operating.world import NAMESPACE
+from operating.world import NAMESPACE, waiting_pod
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
 
@@ -72,3 +72,27 @@ def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
     assert samples["whisperfleet_pool_replicas", *place, "ready"] == 0
     reasons = [labels for labels in samples if labels[0] == "whisperfleet_pool_reason"]
     assert reasons == [("whisperfleet_pool_reason", *place, "ScalingUp")]
+
+
+def test_an_autoscaler_that_fails_is_in_the_metrics_whatever_the_pods_wait_for(
+    settled: World, fake: FakeKube, queue: redis.Redis
+):
+    def reasons() -> list[str]:
+        return [
+            sample.labels["reason"]
+            for family in settled.census.collect()
+            if family.name == "whisperfleet_service_autoscaler"
+            for sample in family.samples
+        ]
+
+    queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
+    settled.look()
+    assert reasons() == []
+    settled.look(31)
+    assert settled.child()["spec"]["replicas"] == 1
+    waiting = waiting_pod()
+    waiting["metadata"]["labels"] = settled.child()["spec"]["template"]["metadata"]["labels"]
+    fake.create(waiting, "the controllers")
+    settled.look(10)
+    assert settled.service()["status"]["pools"][0]["reason"] != "AutoscalerSilent"
+    assert reasons() == ["AutoscalerSilent"]

@@ -228,12 +228,15 @@ def test_somebody_may_want_pods_without_work(settled: World, fake: FakeKube):
     assert settled.condition("AutoscalerReady")[0] == "True"
 
 
-def test_another_autoscaler_on_the_deployment_is_named(settled: World, fake: FakeKube):
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_another_autoscaler_on_the_deployment_is_named(
+    settled: World, fake: FakeKube, replicas: int
+):
     fake.create(copy.deepcopy(autoscaler()), "keda")
     rival = autoscaler("by-hand", owner="")
     fake.create(copy.deepcopy(rival), "somebody")
-    grown(settled, 1)
-    settled.look(70)
+    grown(settled, replicas)
+    settled.look(20)
     status, reason, message = settled.condition("AutoscalerReady")
     assert (status, reason) == ("False", "AutoscalerContested")
     assert "by-hand" in message
@@ -259,8 +262,8 @@ def test_the_autoscalers_of_a_namespace_are_listed_once_for_a_while(settled: Wor
     settled.look(70)
     for _ in range(5):
         settled.look(10)
-    assert asked.count(HPA) == 1
+    assert asked.count(HPA) == 3
     grown(settled, 1)
     settled.look(10)
     settled.look(10)
-    assert asked.count(HPA) == 3
+    assert asked.count(HPA) == 5
