@@ -3,6 +3,7 @@
 The lists here are the whole of what it can read: no playlists, no pictures, no names of files.
 """
 
+import errno
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -94,6 +95,10 @@ def open_container(file: io.RawIOBase) -> InputContainer:
         raise
     except (av.error.FFmpegError, ValueError):
         raise Refused(Problem.UNKNOWN_CONTAINER) from None
+    except OSError as error:
+        if not _is_of_the_files_making(error):
+            raise
+        raise Refused(Problem.UNKNOWN_CONTAINER) from None
     if container.format.name not in CONTAINERS:
         container.close()
         raise Refused(Problem.UNKNOWN_CONTAINER)
@@ -152,3 +157,12 @@ def packets(
         raise
     except av.error.FFmpegError:
         notes.broken_off.add(notes.position)
+    except OSError as error:
+        if not _is_of_the_files_making(error):
+            raise
+        notes.broken_off.add(notes.position)
+
+
+def _is_of_the_files_making(error: OSError) -> bool:
+    """Return whether a damaged file sent its reader to a place that no file can have."""
+    return error.errno in {errno.EINVAL, errno.EOVERFLOW}
