@@ -18,7 +18,9 @@ SLOW_SECONDS = 0.010
 # A slow machine has as much more, by what a digest of a mebibyte takes it.
 _DIGEST = "return redis.sha1hex(string.rep('x', 1048576))"
 _SLOW_DIGESTS = 5
-_SCRIPTS = "audit beat cancel claim finish page redrive register release tidy".split()
+_SCRIPTS = (
+    "audit beat cancel claim depths drop finish page redrive register release tidy trial".split()
+)
 _NAMES = {
     known: script.name for script in map(Script, _SCRIPTS) for known in (script._sha, script.source)
 }
