@@ -37,6 +37,15 @@ def server_binary(name: str) -> Path:
         pytest.skip(f"no {name} server on this machine")
 
 
+def is_there(name: str) -> bool:
+    """Return whether this machine has a kind of server."""
+    try:
+        _find(name)
+    except QueueUnavailableError:
+        return False
+    return True
+
+
 def describe_servers() -> str:
     """Return the version of each kind of server that there is on this machine."""
     return ", ".join(f"{name} {_version(name)}" for name in ALL_SERVERS)

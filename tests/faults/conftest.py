@@ -1,13 +1,27 @@
 """A stage for each test: on a shared server where it stays up, else on one of the test's own."""
 
+import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from faults.scene import Scene, scene
-from servers import SERVERS, server_binary
+from servers import SERVERS, is_there, server_binary
 from whisperfleet.demo.server import EmbeddedServer
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each row one kind of server, by its name; with EVERY_SERVER=1 each that there is.
+
+    What differs between them is in the scripts, and tests/queue runs those on all.
+    """
+    if "kind" in metafunc.fixturenames:
+        kinds = [kind for kind in SERVERS if is_there(kind)] or list(SERVERS)
+        if os.environ.get("EVERY_SERVER") != "1":
+            kinds = [kinds[zlib.crc32(metafunc.definition.name.encode()) % len(kinds)]]
+        metafunc.parametrize("kind", kinds)
 
 
 @pytest.fixture
@@ -18,17 +32,10 @@ def stage(any_server: EmbeddedServer, queue_id: str, tmp_path: Path) -> Iterator
 
 
 @pytest.fixture
-def each_stage(server: EmbeddedServer, queue_id: str, tmp_path: Path) -> Iterator[Scene]:
-    """A queue on a server of each kind."""
-    with scene(server, queue_id, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(params=SERVERS)
-def own_stage(request: pytest.FixtureRequest, queue_id: str, tmp_path: Path) -> Iterator[Scene]:
-    """A queue on a server of the test's own, of each kind; it keeps what it has acknowledged."""
+def own_stage(kind: str, queue_id: str, tmp_path: Path) -> Iterator[Scene]:
+    """A queue on a server of the test's own; it keeps what it has acknowledged."""
     with (
-        EmbeddedServer(server_binary(request.param), append_only=True) as running,
+        EmbeddedServer(server_binary(kind), append_only=True) as running,
         scene(running, queue_id, tmp_path) as made,
     ):
         yield made

@@ -27,8 +27,8 @@ def order_of_ends(stage: Scene) -> list[DoneEvent]:
     return [DoneEvent.from_fields(fields) for _, fields in stage.raw.xrange(stage.keys.done)]
 
 
-def test_row_16_malformed_entries_and_a_key_of_another_type(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_16_malformed_entries_and_a_key_of_another_type(own_stage: Scene) -> None:
+    stage = own_stage
     raw, keys = stage.raw, stage.keys
     raw.set(keys.stream("high"), "no stream")
     raw.rpush(keys.job("call-1"), "no hash")
@@ -58,8 +58,8 @@ def test_row_16_malformed_entries_and_a_key_of_another_type(each_stage: Scene) -
     stage.assert_invariants(accepted=6)
 
 
-def test_row_18_cancel_queued_running_and_done(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_18_cancel_queued_running_and_done(own_stage: Scene) -> None:
+    stage = own_stage
     client = stage.client
     with stage.worker("--no-vad", "--max-in-flight", "2", "--batch-size", "1") as worker:
         # Uncancelled it would go on for longer than the bound below.
@@ -129,8 +129,8 @@ def test_row_20_a_busy_tenant_does_not_starve_a_quiet_one(stage: Scene) -> None:
     stage.assert_invariants(accepted=101)
 
 
-def test_row_22_the_same_id_with_another_payload_or_tenant(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_22_the_same_id_with_another_payload_or_tenant(own_stage: Scene) -> None:
+    stage = own_stage
     queue_id, settings = stage.keys.queue_id, stage.server.settings
     with (
         Client(settings, queue_id, tenant="acme") as acme,

@@ -13,7 +13,7 @@ import redis
 
 from faults.scene import PATIENT, Scene, clip, scene
 from faults.test_servers import replica_of
-from servers import SERVERS, free_port, server_binary, wait_for
+from servers import free_port, server_binary, wait_for
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue.access import worker_rules
@@ -71,7 +71,6 @@ def meet(node: redis.Redis, other: redis.Redis) -> None:
         wait_for(lambda one=one: one.cluster("info")["cluster_known_nodes"] == "2", "they have met")
 
 
-@pytest.mark.parametrize("kind", SERVERS)
 def test_row_33_a_node_without_the_queues_slot_is_not_ready(
     kind: str, queue_id: str, tmp_path: Path
 ) -> None:

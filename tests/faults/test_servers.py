@@ -23,8 +23,8 @@ from whisperfleet.queue import Beat, Finished, Released, WorkQueue
 IDS = ("call-1", "call-2", "call-3")
 
 
-def test_row_06_the_reply_to_finish_lost(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_06_the_reply_to_finish_lost(own_stage: Scene) -> None:
+    stage = own_stage
     with Proxy(stage.server.port) as line, stage.worker(*PATIENT, through=line) as worker:
         stage.gated("call-1")
         stage.wait_until_begun(["call-1"])
@@ -39,8 +39,8 @@ def test_row_06_the_reply_to_finish_lost(each_stage: Scene) -> None:
     stage.assert_invariants(accepted=1)
 
 
-def test_row_07_the_reply_to_xadd_lost_and_duplicates_sent(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_07_the_reply_to_xadd_lost_and_duplicates_sent(own_stage: Scene) -> None:
+    stage = own_stage
     job = Job(id="call-1", audio=clip(), prompt="sleep 0.2")
     with Proxy(stage.server.port) as line, Client(line.settings, stage.keys.queue_id) as sender:
         line.lose_reply_with(b"-0\r\n")
@@ -57,8 +57,8 @@ def test_row_07_the_reply_to_xadd_lost_and_duplicates_sent(each_stage: Scene) ->
     stage.assert_invariants(accepted=1)
 
 
-def test_row_08_the_reply_to_a_claim_lost(each_stage: Scene) -> None:
-    stage, beat = each_stage, 4.0
+def test_row_08_the_reply_to_a_claim_lost(own_stage: Scene) -> None:
+    stage, beat = own_stage, 4.0
     # Leases cannot lapse here, and a third beat would come later than the bound below.
     options = ("--lease-seconds", "120", "--beat-seconds", str(beat))
     with Proxy(stage.server.port) as line, stage.worker(*options, through=line):
@@ -153,8 +153,8 @@ def test_row_11_flushall(own_stage: Scene) -> None:
     own_stage.assert_invariants(accepted=1)
 
 
-def test_row_11_the_group_destroyed(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_11_the_group_destroyed(own_stage: Scene) -> None:
+    stage = own_stage
     stream = stage.keys.stream("normal")
 
     def is_pending() -> bool:
@@ -276,8 +276,8 @@ def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(
     own_stage.assert_invariants(accepted=1)
 
 
-def test_row_13_script_flush(each_stage: Scene) -> None:
-    stage = each_stage
+def test_row_13_script_flush(own_stage: Scene) -> None:
+    stage = own_stage
     with stage.worker():
         stage.gated("call-1")
         stage.wait_until_begun(["call-1"])

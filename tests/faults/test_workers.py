@@ -26,29 +26,29 @@ def fenced(worker: Worker) -> float:
     return worker.counted('whisperfleet_finishes_total{answer="fenced"}')
 
 
-def test_row_01_sigkill_mid_job(each_stage: Scene) -> None:
+def test_row_01_sigkill_mid_job(own_stage: Scene) -> None:
     # Long enough that a busy machine cannot add another lease to it.
     lease_seconds = 4.0
     options = ("--lease-seconds", str(lease_seconds))
-    with each_stage.worker(*options) as first, each_stage.standby(*options) as second:
+    with own_stage.worker(*options) as first, own_stage.standby(*options) as second:
         for job_id in IDS:
-            each_stage.gated(job_id)
-        each_stage.wait_until_begun(IDS)
-        before = {job_id: each_stage.status(job_id) for job_id in IDS}
+            own_stage.gated(job_id)
+        own_stage.wait_until_begun(IDS)
+        before = {job_id: own_stage.status(job_id) for job_id in IDS}
         second.process.send_signal(signal.SIGCONT)
         first.kill()
-        signs = {job_id: each_stage.last_sign(job_id) for job_id in IDS}
-        each_stage.wait_until_begun(IDS, epoch=2)
+        signs = {job_id: own_stage.last_sign(job_id) for job_id in IDS}
+        own_stage.wait_until_begun(IDS, epoch=2)
         for job_id in IDS:
-            after = each_stage.status(job_id)
+            after = own_stage.status(job_id)
             idle = after.claimed_at.timestamp() - signs[job_id]
             assert idle >= lease_seconds, "it was taken from one whose lease had not lapsed"
             assert idle < 2 * lease_seconds, "the first look after the lease did not take it"
             assert after.deliveries == 2
             assert after.worker != before[job_id].worker
-        each_stage.open_gate()
-        each_stage.assert_done(IDS)
-    each_stage.assert_invariants(accepted=3)
+        own_stage.open_gate()
+        own_stage.assert_done(IDS)
+    own_stage.assert_invariants(accepted=3)
 
 
 def sigstop_longer_than_the_lease(scene: Scene, stop: Callable[[int], None]) -> None:
@@ -67,8 +67,8 @@ def sigstop_longer_than_the_lease(scene: Scene, stop: Callable[[int], None]) -> 
     scene.assert_invariants(accepted=3)
 
 
-def test_row_02_sigstop_of_the_main_process_longer_than_the_lease(each_stage: Scene) -> None:
-    sigstop_longer_than_the_lease(each_stage, lambda pid: kill(pid, signal.SIGSTOP))
+def test_row_02_sigstop_of_the_main_process_longer_than_the_lease(own_stage: Scene) -> None:
+    sigstop_longer_than_the_lease(own_stage, lambda pid: kill(pid, signal.SIGSTOP))
 
 
 def test_row_02_sigstop_of_all_processes_longer_than_the_lease(stage: Scene) -> None:
