@@ -36,6 +36,7 @@ def test_files_under_a_root_are_read(local, tmp_path):
         ("", Code.FETCH_REFUSED),
         ("/empty", Code.EMPTY),
         ("/nul%00", Code.NOT_FOUND),
+        ("/" + 300 * "a", Code.NOT_FOUND),
     ],
 )
 def test_other_files_are_not(local, tmp_path, path, code):

@@ -47,6 +47,7 @@ def _checked_path(url: str, roots: Sequence[Path]) -> Path:
         parts = urlsplit(url)
         path = Path(unquote(parts.path)).resolve()
         inside = any(path.is_relative_to(root.resolve()) for root in roots)
+        is_there = path.exists()
     except (OSError, RuntimeError, ValueError):
         raise InputError(Code.NOT_FOUND, "the file cannot be reached; check the path") from None
     if parts.netloc not in ("", "localhost") or not inside:
@@ -54,6 +55,6 @@ def _checked_path(url: str, roots: Sequence[Path]) -> Path:
             Code.ADDRESS_REFUSED,
             "the file lies outside the folders that may be read; move it into one of them",
         )
-    if not path.exists():
+    if not is_there:
         raise InputError(Code.NOT_FOUND, "the file does not exist; check the path")
     return path
