@@ -88,6 +88,8 @@ def test_row_33_a_node_without_the_queues_slot_is_not_ready(
 
         def give_slot_to(owner: redis.Redis) -> None:
             name = owner.execute_command("CLUSTER MYID").decode()
+            # Who has the highest epoch is believed by the other.
+            owner.execute_command("CLUSTER BUMPEPOCH")
             for node in sorted(nodes, key=lambda node: node is not owner):
                 node.execute_command("CLUSTER SETSLOT", slot, "NODE", name)
 
