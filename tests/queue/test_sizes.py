@@ -11,7 +11,7 @@ import redis
 
 from consumers import PATIENT, MakeWorker, done, take
 from server_time import ServerTime
-from servers import SERVERS, assert_invariants, server_binary
+from servers import SERVERS, assert_invariants, server_binary, wait_for
 from whisperfleet.client import Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter
@@ -175,11 +175,35 @@ def test_large_dead_letters_go_a_few_at_a_time(
 ) -> None:
     bury_many(redis_client, keys, 150)
     worker = make_worker(replace(PATIENT, dead_letter_seconds=0.001))
+    outlast_last_letter(redis_client, keys)
 
     for left in (50, 0):
         with server_time.counted():
             worker.tidy()
         assert redis_client.xlen(keys.dead_letters) == left
+
+
+def outlast_last_letter(raw: redis.Redis, keys: Keys) -> None:
+    """Return when the newest dead letter is two milliseconds old."""
+    ((newest, _),) = raw.xrevrange(keys.dead_letters, count=1)
+    buried = int(newest.partition(b"-")[0])
+
+    def is_old() -> bool:
+        seconds, microseconds = raw.time()
+        return seconds * 1000 + microseconds // 1000 > buried + 1
+
+    wait_for(is_old, "the newest letter is old")
+
+
+def test_small_dead_letters_go_to_the_last_one(
+    make_worker: MakeWorker, redis_client: redis.Redis, keys: Keys
+) -> None:
+    # Redis keeps a hundred of them together, and takes no part of that away by itself.
+    for _ in range(3):
+        redis_client.xadd(keys.dead_letters, {"id": "call-1"})
+    outlast_last_letter(redis_client, keys)
+    make_worker(replace(PATIENT, dead_letter_seconds=0.001)).tidy()
+    assert redis_client.xlen(keys.dead_letters) == 0
 
 
 def fill(raw: redis.Redis, keys: Keys, jobs: int) -> None:

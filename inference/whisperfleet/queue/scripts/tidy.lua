@@ -26,5 +26,9 @@ for i = 2, #KEYS do
     end
   end
 end
-call('XTRIM', KEYS[1], 'MINID', '~', integer(math.max(0, now_ms() - KEEP_MS)), 'LIMIT', MAX_TRIMMED)
+-- First by what Redis keeps together, a part of it with each call; then what is left of the last part.
+local kept_from = integer(math.max(0, now_ms() - KEEP_MS))
+if call('XTRIM', KEYS[1], 'MINID', '~', kept_from, 'LIMIT', MAX_TRIMMED) == 0 then
+  call('XTRIM', KEYS[1], 'MINID', kept_from)
+end
 return forgotten
