@@ -195,15 +195,13 @@ def outlast_last_letter(raw: redis.Redis, keys: Keys) -> None:
     wait_for(is_old, "the newest letter is old")
 
 
-def test_small_dead_letters_go_to_the_last_one(
-    make_worker: MakeWorker, redis_client: redis.Redis, keys: Keys
+def test_old_dead_letters_go_though_redis_keeps_them_together_with_new_ones(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys
 ) -> None:
-    # Redis keeps a hundred of them together, and takes no part of that away by itself.
-    for _ in range(3):
-        redis_client.xadd(keys.dead_letters, {"id": "call-1"})
-    outlast_last_letter(redis_client, keys)
-    make_worker(replace(PATIENT, dead_letter_seconds=0.001)).tidy()
-    assert redis_client.xlen(keys.dead_letters) == 0
+    for entry_id in ("1-1", "1-2", "*"):
+        redis_client.xadd(keys.dead_letters, {"id": "call-1"}, id=entry_id)
+    worker.tidy()
+    assert redis_client.xlen(keys.dead_letters) == 1
 
 
 def fill(raw: redis.Redis, keys: Keys, jobs: int) -> None:
