@@ -111,8 +111,8 @@ def _told(kube: Kube, namespace: str) -> int:
 
 
 def _megabytes_in_use(operator: Operator) -> float:
-    """Return what it holds once it has looked at its one service again and again."""
-    operator.wait_for_looks(3)
+    """Return what it holds once it has looked at its one service again."""
+    operator.wait_for_looks(2)
     return operator.resident_megabytes()
 
 
