@@ -90,13 +90,13 @@ def _beside_a_webhook(kube: Kube, namespace: str, operator: Operator, audit: Aud
         operator.wait_for_looks(looks * SERVICES, 180)
         return later.writes()
 
-    until(lambda: _told(kube, namespace) == SERVICES + 1, "all are told of what is changed", 120)
     until(lambda: writes_in(1) == [], "all has settled", 120)
+    assert _told(kube, namespace) == SERVICES + 1
     began = time.monotonic()
-    assert writes_in(3) == []
+    assert writes_in(2) == []
     return (
         f"{SERVICES} services beside a webhook that changes Deployments: 0 writes in "
-        f"{3 * SERVICES} looks and {time.monotonic() - began:.0f} s"
+        f"{2 * SERVICES} looks and {time.monotonic() - began:.0f} s"
     )
 
 
