@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cluster.kube import until
 from operating.services import manifest
 from whisperfleet_operator.kube import (
     AlreadyExistsError,
@@ -121,7 +122,16 @@ class KubeContract:
         born = deployment(namespace)
         born["spec"]["replicas"] = 0
         seen = kube.create(born, "creation")
-        kube.scale(seen, 1, "me")
+
+        def scale() -> bool:
+            # Where there are controllers they write to it too, just now.
+            try:
+                kube.scale(kube.get(DEPLOYMENT, namespace, "thing"), 1, "me")
+            except AlreadyExistsError:
+                return False
+            return True
+
+        until(scale, "it is scaled as it was seen")
         scaled = kube.get(DEPLOYMENT, namespace, "thing")
         assert scaled["spec"]["replicas"] == 1
         with pytest.raises(AlreadyExistsError, match="modified"):

@@ -47,7 +47,10 @@ class Operator:
                 stderr=log,
             )
         if wait:
-            until(self.is_ready, f"the operator is ready; see {self.log}", _START_SECONDS)
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        until(self.is_ready, f"the operator is ready; see {self.log}", _START_SECONDS)
 
     def stop(self) -> None:
         """End it as Kubernetes does; it has to obey."""
@@ -114,11 +117,13 @@ class Operator:
 
 
 @contextmanager
-def running_operator(kubeconfig: Path, folder: Path, *arguments: str) -> Iterator[Operator]:
+def running_operator(
+    kubeconfig: Path, folder: Path, *arguments: str, wait: bool = True
+) -> Iterator[Operator]:
     """A running operator, killed in the end whatever became of it."""
     operator = Operator(kubeconfig, folder / "operator.log", arguments)
     try:
-        operator.start()
+        operator.start(wait=wait)
         yield operator
     finally:
         operator.kill()

@@ -77,9 +77,15 @@ def raw(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def operator(account: Path, namespace: str, tmp_path: Path) -> Iterator[Operator]:
+def operator(
+    request: pytest.FixtureRequest, account: Path, namespace: str, tmp_path: Path
+) -> Iterator[Operator]:
     """An operator for the test's namespace; the end of its log is shown where the test fails."""
-    with running_operator(account, tmp_path, f"--namespaces={namespace}") as running:
+    with running_operator(account, tmp_path, f"--namespaces={namespace}", wait=False) as running:
+        if "redis_url" in request.fixturenames:
+            # Both take their time, and take it at once.
+            request.getfixturevalue("redis_url")
+        running.wait_until_ready()
         yield running
         print(running.log.read_text()[-_SHOWN_CHARACTERS:])
 

@@ -134,15 +134,20 @@ def test_a_keda_that_stops_is_named_in_every_direction_and_work_is_done_without_
     assert scaled == ["patch deployments/scale/asleep-main"]
 
 
-def test_another_autoscaler_on_the_deployment_is_named(apply_service, kube, namespace: str):
+def test_another_autoscaler_on_the_deployment_is_named(apply_service, kube: Kube, namespace: str):
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": CHILD}
+    rival = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "by-hand"},
+        "spec": {"scaleTargetRef": target, "maxReplicas": 2},
+    }
+    kube.create(rival, namespace)
     service = apply_service(scaling=FAST)
+    message = service.wait_for("AutoscalerReady", "AutoscalerContested", "False")["message"]
+    # The remedy, word for word.
+    kube.run("-n", namespace, *message.partition("(kubectl ")[2].rstrip(")").split())
     service.wait_for("Ready", "Idle", "True")
-    rival = ("autoscale", "deployment", CHILD, "--name=by-hand", "--min=1", "--max=2")
-    kube.run("-n", namespace, *rival)
-    message = service.wait_for("AutoscalerReady", "AutoscalerContested", "False", 90)["message"]
-    assert "by-hand" in message
-    service.delete("hpa", "by-hand")
-    service.wait_for("Ready", "Idle", "True", 90)
 
 
 def test_a_pod_that_never_starts_says_what_it_waits_for(apply_service, queue: Client):

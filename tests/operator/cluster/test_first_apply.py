@@ -11,11 +11,12 @@ from operating.audit import AuditLog
 from operating.process import Operator
 from operating.services import CHILDREN, Service
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300, func_only=True)]
 
 SAMPLE = Path(__file__).parents[3] / "docs/samples/minimal.yaml"
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("operator")
 def test_the_sample_becomes_every_child_and_no_pod(
     kube: Kube, namespace: str, redis_url: str, audit: AuditLog, report_figure
@@ -59,5 +60,5 @@ def test_a_second_look_writes_nothing(apply_service, operator: Operator, audit: 
 
 def _quiet(operator: Operator, audit: AuditLog) -> bool:
     before = len(audit.writes())
-    operator.wait_for_looks(2)
+    operator.wait_for_looks(1)
     return len(audit.writes()) == before

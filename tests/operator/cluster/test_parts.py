@@ -102,7 +102,7 @@ def test_an_api_server_that_restarts_is_not_without_keda(
 ):
     service: Service = apply_service()
     service.wait_for("Ready", "Idle", "True")
-    for _ in range(3):
+    for _ in range(2):
         testbed.kill("kube-apiserver")
         testbed.restart("kube-apiserver")
         operator.wait_for_looks(1, 120)

@@ -30,14 +30,11 @@ def test_two_operators_do_not_fight(
             "the change is carried out",
         )
 
-        def settled() -> bool:
+        def writes_in(looks: int) -> list[str]:
             later = audit.from_now()
-            operator.wait_for_looks(2)
-            second.wait_for_looks(2)
-            return later.writes() == []
+            wanted = [(each, each.looks() + looks) for each in (operator, second)]
+            until(lambda: all(each.looks() >= count for each, count in wanted), "more looks", 90)
+            return later.writes()
 
-        until(settled, "neither has anything more to write", 90)
-        again = audit.from_now()
-        operator.wait_for_looks(3)
-        second.wait_for_looks(3)
-        assert again.writes() == []
+        until(lambda: writes_in(1) == [], "neither has anything more to write", 90)
+        assert writes_in(3) == []
