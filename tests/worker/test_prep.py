@@ -27,7 +27,7 @@ WARM_UP, LOOK = 64, 100
 # as other tests may for a while or all along, says nothing of us. The server and this test take a
 # fifth.
 OTHERS_LIMIT = 0.5
-IN_A_ROW, MOST_LOOKS = 4, 24
+IN_A_ROW, MOST_LOOKS = 4, 10
 # What two processors can spend on a clip while the engine is busy with another, and some to spare.
 COST_LIMIT_SECONDS = 0.015
 
