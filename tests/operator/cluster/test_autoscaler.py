@@ -1,6 +1,7 @@
 """An autoscaler that stops, in each of its three directions, and pods that nobody starts."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cluster.fleet import behind
 from cluster.kube import Json, Kube, until
 from hack.testbed import Testbed
 from operating.audit import AuditLog
+from operating.process import Operator
 from operating.programs import GATED_PROGRAM, program, template
 from operating.services import CHILD, FAST, POOL, Service, manifest
 from whisperfleet.client import Client
@@ -27,6 +29,7 @@ pytestmark = [
 
 # Three intervals, the time that a look may be late, and that of a busy machine.
 TOLD_SECONDS = 120
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
@@ -78,6 +81,14 @@ def make_fleet(
         yield make
 
 
+def alerted(operator: Operator) -> set[tuple[str, str]]:
+    """Return what the alerts go by: each service whose autoscaler fails, and the reason."""
+    lines = operator.ask("/metrics").splitlines()
+    series = [line for line in lines if line.startswith("whisperfleet_service_autoscaler{")]
+    told = [dict(_LABEL.findall(line)) for line in series if line.endswith(" 1.0")]
+    return {(labels["service"], labels["reason"]) for labels in told}
+
+
 @contextmanager
 def stopped(testbed: Testbed, *components: str) -> Iterator[None]:
     """End parts of KEDA and leave all that they made."""
@@ -92,7 +103,7 @@ def stopped(testbed: Testbed, *components: str) -> Iterator[None]:
 
 @pytest.mark.alone
 def test_a_keda_that_stops_is_named_in_every_direction_and_work_is_done_without_it(
-    make_fleet: Callable[[str], Fleet], testbed: Testbed, audit: AuditLog
+    make_fleet: Callable[[str], Fleet], testbed: Testbed, audit: AuditLog, operator: Operator
 ):
     asleep, small, awake = (make_fleet(name) for name in ("asleep", "small", "awake"))
     for fleet in (asleep, small, awake):
@@ -118,6 +129,12 @@ def test_a_keda_that_stops_is_named_in_every_direction_and_work_is_done_without_
         # N to 0.
         kept = awake.service.wait_for("Ready", "AutoscalerKeepsAwake", "True", TOLD_SECONDS)
         assert "does not put the 1 pods to sleep" in kept["message"]
+        told = {
+            ("asleep", "AutoscalerSilent"),
+            ("small", "AutoscalerHoldsBack"),
+            ("awake", "AutoscalerKeepsAwake"),
+        }
+        until(lambda: alerted(operator) == told, lambda: f"alerts: {alerted(operator)}", 60)
         asleep.open()
         until(lambda: asleep.jobs() == 0, "the jobs of the fleet that slept are done", 120)
         assert [fleet.scaled_to() for fleet in (asleep, small, awake)] == [1, 1, 1]
@@ -128,6 +145,7 @@ def test_a_keda_that_stops_is_named_in_every_direction_and_work_is_done_without_
     for fleet in (asleep, awake):
         until(lambda fleet=fleet: not fleet.scaled_to(), f"{fleet.service.name} sleeps", 90)
         fleet.service.wait_for("AutoscalerReady", "AsExpected", "True")
+    until(lambda: not alerted(operator), lambda: f"alerts: {alerted(operator)}", 60)
     small.open()
     until(lambda: small.jobs() == 0, "the jobs of the fleet that grew are done", 120)
     scaled = [line for line in audit.writes() if "deployments/scale" in line]
