@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,75 +11,72 @@ import pytest
 import redis
 
 from faults.scene import LEASE_SECONDS, Scene, clip, scene
-from servers import wait_for
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
 
 OUTLAST_SECONDS = 1.5 * LEASE_SECONDS
 
 
-def outlast_a_lease() -> None:
-    ends = time.monotonic() + OUTLAST_SECONDS
-    wait_for(lambda: time.monotonic() > ends, "a lease and a half to pass")
+def outlast(stage: Scene) -> None:
+    stage.outlast_lease(["whoever runs"], OUTLAST_SECONDS)
 
 
-def cut_everybody_off(raw: redis.Redis) -> None:
-    raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+def cut_everybody_off(stage: Scene) -> None:
+    stage.raw.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
-def pause(raw: redis.Redis) -> None:
-    raw.execute_command("CLIENT", "PAUSE", round(OUTLAST_SECONDS * 1000), "ALL")
+def pause(stage: Scene) -> None:
+    stage.raw.execute_command("CLIENT", "PAUSE", round(OUTLAST_SECONDS * 1000), "ALL")
     # Answered when the pause is over.
-    raw.ping()
+    stage.raw.ping()
 
 
-def put_to_sleep(raw: redis.Redis) -> None:
-    server = raw.info("server")["process_id"]
-    os.kill(server, signal.SIGSTOP)
-    outlast_a_lease()
-    os.kill(server, signal.SIGCONT)
+def put_to_sleep(stage: Scene) -> None:
+    os.kill(stage.server.pid, signal.SIGSTOP)
+    outlast(stage)
+    os.kill(stage.server.pid, signal.SIGCONT)
 
 
-def run_an_endless_script(raw: redis.Redis) -> None:
-    raw.config_set("busy-reply-threshold", 100)
+def run_an_endless_script(stage: Scene) -> None:
+    stage.raw.config_set("busy-reply-threshold", 100)
 
     def never_end() -> None:
         with suppress(redis.RedisError):
-            raw.eval("while true do end", 0)
+            stage.raw.eval("while true do end", 0)
 
     script = threading.Thread(target=never_end)
     script.start()
-    outlast_a_lease()
-    raw.script_kill()
+    outlast(stage)
+    stage.raw.script_kill()
     script.join()
 
 
-def rename_the_stream(raw: redis.Redis) -> None:
-    (stream,) = raw.scan_iter("wf:*:in:normal")
-    raw.rename(stream, "elsewhere")
-    outlast_a_lease()
+def rename_the_stream(stage: Scene) -> None:
+    stream = stage.keys.stream("normal")
+    stage.raw.rename(stream, "elsewhere")
+    outlast(stage)
     # Over the one that workers have made meanwhile.
-    raw.rename("elsewhere", stream)
+    stage.raw.rename("elsewhere", stream)
 
 
-def demand_a_password(raw: redis.Redis) -> None:
-    raw.execute_command("ACL", "SETUSER", "default", "resetpass", ">another")
-    cut_everybody_off(raw)
-    outlast_a_lease()
-    raw.execute_command("ACL", "SETUSER", "default", "nopass")
+def demand_a_password(stage: Scene) -> None:
+    stage.raw.execute_command("ACL", "SETUSER", "default", "resetpass", ">another")
+    cut_everybody_off(stage)
+    outlast(stage)
+    stage.raw.execute_command("ACL", "SETUSER", "default", "nopass")
 
 
-def let_nobody_in(raw: redis.Redis) -> None:
-    raw.config_set("maxclients", 1)
-    cut_everybody_off(raw)
-    outlast_a_lease()
-    raw.config_set("maxclients", 10_000)
+def let_nobody_in(stage: Scene) -> None:
+    stage.raw.config_set("maxclients", 1)
+    cut_everybody_off(stage)
+    outlast(stage)
+    stage.raw.config_set("maxclients", 10_000)
 
 
-def hang_up_on_the_idle(raw: redis.Redis) -> None:
-    raw.config_set("timeout", 1)
-    outlast_a_lease()
-    raw.config_set("timeout", 0)
+def hang_up_on_the_idle(stage: Scene) -> None:
+    stage.raw.config_set("timeout", 1)
+    outlast(stage)
+    stage.raw.config_set("timeout", 0)
 
 
 DISTURBANCES = [
@@ -106,7 +102,7 @@ def test_row_34_what_passes_costs_no_job_a_second_run(stage: Scene) -> None:
                 for i in range(6)
             ]
             stage.wait_until_begun(jobs[:1])
-            disturb(stage.raw)
+            disturb(stage)
             stage.assert_done(jobs)
             assert {job: stage.status(job).epoch for job in jobs} == dict.fromkeys(jobs, 1)
     stage.assert_invariants(accepted=6 * len(DISTURBANCES))

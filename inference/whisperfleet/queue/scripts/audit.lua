@@ -54,7 +54,7 @@ for i = 5, #KEYS do
     CONSUMER)
   for _, facts in ipairs(pending.err and {} or pending) do
     local place = suffix .. '/' .. facts[1]
-    local job = PREFIX .. 'job:' .. (call('HGET', RUNNING, place) or (suffix .. '-' .. facts[1]))
+    local job = PREFIX .. 'job:' .. id_of(RUNNING, suffix, facts[1])
     if not held[place] and owns(job) and entry_exists(stream, facts[1]) then
       return_to_queue(stream, facts[1], job)
       handed_back = handed_back + 1

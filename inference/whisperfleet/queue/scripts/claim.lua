@@ -59,11 +59,6 @@ local function accept_cancel(job, tenant)
   call('HDEL', job, 'cancel')
 end
 
--- The id of the job that an entry was begun as.
-local function id_of(suffix, entry)
-  return call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
-end
-
 -- Whether an entry is a running job of its own that somebody keeps: who made the group anew, set it back
 -- or acknowledged the entry did not stop the worker. It is pending for that one again.
 local function is_kept(stream, entry, job, deliveries)
@@ -155,7 +150,7 @@ end
 -- An entry that vanished while somebody held it. Its worker may go on and finish while it beats.
 local function lose(stream, entry, deliveries)
   local suffix = suffix_of(stream, PREFIX)
-  local id = id_of(suffix, entry)
+  local id = id_of(RUNNING, suffix, entry)
   local job = PREFIX .. 'job:' .. id
   if wrong_type(job, 'hash') then
     call('XACK', stream, GROUP, entry)
@@ -179,7 +174,7 @@ local function lose(stream, entry, deliveries)
 end
 
 local function was_released(stream, entry)
-  local job = PREFIX .. 'job:' .. id_of(suffix_of(stream, PREFIX), entry)
+  local job = PREFIX .. 'job:' .. id_of(RUNNING, suffix_of(stream, PREFIX), entry)
   return not wrong_type(job, 'hash') and call('HGET', job, 'state') == 'queued'
 end
 
@@ -234,17 +229,6 @@ local function reclaim(stream, silent_for)
   end
 end
 
-local function last_delivered(stream)
-  local groups = attempt('XINFO', 'GROUPS', stream)
-  for _, group in ipairs(groups.err and {} or groups) do
-    local facts = fields_of(group)
-    if facts['name'] == GROUP then
-      return facts['last-delivered-id']
-    end
-  end
-  return ''
-end
-
 -- What seems to have been renewed this very millisecond is stamped with it. After the server's clock went
 -- back what nobody renews would seem so until the clock was there again; now it lapses in a lease.
 local function stamp(stream, pending)
@@ -262,7 +246,7 @@ end
 -- call. No worker leaves that behind, a person does: by XACK, by XGROUP DELCONSUMER or SETID, or by CREATE
 -- with `$`. Between two pending entries there is nothing else, so where all is well this reads no payload.
 local function take_stray(stream)
-  local last = last_delivered(stream)
+  local last = last_delivered(stream, GROUP)
   local mark = 'gap:' .. suffix_of(stream, PREFIX)
   local low = call('HGET', META, mark) or '-'
   local page = attempt('XPENDING', stream, GROUP, low, '+', MAX_LOOKED_AT)
@@ -351,6 +335,6 @@ end
 -- Nothing is left undelivered, so the last delivered entry is where to listen from.
 local reply = { 'none' }
 for i = FIRST_STREAM, #KEYS do
-  reply[#reply + 1] = last_delivered(KEYS[i])
+  reply[#reply + 1] = last_delivered(KEYS[i], GROUP)
 end
 return reply

@@ -215,6 +215,23 @@ local function identify(prefix, suffix, entry, fields, streams)
   return own, digest, 'run', ''
 end
 
+-- The id of the job that an entry was begun as.
+local function id_of(running, suffix, entry)
+  return call('HGET', running, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
+end
+
+-- The last entry that a group has been given; '' where there is no such group or stream.
+local function last_delivered(stream, group)
+  local groups = attempt('XINFO', 'GROUPS', stream)
+  for _, flat in ipairs(groups.err and {} or groups) do
+    local facts = fields_of(flat)
+    if facts['name'] == group then
+      return facts['last-delivered-id']
+    end
+  end
+  return ''
+end
+
 -- Who renews the lease of a running job, and how many ms ago it was; or nil. A renewal in the future was
 -- before the server's clock went back: from now on its worker has a lease to be heard again.
 local function keeper_of(job, lease_ms)

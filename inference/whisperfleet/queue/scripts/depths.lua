@@ -32,22 +32,12 @@ local function first(stream, from, to)
   return entry and entry[1]
 end
 
-local function last_delivered(stream)
-  for _, group in ipairs(call('XINFO', 'GROUPS', stream)) do
-    local facts = fields_of(group)
-    if facts['name'] == GROUP then
-      return facts['last-delivered-id']
-    end
-  end
-end
-
 -- A job that waits for the delay of a retry is pending for less than a lease.
 local function runs(stream, pending)
   if pending[3] >= LEASE_MS then
     return false
   end
-  local suffix, entry = suffix_of(stream, PREFIX), pending[1]
-  local id = call('HGET', RUNNING, suffix .. '/' .. entry) or (suffix .. '-' .. entry)
+  local id = id_of(RUNNING, suffix_of(stream, PREFIX), pending[1])
   return attempt('HGET', PREFIX .. 'job:' .. id, 'state') ~= 'queued'
 end
 
@@ -69,7 +59,7 @@ local function depth(stream, start)
   -- Past the highest id there is not even a range.
   local after = #page == LIMIT and page[#page][1] ~= LAST_ID and '(' .. page[#page][1] or ''
   -- What no worker has been given is younger than all that was delivered.
-  local last = last_delivered(stream)
+  local last = last_delivered(stream, GROUP)
   oldest = oldest or (after == '' and last ~= LAST_ID and first(stream, '(' .. last, '+'))
   return { length, running, after, oldest or '' }
 end
