@@ -41,7 +41,7 @@ test: $(STAMP) ## Run the tests
 E2E = $(BIN)/python -m pytest --durations=25 -o timeout_func_only=true
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
 	@# First what can share the cluster, then one by one what needs it for itself. 5: nothing was chosen.
-	$(E2E) -n 3 --dist worksteal -m "cluster and not alone" $(TESTS) || [ $$? = 5 ]
+	$(E2E) -n 4 --dist worksteal -m "cluster and not alone" $(TESTS) || [ $$? = 5 ]
 	$(E2E) -m "cluster and alone" $(TESTS) || [ $$? = 5 ]
 
 cluster-up: ## A Kubernetes cluster with KEDA on this machine; the first time builds both (root)

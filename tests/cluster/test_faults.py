@@ -16,7 +16,6 @@ from hack.testbed import Testbed
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.alone,
     # More than the waits of any test add up to, so that the one that is in vain is named.
     pytest.mark.timeout(900, func_only=True),
     pytest.mark.usefixtures("testbed"),
@@ -54,6 +53,7 @@ def test_a_killed_workers_job_is_taken_up_again(
     )
 
 
+@pytest.mark.alone
 def test_a_kubelet_that_restarts_stops_no_job(make_fleet: MakeFleet, testbed: Testbed) -> None:
     fleet = make_fleet(Shape(gated=True))
     fleet.submit_gated("call-1")
@@ -72,6 +72,7 @@ def test_a_kubelet_that_restarts_stops_no_job(make_fleet: MakeFleet, testbed: Te
     fleet.assert_invariants(accepted=2)
 
 
+@pytest.mark.alone
 def test_a_keda_that_restarts_stops_no_job_and_hears_what_it_missed(
     make_fleet: MakeFleet, testbed: Testbed
 ) -> None:

@@ -12,7 +12,7 @@ from hack.testbed import Testbed
 from whisperfleet.client import Cancelled
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 HAND_OVER_SECONDS = 5.0
 
@@ -53,6 +53,7 @@ def cancel_one_on_each(fleet: Fleet, job_ids: list[str]) -> list[str]:
     return list(left.values())
 
 
+@pytest.mark.alone
 def test_what_an_hpa_takes_away_is_handed_back_and_done_elsewhere(
     make_fleet: Callable[[Shape], Fleet],
     testbed: Testbed,

@@ -37,8 +37,9 @@ def redis_server() -> Iterator[EmbeddedServer]:
 
 def test_a_hundred_services_at_once(
     kube: Kube,
-    namespace: str,
+    # Before the namespace, so that it is there still when KEDA lets go of what is in it.
     redis_server: EmbeddedServer,
+    namespace: str,
     operator: Operator,
     audit: AuditLog,
     tmp_path: Path,
