@@ -109,13 +109,6 @@ class Operator:
         wanted = self.looks() + more
         until(lambda: self.looks() >= wanted, f"{more} more looks", seconds)
 
-    @contextmanager
-    def looking_again(self, seconds: float = 60) -> Iterator[None]:
-        """What is done within makes it look: return once it has."""
-        before = self.looks()
-        yield
-        until(lambda: self.looks() > before, "a look after what was done", seconds)
-
     def resident_megabytes(self) -> float:
         assert self.process is not None
         status = Path(f"/proc/{self.process.pid}/status").read_text()

@@ -11,7 +11,6 @@ import redis
 from audio_files import clips
 from cluster.fleet import behind
 from cluster.kube import until
-from operating.process import Operator
 from operating.programs import GATED_PROGRAM, HELD_PROGRAM, program, template
 from operating.services import CHILD, FAST, POOL, Service
 from whisperfleet.client import Client
@@ -219,16 +218,21 @@ def test_a_queue_of_another_cluster(apply_service, raw: redis.Redis, namespace: 
     service.wait_for("Ready", "Idle", "True", 90)
 
 
-def test_hands_off(apply_service, operator: Operator):
+def test_hands_off(apply_service):
     service = apply_service()
     service.wait_for("Ready", "Idle")
     service.patch({"metadata": {"annotations": {"whisperfleet.io/reconcile": "disabled"}}})
     service.wait_for("Ready", "ReconcileDisabled", "Unknown")
     service.patch({"spec": {"maxReplicaCount": 9}}, "scaledobject", CHILD)
     service.delete("poddisruptionbudget", CHILD)
-    with operator.looking_again():
-        # It looks at such a service only where something changed, which it may have seen already.
-        service.patch({"metadata": {"annotations": {"example.com/changed": "once more"}}})
+    # What the operator says of this change it says after those.
+    service.patch({"spec": {"scaling": {"cooldownSeconds": 601}}})
+    generation = service.get()["metadata"]["generation"]
+    until(
+        lambda: service.get()["status"]["observedGeneration"] == generation,
+        "the operator has looked",
+        60,
+    )
     assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 9
     assert not service.child("poddisruptionbudget")
     service.patch({"metadata": {"annotations": {"whisperfleet.io/reconcile": None}}})
