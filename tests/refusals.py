@@ -185,8 +185,17 @@ def _contradictions() -> Iterator[Refusal]:
     yield Refusal("a long start", _minimal("spec.scaling.startupSeconds", 600), cooldown)
     yield Refusal(
         "a target below what a worker holds",
-        _minimal("spec.scaling.target", {"backlogPerReplica": 31}),
+        changed(
+            _minimal("spec.scaling.target", {"backlogPerReplica": 31}),
+            "spec.worker.maxInFlight",
+            32,
+        ),
         "scaling.target.backlogPerReplica is below worker.maxInFlight",
+    )
+    yield Refusal(
+        "a target below what a worker may hold by itself",
+        _minimal("spec.scaling.target", {"backlogPerReplica": 63}),
+        "scaling.target.backlogPerReplica is below 64",
     )
     yield Refusal(
         "a GPU for nothing", _minimal("spec.worker.device", "cpu"), "worker.device is cpu, but"

@@ -1,7 +1,7 @@
 """The worker's settings as environment variables; see `whisperfleet worker --help`.
 
 They stand in the pod template itself, so that a changed setting rolls the workers; in a ConfigMap
-it would wait for each pod's next restart. What the image knows best is left to it.
+it would wait for each pod's next restart. What the service leaves out is left to the worker.
 """
 
 from typing import Any, Final
@@ -83,16 +83,18 @@ def _model(service: TranscriptionService, pool: Pool) -> dict[str, Any]:
 
 def _limits(service: TranscriptionService) -> dict[str, Any]:
     inputs, worker = service.spec.input, service.spec.worker
-    return {
+    limits: dict[str, Any] = {
         "MAX_BYTES": inputs.max_bytes,
         "MAX_AUDIO_SECONDS": inputs.max_audio_seconds,
         "ALLOWED_HOSTS": inputs.allowed_hosts,
         "ALLOWED_NETWORKS": inputs.allowed_networks,
         "ALLOW_HTTP": inputs.allow_http,
-        "MAX_IN_FLIGHT": worker.max_in_flight,
-        "JOB_TIMEOUT_SECONDS": worker.job_timeout_seconds,
-        "DRAIN_SECONDS": worker.drain_seconds,
     }
+    if worker.max_in_flight is not None:
+        limits["MAX_IN_FLIGHT"] = worker.max_in_flight
+    limits["JOB_TIMEOUT_SECONDS"] = worker.job_timeout_seconds
+    limits["DRAIN_SECONDS"] = worker.drain_seconds
+    return limits
 
 
 def _references(service: TranscriptionService) -> list[dict[str, Any]]:

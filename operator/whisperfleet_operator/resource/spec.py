@@ -10,7 +10,7 @@ from whisperfleet_operator.resource.base import Part, Rule, checked_by, keyed_by
 from whisperfleet_operator.resource.model import ModelSpec
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.queue import QueueSpec
-from whisperfleet_operator.resource.worker import WorkerSpec
+from whisperfleet_operator.resource.worker import OWN_IN_FLIGHT, WorkerSpec
 
 __all__ = [
     "DecodingSpec",
@@ -102,15 +102,16 @@ class ScalingTarget(Part):
     """How much work one pod shall have. Exactly one member."""
 
     backlog_per_replica: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Jobs, waiting or running, for each pod. At least worker.maxInFlight, or busy pods would ask
-    for more pods without end."""
+    """Jobs, waiting or running, for each pod. At least worker.maxInFlight, or 64 where that is
+    absent; otherwise busy pods would ask for more pods without end."""
 
 
 class ScalingSpec(Part):
     """When pods come and go."""
 
     target: ScalingTarget | None = None
-    """How much work one pod shall have; absent: twice worker.maxInFlight jobs."""
+    """How much work one pod shall have. Absent: twice worker.maxInFlight jobs, or 64 where that is
+    absent too."""
     polling_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
     """How often the queue is looked at while no pod runs, in seconds."""
     cooldown_seconds: Annotated[int, Field(ge=2, le=86_400)] = 600
@@ -135,10 +136,17 @@ class TranscriptionServiceSpec(Part):
             "removed while its model still loads: raise cooldownSeconds, or lower startupSeconds",
         ),
         Rule(
-            "!has(self.scaling.target) || "
+            "!has(self.scaling.target) || !has(self.worker.maxInFlight) || "
             "self.scaling.target.backlogPerReplica >= self.worker.maxInFlight",
             "scaling.target.backlogPerReplica is below worker.maxInFlight, so pods would ask for "
             "more pods by the jobs they already hold: raise the one, or lower the other",
+        ),
+        Rule(
+            "!has(self.scaling.target) || has(self.worker.maxInFlight) || "
+            f"self.scaling.target.backlogPerReplica >= {OWN_IN_FLIGHT}",
+            f"scaling.target.backlogPerReplica is below {OWN_IN_FLIGHT}, which a worker may hold "
+            "by itself, so busy pods would ask for more pods: set worker.maxInFlight to at most "
+            "the target, or raise the target",
         ),
         Rule(
             "!has(self.worker.device) || self.worker.device != 'cpu' || "
@@ -180,5 +188,7 @@ class TranscriptionServiceSpec(Part):
     @property
     def backlog_per_replica(self) -> int:
         """Jobs for each pod, as the autoscaler counts them."""
-        target = self.scaling.target
-        return 2 * self.worker.max_in_flight if target is None else target.backlog_per_replica
+        if self.scaling.target is not None:
+            return self.scaling.target.backlog_per_replica
+        in_flight = self.worker.max_in_flight
+        return OWN_IN_FLIGHT if in_flight is None else 2 * in_flight

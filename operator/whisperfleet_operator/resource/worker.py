@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from whisperfleet_operator.resource.base import Part, Quantity
 from whisperfleet_operator.resource.template import LabelKey
 
-__all__ = ["Device", "Resources", "WorkerSpec"]
+__all__ = ["OWN_IN_FLIGHT", "Device", "Resources", "WorkerSpec"]
+
+# The most that a worker holds by itself: two batches of the largest GPU.
+OWN_IN_FLIGHT: Final = 64
 
 
 class Device(StrEnum):
@@ -35,8 +38,9 @@ class WorkerSpec(Part):
     device: Device | None = None
     """What the model runs on: cuda, which fails without a GPU, cpu, or auto. Absent: cuda in a pool
     with a GPU, else cpu."""
-    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 32
-    """Jobs that a worker holds at once. 16 to 32 keep a GPU busy; for a CPU take 2 to 4."""
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Jobs that a worker holds at once. Absent: two batches of its device, 32 jobs on a CPU and up
+    to 64 on a GPU."""
     job_timeout_seconds: Annotated[int, Field(ge=1, le=604_800)] = 7200
     """After that a job fails, in seconds."""
     drain_seconds: Annotated[int, Field(ge=5, le=3600)] = 90

@@ -68,7 +68,6 @@ def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -
     assert settings.model == "/model"
     assert settings.device == "cuda"
     assert settings.http_host == "0.0.0.0"
-    assert settings.max_in_flight == 32
     # What is not said is as the worker has it by itself.
     plain = WorkerSettings(settings.redis, settings.queue_id, settings.model)
     assert settings.queue_policy == plain.queue_policy
@@ -77,6 +76,7 @@ def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -
     assert settings.fetching == plain.fetching
     assert settings.decode_limits == plain.decode_limits
     assert settings.priorities == plain.priorities
+    assert settings.max_in_flight == plain.max_in_flight == 0
     assert settings.http_port == plain.http_port
 
 
@@ -130,6 +130,13 @@ def test_the_device_follows_the_pool(
     if device:
         resource = changed(resource, "spec.worker.device", device)
     assert {"name": "WHISPERFLEET_DEVICE", "value": expected} in variables(resource)
+
+
+def test_a_worker_that_is_told_no_number_of_jobs_sizes_itself() -> None:
+    name = "WHISPERFLEET_MAX_IN_FLIGHT"
+    assert name not in names(minimal())
+    asked = variables(changed(minimal(), "spec.worker.maxInFlight", 32))
+    assert {"name": name, "value": "32"} in asked
 
 
 def test_a_model_of_the_hub_goes_by_its_name() -> None:

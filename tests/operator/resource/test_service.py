@@ -7,13 +7,14 @@ from pydantic import ValidationError
 
 import services
 from services import changed, full, minimal, read
+from whisperfleet.engine.capacity import MAX_BATCH
 
 
 def test_the_ten_lines_are_a_whole_service() -> None:
     service = read(minimal())
     assert service.name == "calls"
     assert service.keys.queue_id == "team-a.calls"
-    assert service.spec.backlog_per_replica == 2 * service.spec.worker.max_in_flight
+    assert service.spec.worker.max_in_flight is None
     assert service.spec.pools[0].replicas.min == 0
     assert [each.name for each in service.spec.queue.priorities] == ["high", "normal", "low"]
 
@@ -25,6 +26,14 @@ def test_a_queue_may_have_an_id_of_its_own() -> None:
 
 def test_the_target_is_what_was_asked_for() -> None:
     assert read(full()).spec.backlog_per_replica == 16
+
+
+@pytest.mark.parametrize(("in_flight", "target"), [(None, 64), (1, 2), (32, 64), (256, 512)])
+def test_no_target_is_below_what_a_worker_holds(in_flight: int | None, target: int) -> None:
+    resource = minimal()
+    if in_flight is not None:
+        resource = changed(resource, "spec.worker.maxInFlight", in_flight)
+    assert read(resource).spec.backlog_per_replica == target >= (in_flight or 2 * MAX_BATCH)
 
 
 def test_unknown_fields_are_ignored() -> None:
