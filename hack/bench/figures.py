@@ -31,7 +31,7 @@ BATCHED: Final = "library, batched"
 LOOPS: Final = "bare loops, one a core"
 FLEET: Final = "Whisperfleet, end to end"
 RIVALS: Final = (ONE_BY_ONE, BATCHED, LOOPS)
-# With real weights: another engine, and the other cutter.
+# With real weights: another engine, and the other segmenter.
 WHISPER_CPP: Final = "whisper.cpp"
 SEQUENTIAL: Final = "Whisperfleet, sequential"
 REAL_RIVALS: Final = (ONE_BY_ONE, BATCHED, WHISPER_CPP)

@@ -26,9 +26,9 @@ from whisperfleet.cli import main, worker_settings
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result
-from whisperfleet.cutting import CuttingOptions
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.segmentation import SegmentationOptions
 
 __all__ = ["Fleet", "FleetError", "running_fleet", "running_worker"]
 
@@ -179,8 +179,8 @@ def _do_same_work(decoding: dict[str, Any]) -> None:
         DecodingOptions, **decoding
     )
     # A prompt would leave fewer tokens for the text.
-    worker_settings.CuttingOptions = partial(  # type: ignore[attr-defined, assignment]
-        CuttingOptions, condition_on_previous_text=False
+    worker_settings.SegmentationOptions = partial(  # type: ignore[attr-defined, assignment]
+        SegmentationOptions, condition_on_previous_text=False
     )
 
 

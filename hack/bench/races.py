@@ -12,7 +12,7 @@ from hack.bench.figures import FLEET, ONE_BY_ONE, Race, Rounds
 
 __all__ = ["Clip", "race", "race_counts", "take_turns", "write_clips"]
 
-# The cutters divide long files at different pauses, so the numbers of windows differ a little.
+# The segmenters divide long files at different pauses, so the numbers of windows differ a little.
 _LEAST_SHARE_OF_WINDOWS: Final = 0.95
 
 Say = Callable[[str], None]

@@ -1,4 +1,4 @@
-"""Where contenders with real weights meet: two fleets, one with each cutter, and their rivals."""
+"""Where contenders with real weights meet: two fleets, one a segmenter, and their rivals."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ from whisperfleet.demo.server import EmbeddedServer
 
 __all__ = ["RealGround", "real_stages"]
 
-_CUTTERS: Final = {SEQUENTIAL: "sequential", FLEET: "parallel"}
+_SEGMENTERS: Final = {SEQUENTIAL: "sequential", FLEET: "parallel"}
 
 _HOPELESS: Final = 2.0
 
@@ -94,11 +94,11 @@ class RealGround:
                 opened.enter_context(rival(self.threads[name]))
                 for name, rival in self.rivals.items()
             ]
-            for name, cutter in _CUTTERS.items():
-                options = ("--device", "cpu", "--segmentation", cutter)
+            for name, segmenter in _SEGMENTERS.items():
+                options = ("--device", "cpu", "--segmentation", segmenter)
                 roots = ("--file-roots", str(cache_folder(CACHE)))
                 fleet = opened.enter_context(
-                    running_worker(server, f"bench.{cutter}", model, *options, *roots)
+                    running_worker(server, f"bench.{segmenter}", model, *options, *roots)
                 )
                 contenders.append(EndToEnd(name, fleet, operations))
             for contender in contenders:

@@ -146,7 +146,7 @@ def _by_counts(
     """Let the fleet have few and many of these clips at once, by turns with the others.
 
     As on clips alike, a rival has all of them once a round, and the fleet some again. The fleet
-    with the other cutter has them once too: how many it has at once is measured with one.
+    with the other segmenter has them once too: how many it has at once is measured with one.
     """
     others = [one for one in contenders if one.name != FLEET]
     (fleet,) = (one for one in contenders if one.name == FLEET)

@@ -10,7 +10,7 @@ from hack.table import Row, Table
 
 __all__ = ["real_figures", "real_table"]
 
-# By race and cutter: what 0.1.0 had on two cores, but for what cutting without losing words costs.
+# By race and segmenter: what 0.1.0 had on two cores, but for what it costs to lose no words.
 _WANTED: Final = {
     (TWENTY_ONE, FLEET): 2.2,
     (TWENTY_ONE, SEQUENTIAL): 2.29,

@@ -1,7 +1,7 @@
 """``python -m hack.real``: recognition of real speech with real weights, beside the library.
 
 Every part of the corpus goes through the library one file after the other, through its batched
-pipeline, and through the workers' own steps with either cutter. It ends with exit code 1 where a
+pipeline, and through the workers' own steps with either segmenter. It ends with exit code 1 where a
 bound is not kept, and names it.
 """
 

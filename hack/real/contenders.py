@@ -17,12 +17,12 @@ from hack.images.inputs import content_key
 from hack.real.errors import GroundError
 from hack.real.heard import Cue, Heard, Word
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.capacity import CPU_BATCH
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import JobError
 from whisperfleet.evaluation import open_transcriber
+from whisperfleet.segmentation import Segmentation, SegmentationOptions
 from whisperfleet.worker.control import Stopwatch
 
 __all__ = [
@@ -76,8 +76,8 @@ _LIBRARY_OPTIONS: Final[Mapping[str, Any]] = {
     "vad_parameters": {"min_silence_duration_ms": 500},
 }
 
-_IN_PARALLEL: Final = CuttingOptions(Segmentation.PARALLEL)
-_ONE_BY_ONE: Final = CuttingOptions(Segmentation.SEQUENTIAL)
+_IN_PARALLEL: Final = SegmentationOptions(Segmentation.PARALLEL)
+_ONE_BY_ONE: Final = SegmentationOptions(Segmentation.SEQUENTIAL)
 _UNTIMED: Final = WindowRequest()
 _TIMED: Final = WindowRequest(word_timestamps=True)
 _BY_THE_RULES: Final = DecodingOptions()
@@ -107,9 +107,12 @@ class Contender:
 
 @contextmanager
 def _open_fleet(
-    cutting: CuttingOptions, request: WindowRequest, decoding: DecodingOptions, model: Path
+    segmentation: SegmentationOptions,
+    request: WindowRequest,
+    decoding: DecodingOptions,
+    model: Path,
 ) -> Iterator[Listener]:
-    with open_transcriber(str(model), cutting, request, _IN_FLIGHT, decoding) as transcribe:
+    with open_transcriber(str(model), segmentation, request, _IN_FLIGHT, decoding) as transcribe:
 
         def listen(path: Path) -> Heard:
             try:
@@ -187,12 +190,12 @@ def by_source(contender: Contender) -> Contender:
 
 def fleet(
     name: str,
-    cutting: CuttingOptions,
+    segmentation: SegmentationOptions,
     request: WindowRequest = _UNTIMED,
     decoding: DecodingOptions = _BY_THE_RULES,
 ) -> Contender:
     """Return the workers' own steps with these options."""
-    return Contender(name, partial(_open_fleet, cutting, request, decoding), _IN_FLIGHT)
+    return Contender(name, partial(_open_fleet, segmentation, request, decoding), _IN_FLIGHT)
 
 
 def measured_by(contender: str) -> str:

@@ -37,17 +37,17 @@ from hack.real.neighbours import (
 from hack.real.score import Truth, score_file
 from hack.table import Row, Table
 from whisperfleet.audio.decoder import DecoderPool
-from whisperfleet.cutting import CuttingOptions, Segmentation, make_cutter
 from whisperfleet.engine import Unsettled, Window, WindowRequest
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.engine_queue import EngineQueue
 
 __all__ = ["main"]
 
 _SEED: Final = 20
-_CUTTING: Final = CuttingOptions(Segmentation.PARALLEL)
+_SEGMENTATION: Final = SegmentationOptions(Segmentation.PARALLEL)
 _NO_RULES: Final = DecodingOptions(temperatures=(0.0,))
 _LOOPED: Final = DecodingOptions().compression_ratio_threshold
 # Whoever leaves out what is no speech never hears so long a noise: it is read as well.
@@ -95,13 +95,13 @@ def main() -> None:
 def _effects(model: Path, recordings: Sequence[Recording], rounds: int) -> Iterator[_Effect]:
     """Yield the effect on each recording, and on those with a long noise where all is read."""
     noisy = [one for one in recordings if one.phrases[0].start > _LONG_NOISE_SECONDS]
-    for which, cutting, mark in (
-        (recordings, _CUTTING, ""),
-        (noisy, replace(_CUTTING, vad=False), ", all read"),
+    for which, segmentation, mark in (
+        (recordings, _SEGMENTATION, ""),
+        (noisy, replace(_SEGMENTATION, vad=False), ", all read"),
     ):
-        heard = [_hear(model, which, cutting, _NO_RULES, _SEED)]
+        heard = [_hear(model, which, segmentation, _NO_RULES, _SEED)]
         heard += [
-            _hear(model, which, cutting, DecodingOptions(), _SEED + number)
+            _hear(model, which, segmentation, DecodingOptions(), _SEED + number)
             for number in range(rounds)
         ]
         for recording, *own in zip(which, *heard, strict=True):
@@ -111,13 +111,13 @@ def _effects(model: Path, recordings: Sequence[Recording], rounds: int) -> Itera
 def _hear(
     model: Path,
     recordings: Sequence[Recording],
-    cutting: CuttingOptions,
+    segmentation: SegmentationOptions,
     decoding: DecodingOptions,
     seed: int,
 ) -> list[Heard]:
     # What a model samples follows from the seed that there was when it was loaded.
     ctranslate2.set_random_seed(seed)
-    own = fleet("by the rules or not", cutting, decoding=decoding)
+    own = fleet("by the rules or not", segmentation, decoding=decoding)
     return list(own.hear(model, [one.path for one in recordings]))
 
 
@@ -210,12 +210,14 @@ def _clips(engine: WhisperEngine, count: int) -> list[Window]:
 
 
 def _windows(recordings: Sequence[Recording], mels: int) -> Iterator[list[Window]]:
-    """Yield the windows of each recording that its cutter makes before it has an answer."""
+    """Yield the windows of each recording that its segmenter makes before it has an answer."""
     with DecoderPool(1) as decoders:
         for recording in recordings:
             with decoders.decode(recording.path) as blocks:
-                cutter = make_cutter(blocks, WindowRequest(language="en"), _CUTTING, mels)
-                yield [cut.window for cut in iter(cutter.next, None)]
+                segmenter = make_segmenter(
+                    blocks, WindowRequest(language="en"), _SEGMENTATION, mels
+                )
+                yield [placed.window for placed in iter(segmenter.next, None)]
 
 
 def _delay_table(model: str, rounds: Sequence[Round]) -> Table:

@@ -19,13 +19,13 @@ from rich.table import Table
 
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import CuttingOptions, Segmentation, make_cutter
 from whisperfleet.demo.clips import Clip, count_wrong_words, read_clips, words_of
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import WhisperfleetError
+from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.control import JobControl, Stopwatch
 from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
@@ -99,7 +99,7 @@ class KindScore:
 @contextmanager
 def open_transcriber(
     model: str,
-    cutting: CuttingOptions | None = None,
+    segmentation: SegmentationOptions | None = None,
     request: WindowRequest | None = None,
     threads: int = 1,
     decoding: DecodingOptions | None = None,
@@ -109,7 +109,7 @@ def open_transcriber(
     So many `threads` may call it at a time; windows of their files then share batches. Raises
     ModelUnavailableError or DeviceUnavailableError where the model cannot run on the CPU.
     """
-    options = cutting or CuttingOptions()
+    options = segmentation or SegmentationOptions()
     engine = WhisperEngine.load(resolve_model(model), device="cpu", options=decoding)
     unhurried = JobControl(math.inf, lambda: None)
     wanted = request or WindowRequest()
@@ -120,8 +120,8 @@ def open_transcriber(
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:
             with line.join() as job, decoders.decode(path) as blocks:
-                cutter = make_cutter(blocks, wanted, options, line.mels)
-                return transcribe(cutter, job, unhurried, stopwatch)
+                segmenter = make_segmenter(blocks, wanted, options, line.mels)
+                return transcribe(segmenter, job, unhurried, stopwatch)
 
         yield run
 
@@ -156,7 +156,7 @@ def main(
     model: Annotated[str, typer.Argument(help="A folder with a model, or `demo`.")],
     folder: Annotated[Path, typer.Argument(help="Clips and their clips.json.")],
     segmentation: Annotated[
-        Segmentation, typer.Option(help="Which cutter makes the windows.")
+        Segmentation, typer.Option(help="Which segmenter makes the windows.")
     ] = Segmentation.PARALLEL,
     vad: Annotated[bool, typer.Option(help="Skip what is not speech.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
@@ -164,7 +164,7 @@ def main(
     """Score a model on clips whose words are known."""
     try:
         clips = read_clips(folder)
-        with open_transcriber(model, CuttingOptions(segmentation, vad)) as transcriber:
+        with open_transcriber(model, SegmentationOptions(segmentation, vad)) as transcriber:
             scores = summarise(evaluate(transcriber, clips))
     except WhisperfleetError as error:
         Console(stderr=True).print(f"error: {error}", soft_wrap=True, markup=False)

@@ -54,9 +54,9 @@ CHANGED = {
     "compute_type": ("int8", lambda s: s.compute_type == "int8"),
     "cpu_threads": ("3", lambda s: s.cpu_threads == 3),
     "beam_size": ("1", lambda s: s.decoding.beam_size == 1),
-    "vad": ("0", lambda s: not s.cutting.vad),
-    "segmentation": ("sequential", lambda s: s.cutting.segmentation == "sequential"),
-    "max_window_seconds": ("12", lambda s: s.cutting.max_window_seconds == 12),
+    "vad": ("0", lambda s: not s.segmentation.vad),
+    "segmentation": ("sequential", lambda s: s.segmentation.mode == "sequential"),
+    "max_window_seconds": ("12", lambda s: s.segmentation.max_window_seconds == 12),
     "max_bytes": ("1000", lambda s: s.fetching.max_bytes == 1000),
     "max_audio_seconds": ("60", lambda s: s.decode_limits.max_seconds == 60),
     "allow_http": ("1", lambda s: s.fetching.allow_http),
@@ -117,7 +117,7 @@ def test_a_setting_comes_by_option_or_variable(settings_of, name):
 
 
 def test_switches(settings_of):
-    assert not settings_of("--model", "demo", "--no-vad").cutting.vad
+    assert not settings_of("--model", "demo", "--no-vad").segmentation.vad
     assert settings_of("--model", "demo", "--allow-http").fetching.allow_http
 
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.demo.clips import read_clips
 from whisperfleet.evaluation import evaluate, open_transcriber, summarise
+from whisperfleet.segmentation import Segmentation, SegmentationOptions
 
 HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"
 
 
 @pytest.fixture(scope="module", params=Segmentation)
 def scores(request):
-    """The score of each kind of clip, with each of the cutters."""
-    with open_transcriber("demo", CuttingOptions(request.param)) as transcriber:
+    """The score of each kind of clip, with each of the segmenters."""
+    with open_transcriber("demo", SegmentationOptions(request.param)) as transcriber:
         return summarise(evaluate(transcriber, read_clips(HELD_OUT)))
 
 

@@ -1,4 +1,4 @@
-"""Models for the tests of the engine and of the cutters."""
+"""Models for the tests of the engine and of the segmenters."""
 
 from collections.abc import Sequence
 from importlib.resources import files

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory, one_by_one
-from whisperfleet.engine.lanes import Lanes
+from whisperfleet.engine.parallel_calls import ParallelCalls
 
 OUT_OF_MEMORY = "CUDA failed with error out of memory"
 
@@ -91,7 +91,10 @@ def test_calls_of_different_kinds_run_side_by_side():
         together.wait()
         return items
 
-    assert in_batches(call, range(2), BatchSize("the test", 8), Lanes(2), lambda i: i) == [0, 1]
+    assert in_batches(call, range(2), BatchSize("the test", 8), ParallelCalls(2), lambda i: i) == [
+        0,
+        1,
+    ]
 
 
 def test_what_is_said_names_how_many_did_not_fit(caplog: pytest.LogCaptureFixture):

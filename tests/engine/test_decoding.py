@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from engine.fake_forward import OUT_OF_MEMORY, START, WIDTH, FakeForward, Row
 from whisperfleet.engine.decoding import Decoder, Draft, Passage
 from whisperfleet.engine.forward import to_model
-from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.loading import load_model
 from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.parallel_calls import ParallelCalls
 from whisperfleet.engine.words import WordKeepingModel
 
 PROMPT = (START, 50259, 50359)
@@ -141,10 +141,12 @@ def test_drafts_of_different_temperatures_share_no_call(tokenizer: Tokenizer):
     assert answers[2].temperature == 0.8
 
 
-def test_a_retry_brings_a_call_for_each_lane():
+def test_a_retry_brings_a_call_for_each_parallel_call():
     sizes = {
-        (batch, lanes): Decoder(FakeForward(), OPTIONS, (), 448, batch, Lanes(lanes)).retry_size
-        for batch, lanes in [(32, 1), (8, 1), (8, 2), (2, 4)]
+        (batch, calls): Decoder(
+            FakeForward(), OPTIONS, (), 448, batch, ParallelCalls(calls)
+        ).retry_size
+        for batch, calls in [(32, 1), (8, 1), (8, 2), (2, 4)]
     }
     assert sizes == {(32, 1): 6, (8, 1): 1, (8, 2): 2, (2, 4): 4}
 
@@ -214,7 +216,7 @@ def test_passages_that_share_no_call_run_side_by_side(tokenizer: Tokenizer):
         return Row((number,))
 
     passages = [passage(n, tokenizer, (50361, *[7] * n, *PROMPT)) for n in range(1, 4)]
-    decoder = Decoder(FakeForward(say=say), OPTIONS, (), 448, 8, Lanes(3))
+    decoder = Decoder(FakeForward(say=say), OPTIONS, (), 448, 8, ParallelCalls(3))
     assert [answer.tokens for answer in settle(decoder, passages)] == [(1,), (2,), (3,)]
 
 

@@ -8,23 +8,23 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
-from cutting.running import heedless
 from engine.fixtures import AS_THE_LIBRARY, load_library, settle, spoken
 from engine.synthetic import babble, blocks
-from whisperfleet.cutting import (
-    Answered,
-    CuttingOptions,
-    Segmentation,
-    assemble,
-    make_cutter,
-)
-from whisperfleet.cutting.features import compute_features, to_float
+from segmentation.running import heedless
 from whisperfleet.demo.clips import Clip, read_clips
 from whisperfleet.engine import Window, WindowRequest
 from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.segmentation import (
+    Answered,
+    Segmentation,
+    SegmentationOptions,
+    assemble,
+    make_segmenter,
+)
+from whisperfleet.segmentation.features import compute_features, to_float
 
 HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"
 BATCH = 16
@@ -36,7 +36,7 @@ COMPARED = 50
 @pytest.fixture(
     scope="module",
     params=[("float32", 1), ("default", 3)],
-    ids=["float32 on one lane", "int8 on three lanes"],
+    ids=["float32 one call at a time", "int8 three calls at a time"],
 )
 def demo(request: pytest.FixtureRequest) -> tuple[WhisperEngine, WhisperModel]:
     """The bundled model, in our hands and in the library's, in float32 and as it comes."""
@@ -81,23 +81,25 @@ def test_files_that_are_read_one_window_after_the_other(demo: tuple[WhisperEngin
         np.concatenate([spoken(name), spoken("tour") // 2, spoken("music") // 2])
         for name in ("tour", "countdown", "music")
     ]
-    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
-    cutters = [
-        make_cutter(blocks(audio), WindowRequest(word_timestamps=True), options, engine.mels)
+    options = SegmentationOptions(Segmentation.SEQUENTIAL, vad=False)
+    segmenters = [
+        make_segmenter(blocks(audio), WindowRequest(word_timestamps=True), options, engine.mels)
         for audio in audios
     ]
-    answered = [[] for _ in cutters]
-    while cuts := {index: cut for index, one in enumerate(cutters) if (cut := one.next())}:
-        answers = engine.run([cut.window for cut in cuts.values()])
-        for (index, cut), answer in zip(cuts.items(), answers, strict=True):
-            cutters[index].answer(cut, answer)
-            answered[index].append(Answered(heedless(cut.clock), answer))
-    for audio, cutter, own in zip(audios, cutters, answered, strict=True):
+    answered = [[] for _ in segmenters]
+    while windows := {
+        index: placed for index, one in enumerate(segmenters) if (placed := one.next())
+    }:
+        answers = engine.run([placed.window for placed in windows.values()])
+        for (index, placed), answer in zip(windows.items(), answers, strict=True):
+            segmenters[index].answer(placed, answer)
+            answered[index].append(Answered(heedless(placed.timeline), answer))
+    for audio, segmenter, own in zip(audios, segmenters, answered, strict=True):
         expected, _ = library.transcribe(
             to_float(audio), temperature=0.0, word_timestamps=True, vad_filter=False
         )
         expected = list(expected)
-        transcript = assemble(own, cutter)
+        transcript = assemble(own, segmenter)
         assert len(own) > 1
         assert [one.text for one in transcript.segments] == [one.text.strip() for one in expected]
         mine = [word for segment in transcript.segments for word in segment.words]

@@ -13,7 +13,6 @@ from engine.fixtures import AS_THE_LIBRARY, settle
 from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
-from whisperfleet.cutting.features import compute_features, to_float
 from whisperfleet.engine import Window, WindowRequest, WindowResult
 from whisperfleet.engine.loading import load_model
 from whisperfleet.engine.models import ResolvedModel, resolve_model
@@ -26,6 +25,7 @@ from whisperfleet.errors import (
     InputError,
     TransientError,
 )
+from whisperfleet.segmentation.features import compute_features, to_float
 
 
 def window(seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request) -> Window:

@@ -13,24 +13,24 @@ import pytest
 from hack.real.models import BASE, TINY, model_folder
 from whisperfleet.contract.job import Format, Task
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.demo.clips import words_of
 from whisperfleet.engine import WindowRequest
 from whisperfleet.evaluation import Transcriber, open_transcriber
 from whisperfleet.formats import render
+from whisperfleet.segmentation import Segmentation, SegmentationOptions
 from whisperfleet.worker.control import Stopwatch
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
-CUTTINGS = {
-    "parallel": CuttingOptions(Segmentation.PARALLEL),
-    "parallel without the detector": CuttingOptions(Segmentation.PARALLEL, vad=False),
-    "sequential": CuttingOptions(Segmentation.SEQUENTIAL),
+SEGMENTATIONS = {
+    "parallel": SegmentationOptions(Segmentation.PARALLEL),
+    "parallel without the detector": SegmentationOptions(Segmentation.PARALLEL, vad=False),
+    "sequential": SegmentationOptions(Segmentation.SEQUENTIAL),
 }
 # The model may hear a word otherwise: what counts is that a sentence is there at all.
 LAST_OF_READERS = "rather selfish is to be ill disposed"
 LAST_OF_VOICE = "put the plank back on the pile"
 
-Transcribe = Callable[[str, str, CuttingOptions], Transcript]
+Transcribe = Callable[[str, str, SegmentationOptions], Transcript]
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +39,17 @@ def transcribe() -> Iterator[Transcribe]:
     with ExitStack() as opened:
 
         @cache
-        def transcriber(model: str, cutting: CuttingOptions) -> Transcriber:
+        def transcriber(model: str, segmentation: SegmentationOptions) -> Transcriber:
             folder = str(model_folder(model))
             english = WindowRequest("en")
-            return opened.enter_context(open_transcriber(folder, cutting, request=english))
+            return opened.enter_context(open_transcriber(folder, segmentation, request=english))
 
-        yield lambda model, name, cutting: transcriber(model, cutting)(CASES / name, Stopwatch())
+        yield lambda model, name, segmentation: transcriber(model, segmentation)(
+            CASES / name, Stopwatch()
+        )
 
 
-@pytest.mark.parametrize("cutting", CUTTINGS.values(), ids=CUTTINGS)
+@pytest.mark.parametrize("segmentation", SEGMENTATIONS.values(), ids=SEGMENTATIONS)
 @pytest.mark.parametrize(
     ("model", "name", "last"),
     [
@@ -58,9 +60,9 @@ def transcribe() -> Iterator[Transcribe]:
     ids=["tiny.en, readers", "base, readers", "base, a voice"],
 )
 def test_what_the_model_did_not_consume_is_recognised_by_a_further_window(
-    transcribe: Transcribe, model: str, name: str, last: str, cutting: CuttingOptions
+    transcribe: Transcribe, model: str, name: str, last: str, segmentation: SegmentationOptions
 ):
-    transcript = transcribe(model, name, cutting)
+    transcript = transcribe(model, name, segmentation)
     heard = " ".join(words_of(transcript.text.replace("-", " ")))
     assert heard.endswith(last)
     # Each sentence once: nothing is read twice where windows meet.
@@ -71,7 +73,7 @@ def test_what_the_model_did_not_consume_is_recognised_by_a_further_window(
 def test_no_cue_spans_the_pause_that_was_cut_out(
     transcribe: Transcribe, segmentation: Segmentation
 ):
-    transcript = transcribe(TINY, "pause-of-two-minutes.flac", CuttingOptions(segmentation))
+    transcript = transcribe(TINY, "pause-of-two-minutes.flac", SegmentationOptions(segmentation))
     assert len(transcript.segments) == 2
     first, second = transcript.segments
     assert (first.start, first.end) == pytest.approx((0.3, 2.9), abs=0.3)
@@ -87,7 +89,7 @@ def test_no_cue_spans_a_pause_that_was_kept(
     transcribe: Transcribe, model: str, segmentation: Segmentation
 ):
     """A reader pauses for 1.2 s; both models take what is said around it for one segment."""
-    options = CuttingOptions(segmentation, vad=False)
+    options = SegmentationOptions(segmentation, vad=False)
     transcript = transcribe(model, "pause-of-a-second.flac", options)
     before = [one for one in transcript.segments if one.start < 6]
     after = [one for one in transcript.segments if one.start >= 6]

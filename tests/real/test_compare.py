@@ -106,7 +106,7 @@ def test_a_run_that_is_resumed_asks_ours_once():
 
 def test_what_ours_said_is_no_more_once_its_sources_change(monkeypatch):
     before = by_source(CONTENDERS[PARALLEL])
-    monkeypatch.setattr("hack.real.contenders._SOURCES", ("inference/whisperfleet/cutting",))
+    monkeypatch.setattr("hack.real.contenders._SOURCES", ("inference/whisperfleet/segmentation",))
     assert by_source(CONTENDERS[PARALLEL]).recipe != before.recipe
 
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from cutting.scripted import Heard, speech
+from segmentation.scripted import Heard, speech
 from servers import wait_for
-from whisperfleet.cutting import Cutter
-from whisperfleet.cutting.options import CuttingOptions
-from whisperfleet.cutting.parallel import ParallelCutter
-from whisperfleet.cutting.speech import Speech
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment
+from whisperfleet.segmentation import Segmenter
+from whisperfleet.segmentation.options import SegmentationOptions
+from whisperfleet.segmentation.parallel import ParallelSegmenter
+from whisperfleet.segmentation.speech import Speech
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
 from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
@@ -48,7 +48,7 @@ def engine():
 def begin(line: EngineQueue, control: JobControl, stopwatch: Stopwatch | None = None):
     """Transcribe five windows of near half a minute."""
     with line.join() as job:
-        return transcribe(cutter_of(half_minutes()), job, control, stopwatch or Stopwatch())
+        return transcribe(segmenter_of(half_minutes()), job, control, stopwatch or Stopwatch())
 
 
 def half_minutes() -> Iterator[Speech]:
@@ -57,8 +57,8 @@ def half_minutes() -> Iterator[Speech]:
         yield speech(start, start + 29)
 
 
-def cutter_of(runs: Iterator[Speech]) -> Cutter:
-    return ParallelCutter(Heard(runs), WindowRequest("en"), CuttingOptions(), 80)
+def segmenter_of(runs: Iterator[Speech]) -> Segmenter:
+    return ParallelSegmenter(Heard(runs), WindowRequest("en"), SegmentationOptions(), 80)
 
 
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):
@@ -191,7 +191,7 @@ def test_a_job_is_told_of_a_lost_engine_though_it_was_making_a_window_then():
         line.join() as job,
         pytest.raises(Interrupted) as raised,
     ):
-        transcribe(cutter_of(runs()), job, control, Stopwatch())
+        transcribe(segmenter_of(runs()), job, control, Stopwatch())
     assert raised.value.stop is Stop.ENGINE_LOST
 
 

@@ -10,10 +10,10 @@ from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.cli.connection import redis_settings
 from whisperfleet.contract.keys import Keys, Priority
-from whisperfleet.cutting import CuttingOptions, Segmentation
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue import QueuePolicy
+from whisperfleet.segmentation import Segmentation, SegmentationOptions
 from whisperfleet.worker.process import run_worker
 from whisperfleet.worker.settings import WorkerSettings
 
@@ -41,8 +41,8 @@ def settings_of(given: Mapping[str, Any]) -> WorkerSettings:
             priorities=_priorities(given["priorities"]),
             tenants=_split(given["tenants"], ","),
             decoding=DecodingOptions(beam_size=given["beam_size"]),
-            cutting=CuttingOptions(
-                segmentation=Segmentation(given["segmentation"]), **own("vad", "max_window_seconds")
+            segmentation=SegmentationOptions(
+                mode=Segmentation(given["segmentation"]), **own("vad", "max_window_seconds")
             ),
             fetching=FetchPolicy(
                 allowed_hosts=_split(given["allowed_hosts"], ","),

@@ -1,6 +1,6 @@
-"""Windows in, words out: the seam between the queue's world and a Whisper model."""
+"""Windows in, words out: what stands between the queue's world and a speech model."""
 
-from whisperfleet.engine.seam import (
+from whisperfleet.engine.interface import (
     Answer,
     Engine,
     Unsettled,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeVar
 
-from whisperfleet.engine.lanes import Lanes
+from whisperfleet.engine.parallel_calls import ParallelCalls
 
 __all__ = ["BatchSize", "in_batches", "is_out_of_memory", "one_by_one"]
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_ONE_LANE = Lanes()
+_ONE_CALL = ParallelCalls()
 
 # CTranslate2 raises RuntimeError for everything that the device says. These are the words of
 # cudaErrorMemoryAllocation, of cuBLAS's and of the CPU allocator's failure; std::bad_alloc becomes
@@ -89,14 +89,14 @@ def in_batches(
     call: Callable[[Sequence[Item]], Sequence[Answer]],
     items: Sequence[Item],
     size: BatchSize,
-    lanes: Lanes = _ONE_LANE,
+    calls: ParallelCalls = _ONE_CALL,
     kind: Callable[[Item], Hashable] = _all_alike,
 ) -> list[Answer | Exception]:
     """Return the answer to each item, or the exception that it alone causes.
 
-    Only items of one kind share a call; the calls of all kinds are shared among the lanes. A call
-    that fails is repeated with each half of its items. That finds the one item that fails all of
-    them, and makes do with less memory; `size` remembers the latter.
+    Only items of one kind share a call; the calls of all kinds run side by side as `calls` allows.
+    A call that fails is repeated with each half of its items. That finds the one item that fails
+    all of them, and makes do with less memory; `size` remembers the latter.
     """
     kinds: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -109,19 +109,19 @@ def in_batches(
             answers += _halving(call, [items[index] for index in some], size)
         return answers
 
-    shares = lanes.shares(list(kinds.values()))
+    shares = calls.shares(list(kinds.values()))
     answers: dict[int, Answer | Exception] = {}
-    for share, own in zip(shares, lanes.map(answer, shares), strict=True):
+    for share, own in zip(shares, calls.map(answer, shares), strict=True):
         answers |= zip(share, own, strict=True)
     return [answers[index] for index in range(len(items))]
 
 
 def one_by_one(
-    call: Callable[[Item], Answer], items: Sequence[Item], lanes: Lanes = _ONE_LANE
+    call: Callable[[Item], Answer], items: Sequence[Item], calls: ParallelCalls = _ONE_CALL
 ) -> list[Answer | Exception]:
     """Return the answer to each item, or the exception that it causes."""
     return in_batches(
-        lambda some: [call(item) for item in some], items, BatchSize("each", 1), lanes
+        lambda some: [call(item) for item in some], items, BatchSize("each", 1), calls
     )
 
 

@@ -14,8 +14,8 @@ from faster_whisper.transcribe import get_compression_ratio
 
 from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory
 from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
-from whisperfleet.engine.lanes import Lanes
 from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.parallel_calls import ParallelCalls
 
 __all__ = ["Decoded", "Decoder", "Draft", "Passage"]
 
@@ -66,9 +66,9 @@ class Decoder:
         suppressed: Sequence[int],
         max_length: int,
         batch_size: int,
-        lanes: Lanes | None = None,
+        calls: ParallelCalls | None = None,
     ) -> None:
-        self._lanes = lanes or Lanes()
+        self._calls = calls or ParallelCalls()
         self._model = model
         self._options = options
         self._suppressed = list(suppressed)
@@ -83,8 +83,8 @@ class Decoder:
 
     @property
     def retry_size(self) -> int:
-        """How many drafts to sample keep all lanes at work, a call each."""
-        return self._sampling.now * self._lanes.count
+        """How many drafts to sample keep all parallel calls at work."""
+        return self._sampling.now * self._calls.count
 
     def temperature(self, draft: Draft) -> float:
         """Return what the next pass over a draft is sampled at; 0 is beam search."""
@@ -113,7 +113,7 @@ class Decoder:
         for temperature in sorted({0.0, self._options.temperatures[-1]}):
             attempt = partial(self._attempt, temperature=temperature, suppressed=endless)
             size = self._size(temperature)
-            answers += in_batches(attempt, passages[: size.now], size, self._lanes)
+            answers += in_batches(attempt, passages[: size.now], size, self._calls)
         return answers
 
     def _judge(self, draft: Draft, text: Decoded | Exception) -> Decoded | Draft | Exception:
@@ -158,7 +158,7 @@ class Decoder:
             return self.temperature(draft), *_kind(draft.passage)
 
         size = self._size(max(map(self.temperature, drafts), default=0.0))
-        return in_batches(attempt, drafts, size, self._lanes, kind)
+        return in_batches(attempt, drafts, size, self._calls, kind)
 
     def _size(self, temperature: float) -> BatchSize:
         return self._sampling if temperature > 0 else self._searching

@@ -40,9 +40,13 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
 
 
 def load_model(
-    model: ResolvedModel, device: Device, compute_type: str, cpu_threads: int, lanes: int = 1
+    model: ResolvedModel,
+    device: Device,
+    compute_type: str,
+    cpu_threads: int,
+    parallel_calls: int = 1,
 ) -> WordKeepingModel:
-    """Return the model, loaded; `lanes` calls may run at a time, each on so many threads of a CPU.
+    """Return the model, loaded; so many `parallel_calls`, each on so many threads of a CPU.
 
     Raises DeviceUnavailableError where the device cannot hold or run it, ModelUnavailableError
     where its files are not a Whisper model.
@@ -54,7 +58,7 @@ def load_model(
             device=chosen,
             compute_type=compute_type,
             cpu_threads=cpu_threads,
-            num_workers=lanes,
+            num_workers=parallel_calls,
             local_files_only=True,
         )
     # RuntimeError and ValueError come from CTranslate2, a plain Exception from the tokenizer.

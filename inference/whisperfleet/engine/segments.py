@@ -11,14 +11,14 @@ from faster_whisper.transcribe import get_end
 
 from whisperfleet.engine.decoding import Passage
 from whisperfleet.engine.forward import to_model
-from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.seam import (
+from whisperfleet.engine.interface import (
     FRAMES_PER_SECOND,
     Window,
     WindowSegment,
     WindowWord,
     word_place,
 )
+from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.words import WordKeepingModel
 
 __all__ = ["split"]

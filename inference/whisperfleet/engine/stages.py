@@ -5,7 +5,7 @@ from typing import TypeGuard, TypeVar
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.engine.batches import is_out_of_memory
-from whisperfleet.engine.seam import Answer
+from whisperfleet.engine.interface import Answer
 from whisperfleet.errors import JobError, TransientError
 
 __all__ = ["Stages", "may_be_the_devices_fault"]

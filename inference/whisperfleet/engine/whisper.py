@@ -15,11 +15,7 @@ from whisperfleet.engine.batches import BatchSize, in_batches, one_by_one
 from whisperfleet.engine.capacity import choose_batch_size
 from whisperfleet.engine.decoding import Decoded, Decoder, Draft, Passage
 from whisperfleet.engine.forward import Encoded, Forward, from_model, to_model
-from whisperfleet.engine.lanes import Lanes, share_processors
-from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
-from whisperfleet.engine.models import ResolvedModel
-from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.seam import (
+from whisperfleet.engine.interface import (
     FRAMES_PER_WINDOW,
     Answer,
     Unsettled,
@@ -28,6 +24,10 @@ from whisperfleet.engine.seam import (
     WindowResult,
     WindowSegment,
 )
+from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
+from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.options import DecodingOptions
+from whisperfleet.engine.parallel_calls import ParallelCalls, share_processors
 from whisperfleet.engine.segments import split
 from whisperfleet.engine.stages import Stages, may_be_the_devices_fault
 from whisperfleet.engine.words import WordKeepingModel
@@ -70,9 +70,9 @@ class WhisperEngine:
         model: WordKeepingModel,
         options: DecodingOptions,
         batch_size: int = 1,
-        lanes: Lanes | None = None,
+        calls: ParallelCalls | None = None,
     ) -> None:
-        self._lanes = lanes or Lanes()
+        self._calls = calls or ParallelCalls()
         self._model = model
         self._options = options
         self._tokenizers: dict[tuple[str, Task], Tokenizer] = {}
@@ -87,7 +87,7 @@ class WhisperEngine:
         self._encoding = BatchSize("the encoder", min(batch_size, _ENCODED_AT_ONCE[self.device]))
         self._detecting = BatchSize("the detection of languages", batch_size)
         self._decoder = Decoder(
-            self._forward, options, suppressed, model.max_length, batch_size, self._lanes
+            self._forward, options, suppressed, model.max_length, batch_size, self._calls
         )
 
     @classmethod
@@ -108,10 +108,10 @@ class WhisperEngine:
         memory holds. Raises DeviceUnavailableError or ModelUnavailableError.
         """
         chosen = choose_device(device)
-        lanes, threads = share_processors(cpu_threads) if chosen == "cpu" else (1, 0)
-        loaded = load_model(model, chosen, compute_type, threads, lanes)
+        calls, threads = share_processors(cpu_threads) if chosen == "cpu" else (1, 0)
+        loaded = load_model(model, chosen, compute_type, threads, calls)
         size = batch_size or choose_batch_size(chosen)
-        return cls(loaded, options or DecodingOptions(), size, Lanes(lanes))
+        return cls(loaded, options or DecodingOptions(), size, ParallelCalls(calls))
 
     @property
     def _forward(self) -> Forward:
@@ -168,7 +168,7 @@ class WhisperEngine:
         # The longest prompt that can be: all positions of the decoder are taken.
         prompt = tuple(self._model.get_prompt(tokenizer, [0] * self._model.max_length))
         limit = self._model.max_length // 2
-        encoded = in_batches(self._encode, windows, self._encoding, self._lanes)
+        encoded = in_batches(self._encode, windows, self._encoding, self._calls)
         passages = [
             Passage(one, prompt, tokenizer, limit)
             for one in encoded
@@ -219,7 +219,7 @@ class WhisperEngine:
                 stages.answers[index] = early
         encoded = stages.take(
             lambda left: in_batches(
-                self._encode, [windows[i] for i in left], self._encoding, self._lanes
+                self._encode, [windows[i] for i in left], self._encoding, self._calls
             )
         )
         heard = stages.take(
@@ -242,7 +242,7 @@ class WhisperEngine:
             return self._answer(begun[index], texts[index])
 
         answers: dict[int, WindowResult | Unsettled] = stages.take(
-            lambda left: one_by_one(answer, left, self._lanes)
+            lambda left: one_by_one(answer, left, self._calls)
         )
         stages.answers |= answers
         return stages.in_order()
@@ -274,7 +274,7 @@ class WhisperEngine:
             return [_Heard("en", 1.0) for _ in windows]
         unknown = [index for index, window in enumerate(windows) if window.language is None]
         languages = in_batches(
-            self._detect, [encoded[index] for index in unknown], self._detecting, self._lanes
+            self._detect, [encoded[index] for index in unknown], self._detecting, self._calls
         )
         detected = dict(zip(unknown, languages, strict=True))
         return [

@@ -33,7 +33,7 @@ class TranscriptCache:
     """Transcripts and their warnings in Redis, each kept for `seconds`; 0 keeps none.
 
     `recipe` is what all jobs of this worker share and words depend on: model digest, compute type,
-    decoding and cutting options. A cache that cannot be reached is a miss, never a failure.
+    decoding and segmentation options. A cache that cannot be reached is a miss, never a failure.
     """
 
     client: redis.Redis

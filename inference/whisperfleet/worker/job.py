@@ -14,9 +14,9 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
 from whisperfleet.contract.result import Failure, ModelInfo, Result, Timing, Transcript
 from whisperfleet.contract.states import State
-from whisperfleet.cutting import CuttingOptions
 from whisperfleet.errors import InputError
 from whisperfleet.queue import Claim
+from whisperfleet.segmentation import SegmentationOptions
 from whisperfleet.worker import metrics
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.channels import Heard
@@ -39,7 +39,7 @@ class Steps:
     fetcher: Fetcher
     decoders: DecoderPool
     engine: EngineQueue
-    cutting: CuttingOptions
+    segmentation: SegmentationOptions
     cache: TranscriptCache
     model: ModelInfo
     scratch: Path
@@ -75,7 +75,7 @@ class Steps:
             key = self.cache.key(audio, job)
             if kept := self.cache.get(key):
                 return kept
-            recogniser = Recogniser(self.decoders, self.engine, self.cutting, self.slots)
+            recogniser = Recogniser(self.decoders, self.engine, self.segmentation, self.slots)
             heard = recogniser.recognise(audio, job, priority, control, stopwatch)
             self.cache.put(key, heard)
             return heard

@@ -151,7 +151,7 @@ class _Worker:
             fetcher=Fetcher(settings.fetching),
             decoders=decoders,
             engine=self._line,
-            cutting=settings.cutting,
+            segmentation=settings.segmentation,
             cache=TranscriptCache(
                 self._client, keys, settings.cache_seconds, _recipe(settings, engine, model)
             ),
@@ -253,7 +253,7 @@ def _recipe(settings: WorkerSettings, engine: WhisperEngine, model: ModelInfo) -
             "model": model.digest,
             "compute_type": engine.compute_type,
             "decoding": asdict(settings.decoding),
-            "cutting": asdict(settings.cutting),
+            "segmentation": asdict(settings.segmentation),
         },
         sort_keys=True,
     )

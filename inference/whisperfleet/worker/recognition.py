@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from whisperfleet.audio.decoder import AudioSelection, DecoderPool
 from whisperfleet.contract.job import Channel, Job
-from whisperfleet.cutting import CuttingOptions, make_cutter
 from whisperfleet.engine import WindowRequest
+from whisperfleet.segmentation import SegmentationOptions, make_segmenter
 from whisperfleet.worker.channels import Heard, merge
 from whisperfleet.worker.control import JobControl, Stopwatch
 from whisperfleet.worker.doubts import doubts
@@ -39,7 +39,7 @@ class Recogniser:
 
     decoders: DecoderPool
     engine: EngineQueue
-    cutting: CuttingOptions
+    segmentation: SegmentationOptions
     slots: PrepSlots
 
     def recognise(
@@ -75,11 +75,13 @@ class _OneJob:
         samples = _Samples(tools.decoders, self.audio, AudioSelection(self.job.track, channel))
         with closing(samples.blocks()) as blocks:
             checked = _checked(self.stopwatch.pulling("decode", blocks), self.control)
-            cutter = make_cutter(checked, request_of(self.job), tools.cutting, tools.engine.mels)
-            transcript = transcribe(
-                cutter, self.line, self.control, self.stopwatch, tools.slots.taken
+            segmenter = make_segmenter(
+                checked, request_of(self.job), tools.segmentation, tools.engine.mels
             )
-        doubtful = doubts(transcript, self.job.language, cutter.unrecognised)
+            transcript = transcribe(
+                segmenter, self.line, self.control, self.stopwatch, tools.slots.taken
+            )
+        doubtful = doubts(transcript, self.job.language, segmenter.unrecognised)
         warnings = (*samples.warnings, *doubtful)
         return Heard(transcript=transcript, warnings=warnings), samples.channels
 

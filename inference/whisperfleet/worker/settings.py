@@ -11,10 +11,10 @@ from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
-from whisperfleet.cutting import CuttingOptions
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue import QueuePolicy, RedisSettings
+from whisperfleet.segmentation import SegmentationOptions
 
 __all__ = ["Device", "WorkerSettings"]
 
@@ -55,7 +55,7 @@ class WorkerSettings:
     cpu_threads: int = 0
     batch_size: int = 0
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    cutting: CuttingOptions = field(default_factory=CuttingOptions)
+    segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
     fetching: FetchPolicy = field(default_factory=FetchPolicy)
     decode_limits: DecodeLimits = field(default_factory=DecodeLimits)
     queue_policy: QueuePolicy = field(default_factory=QueuePolicy)

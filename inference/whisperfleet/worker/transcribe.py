@@ -1,13 +1,13 @@
-"""From a cutter to a transcript: keep the engine fed with one job's windows."""
+"""From a segmenter to a transcript: keep the engine fed with one job's windows."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 
 from whisperfleet.contract.result import Transcript
-from whisperfleet.cutting import Answered, Cut, Cutter, assemble
 from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError
+from whisperfleet.segmentation import Answered, PlacedWindow, Segmenter, assemble
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
 from whisperfleet.worker.engine_queue import JobLine
 
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.1
 
 
 def transcribe(
-    cutter: Cutter,
+    segmenter: Segmenter,
     line: JobLine,
     control: JobControl,
     stopwatch: Stopwatch,
@@ -31,32 +31,32 @@ def transcribe(
     when `control` says so, also while the engine is busy, or when the line is closed: with
     ENGINE_LOST where the engine went with a window of this job.
     """
-    unanswered: dict[Future[WindowResult], Cut] = {}
+    unanswered: dict[Future[WindowResult], PlacedWindow] = {}
     answered: list[Answered] = []
 
     def take() -> None:
-        """Wait for an answer, and give the cutter all that are there."""
+        """Wait for an answer, and give the segmenter all that are there."""
         with stopwatch.stage("engine"):
             while not (done := wait(unanswered, _LOOK_SECONDS, FIRST_COMPLETED).done):
                 control.look()
         for future in [future for future in unanswered if future in done]:
             result = future.result()
             control.check()
-            answered.append(cutter.answer(unanswered.pop(future), result))
+            answered.append(segmenter.answer(unanswered.pop(future), result))
 
     try:
         while True:
-            cut = None
+            placed = None
             if len(unanswered) < line.capacity:
                 with preparing():
-                    cut = cutter.next()
-            if cut is not None:
+                    placed = segmenter.next()
+            if placed is not None:
                 control.check()
-                unanswered[line.submit(cut.window, control.look)] = cut
+                unanswered[line.submit(placed.window, control.look)] = placed
             elif unanswered:
                 take()
             else:
-                return assemble(answered, cutter)
+                return assemble(answered, segmenter)
     except (Interrupted, CancelledError, EngineLostError) as stopped:
         raise Interrupted(_reason(stopped, unanswered)) from stopped
     finally:

@@ -10,7 +10,7 @@ from services import changed, full, minimal, read
 from whisperfleet.cli import worker_settings
 from whisperfleet.cli.app import app
 from whisperfleet.contract.keys import Priority
-from whisperfleet.cutting import Segmentation
+from whisperfleet.segmentation import Segmentation
 from whisperfleet.worker.settings import WorkerSettings
 from whisperfleet_operator.plan.environment import environment
 from whisperfleet_operator.resource.template import RESERVED_ENV
@@ -72,7 +72,7 @@ def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -
     plain = WorkerSettings(settings.redis, settings.queue_id, settings.model)
     assert settings.queue_policy == plain.queue_policy
     assert settings.decoding == plain.decoding
-    assert settings.cutting == plain.cutting
+    assert settings.segmentation == plain.segmentation
     assert settings.fetching == plain.fetching
     assert settings.decode_limits == plain.decode_limits
     assert settings.priorities == plain.priorities
@@ -88,8 +88,8 @@ def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.compute_type == "int8_float16"
     assert settings.priorities == (Priority("now", 9), Priority("over-night", 1))
     assert settings.decoding.beam_size == 1
-    assert settings.cutting.segmentation is Segmentation.SEQUENTIAL
-    assert not settings.cutting.vad
+    assert settings.segmentation.mode is Segmentation.SEQUENTIAL
+    assert not settings.segmentation.vad
     assert settings.fetching.allow_http
     assert settings.fetching.max_bytes == 1000
     assert settings.fetching.allowed_hosts == ("*.example.org", "clips.example.com")

@@ -3,33 +3,33 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from whisperfleet.engine.seam import WINDOW_SECONDS
+from whisperfleet.engine.interface import WINDOW_SECONDS
 
-__all__ = ["CuttingOptions", "Segmentation"]
+__all__ = ["Segmentation", "SegmentationOptions"]
 
 # Shorter windows would leave the voice activity detector no pause to choose.
 _MIN_WINDOW_SECONDS = 5.0
 
 
 class Segmentation(StrEnum):
-    """Which cutter makes the windows of a job."""
+    """Which segmenter makes the windows of a job."""
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"
 
 
 @dataclass(frozen=True, slots=True)
-class CuttingOptions:
+class SegmentationOptions:
     """What every job of a worker is cut with.
 
     `vad` skips what is not speech: frames whose speech probability stays under `speech_threshold`
     for `min_silence_ms`, but for faint speech that lasts (ADR 10); `speech_pad_ms` is kept around
-    speech. `max_window_seconds` bounds the windows of the parallel cutter. Where a window is read
-    on from another one, the text so far precedes it, unless it was sampled at more than
+    speech. `max_window_seconds` bounds the windows of the parallel segmenter. Where a window is
+    read on from another one, the text so far precedes it, unless it was sampled at more than
     `prompt_reset_on_temperature`. Defaults are faster-whisper's, but for the shorter silence.
     """
 
-    segmentation: Segmentation = Segmentation.PARALLEL
+    mode: Segmentation = Segmentation.PARALLEL
     vad: bool = True
     speech_threshold: float = 0.5
     min_silence_ms: int = 500

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.speech import Speech
+from whisperfleet.segmentation.speech import Speech
+from whisperfleet.segmentation.timeline import Piece, Timeline
 
-__all__ = ["Run", "clock_of", "length_of", "skip", "speech_within", "take"]
+__all__ = ["Run", "length_of", "skip", "speech_within", "take", "timeline_of"]
 
 # Runs of speech, some after the others.
 Run = tuple[Speech, ...]
@@ -31,9 +31,9 @@ def speech_within(run: Sequence[Speech], start: int, end: int) -> int:
     return sum(b - a for span in _between(run, start, end) for a, b in span.heard)
 
 
-def clock_of(run: Sequence[Speech]) -> Clock:
-    """Return the clock of a window that holds the runs."""
-    return Clock(tuple(Piece(span.start, len(span.samples), span.heard) for span in run))
+def timeline_of(run: Sequence[Speech]) -> Timeline:
+    """Return the timeline of a window that holds the runs."""
+    return Timeline(tuple(Piece(span.start, len(span.samples), span.heard) for span in run))
 
 
 def _between(run: Sequence[Speech], first: int, last: int) -> Iterator[Speech]:

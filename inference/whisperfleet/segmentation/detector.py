@@ -8,8 +8,8 @@ import numpy as np
 from faster_whisper.vad import VadOptions, get_vad_model
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.features import to_float
-from whisperfleet.engine.seam import SAMPLE_RATE
+from whisperfleet.engine.interface import SAMPLE_RATE
+from whisperfleet.segmentation.features import to_float
 
 __all__ = ["STEP", "Heard", "Span", "VadOptions", "find_speech", "hear", "within"]
 

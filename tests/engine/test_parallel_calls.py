@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from engine.fixtures import AS_THE_LIBRARY
-from whisperfleet.engine import Window, WindowRequest, lanes
-from whisperfleet.engine.lanes import Lanes, share_processors
+from whisperfleet.engine import Window, WindowRequest, parallel_calls
+from whisperfleet.engine.parallel_calls import ParallelCalls, share_processors
 from whisperfleet.engine.whisper import WhisperEngine
 
 PATIENCE_SECONDS = 30
@@ -20,11 +20,11 @@ def test_as_many_calls_as_lanes_run_at_a_time():
         together.wait()
         return -item
 
-    assert Lanes(2).map(call, [1, 2, 3, 4]) == [-1, -2, -3, -4]
+    assert ParallelCalls(2).map(call, [1, 2, 3, 4]) == [-1, -2, -3, -4]
 
 
 def test_one_lane_is_the_askers_own_thread():
-    threads = Lanes().map(lambda _: threading.current_thread(), range(3))
+    threads = ParallelCalls().map(lambda _: threading.current_thread(), range(3))
     assert set(threads) == {threading.current_thread()}
 
 
@@ -37,12 +37,12 @@ def test_a_call_that_raises_leaves_the_others_alone():
         done.append(item)
 
     with pytest.raises(ValueError, match="no"):
-        Lanes(2).map(call, range(5))
+        ParallelCalls(2).map(call, range(5))
     assert sorted(done) == [0, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("lanes", "groups", "lengths"),
+    ("calls", "groups", "lengths"),
     [
         (1, [5], [5]),
         (2, [5], [3, 2]),
@@ -55,10 +55,10 @@ def test_a_call_that_raises_leaves_the_others_alone():
     ],
 )
 def test_items_are_shared_evenly_and_groups_are_not_mixed(
-    lanes: int, groups: list[int], lengths: list[int]
+    calls: int, groups: list[int], lengths: list[int]
 ):
     items = [[(group, item) for item in range(count)] for group, count in enumerate(groups)]
-    shares = Lanes(lanes).shares(items)
+    shares = ParallelCalls(calls).shares(items)
     assert [len(share) for share in shares] == lengths
     assert [one for share in shares for one in share] == [one for group in items for one in group]
     assert all(len({group for group, _ in share}) == 1 for share in shares)
@@ -70,9 +70,9 @@ def test_threads_make_lanes_before_they_share_one(threads: int, shared: tuple[in
 
 
 def test_a_process_takes_only_processors_that_it_may_use(monkeypatch):
-    monkeypatch.setattr(lanes, "usable_processors", lambda: 3)
+    monkeypatch.setattr(parallel_calls, "usable_processors", lambda: 3)
     assert share_processors(0) == (3, 1)
-    monkeypatch.setattr(lanes, "usable_processors", lambda: 64)
+    monkeypatch.setattr(parallel_calls, "usable_processors", lambda: 64)
     assert share_processors(0) == (4, 1)
 
 

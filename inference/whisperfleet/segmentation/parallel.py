@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from whisperfleet.cutting.cutter import Answered, Cut
-from whisperfleet.cutting.features import compute_features
-from whisperfleet.cutting.options import CuttingOptions
-from whisperfleet.cutting.rests import keep_whole_words, unconsumed, unread, unrecognised
-from whisperfleet.cutting.runs import Run, clock_of, length_of, skip, take
-from whisperfleet.cutting.speech import Speech, SpeechReader
-from whisperfleet.engine.seam import SAMPLE_RATE, Window, WindowRequest, WindowResult
+from whisperfleet.engine.interface import SAMPLE_RATE, Window, WindowRequest, WindowResult
+from whisperfleet.segmentation.features import compute_features
+from whisperfleet.segmentation.options import SegmentationOptions
+from whisperfleet.segmentation.rests import keep_whole_words, unconsumed, unread, unrecognised
+from whisperfleet.segmentation.runs import Run, length_of, skip, take, timeline_of
+from whisperfleet.segmentation.segmenter import Answered, PlacedWindow
+from whisperfleet.segmentation.speech import Speech, SpeechReader
 
-__all__ = ["ParallelCutter"]
+__all__ = ["ParallelSegmenter"]
 
 # Less than the shortest word is no window of its own.
 _LEAST_REST = SAMPLE_RATE // 4
@@ -55,7 +55,7 @@ class _Asked:
         return bool(self.beyond) or self.is_open
 
 
-class ParallelCutter:
+class ParallelSegmenter:
     """Packs runs of speech into windows of at most `options.max_window_seconds`.
 
     The prompt of the job precedes each window, and the text before it what another window left
@@ -64,7 +64,7 @@ class ParallelCutter:
     """
 
     def __init__(
-        self, reader: SpeechReader, request: WindowRequest, options: CuttingOptions, mels: int
+        self, reader: SpeechReader, request: WindowRequest, options: SegmentationOptions, mels: int
     ) -> None:
         self._reader = reader
         self._request = request
@@ -74,7 +74,7 @@ class ParallelCutter:
         self._capacity = int(options.max_window_seconds * SAMPLE_RATE)
         self._stretches = _Stretches(reader, self._capacity)
         self._language = request.language
-        self._asked: dict[Cut, _Asked] = {}
+        self._asked: dict[PlacedWindow, _Asked] = {}
         # To be read before anything new: it is earlier in the file.
         self._rests: deque[_Rest] = deque()
         # What is left of speech that the reader has not come to the end of.
@@ -101,21 +101,21 @@ class ParallelCutter:
         """The seconds of them that were taken for speech."""
         return self._reader.speech_samples / SAMPLE_RATE
 
-    def next(self) -> Cut | None:
+    def next(self) -> PlacedWindow | None:
         """Return a window, or None where none can be made now."""
         if self._asked and self._language is None:
             return None
         if self._rests:
-            return self._cut(self._rests.popleft(), is_open=False)
+            return self._place(self._rests.popleft(), is_open=False)
         if any(asked.is_open for asked in self._asked.values()):
             return None
         begun, self._open = self._open, _Rest()
         run, is_open = self._stretches.pack(begun.run)
-        return self._cut(_Rest(run, begun.context), is_open=is_open) if run else None
+        return self._place(_Rest(run, begun.context), is_open=is_open) if run else None
 
-    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+    def answer(self, placed: PlacedWindow, result: WindowResult) -> Answered:
         """Take the answer to a window; what it left unread goes into another."""
-        asked = self._asked.pop(cut)
+        asked = self._asked.pop(placed)
         self._language = self._language or result.language
         if asked.ends_in_speech:
             result, rest = keep_whole_words(asked.window, result)
@@ -126,9 +126,9 @@ class ParallelCutter:
             self._open = _Rest(rest, self._context(asked, result))
         elif length_of(rest) >= _LEAST_REST:
             self._rests.append(_Rest(rest, self._context(asked, result)))
-        if place := unrecognised(cut.clock, result):
+        if place := unrecognised(placed.timeline, result):
             self._unrecognised.append(place)
-        return Answered(cut.clock, self._as_asked_for(result))
+        return Answered(placed.timeline, self._as_asked_for(result))
 
     def _left_by(self, window: Run, result: WindowResult) -> Run:
         # Who reads everything wants what the detector does not hear as well.
@@ -155,19 +155,21 @@ class ParallelCutter:
         segments = (replace(segment, words=None) for segment in result.segments)
         return replace(result, segments=tuple(segments))
 
-    def _cut(self, rest: _Rest, *, is_open: bool) -> Cut:
+    def _place(self, rest: _Rest, *, is_open: bool) -> PlacedWindow:
         window, beyond = take(rest.run, self._capacity), skip(rest.run, self._capacity)
         asked = _Asked(window, beyond, is_open, rest.context)
-        clock = clock_of(asked.window)
+        timeline = timeline_of(asked.window)
         samples = np.concatenate([span.samples for span in asked.window])
         request = self._request
         if asked.ends_in_speech:
             # Where the window ends is no pause: only the time of words tells which are whole.
             request = replace(request, word_timestamps=True)
         features = compute_features(samples, self._mels)
-        cut = Cut(Window(features, request, self._language, rest.context, seams=clock.seams), clock)
-        self._asked[cut] = asked
-        return cut
+        placed = PlacedWindow(
+            Window(features, request, self._language, rest.context, seams=timeline.seams), timeline
+        )
+        self._asked[placed] = asked
+        return placed
 
 
 class _Stretches:

@@ -9,33 +9,33 @@ from typing import Final, TypeVar
 
 from whisperfleet.processors import usable_processors
 
-__all__ = ["Lanes", "share_processors"]
+__all__ = ["ParallelCalls", "share_processors"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-# Each lane has activations of its own in memory.
-_MOST_LANES: Final = 4
+# Each call has activations of its own in memory.
+_MOST_CALLS: Final = 4
 
 
 def share_processors(threads: int) -> tuple[int, int]:
-    """Return how many lanes a model has on a CPU, and how many threads each of them.
+    """Return how many calls a model takes at a time on a CPU, and how many threads each.
 
     `threads` is their product at most; 0 takes what this process may use, 4 at most.
     """
-    wanted = threads or min(_MOST_LANES, usable_processors())
-    lanes = min(wanted, _MOST_LANES)
-    return lanes, wanted // lanes
+    wanted = threads or min(_MOST_CALLS, usable_processors())
+    calls = min(wanted, _MOST_CALLS)
+    return calls, wanted // calls
 
 
-class Lanes:
-    """So many calls may run at a time; with one lane, each on the thread that asks for it."""
+class ParallelCalls:
+    """So many calls may run at a time; with one, each on the thread that asks for it."""
 
     def __init__(self, count: int = 1) -> None:
         self.count = count
 
     def shares(self, groups: Sequence[Sequence[Item]]) -> list[Sequence[Item]]:
-        """Return runs of items of one group each, none longer than what is due to a lane."""
+        """Return runs of items of one group each, none longer than what is due to a call."""
         share = max(1, -(-sum(map(len, groups)) // self.count))
         return [
             group[start : start + share]
@@ -63,6 +63,6 @@ class Lanes:
 
         for _ in range(min(self.count, len(items)) - 1):
             # A daemon, as one that is stuck in a call must not keep the process from ending.
-            threading.Thread(target=serve, name="lane", daemon=True).start()
+            threading.Thread(target=serve, name="parallel-call", daemon=True).start()
         serve()
         return [answer.result() for answer in answers]

@@ -3,12 +3,21 @@ from itertools import pairwise
 import pytest
 
 from engine.synthetic import RATE, blocks, noise
-from whisperfleet.cutting import Answered, Clock, CuttingOptions, Piece, assemble, make_cutter
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
+from whisperfleet.segmentation import (
+    Answered,
+    Piece,
+    SegmentationOptions,
+    Timeline,
+    assemble,
+    make_segmenter,
+)
 
 
-def cutter(seconds: float = 20.0, language: str | None = None):
-    made = make_cutter(blocks(noise(seconds)), WindowRequest(language), CuttingOptions(), 80)
+def segmenter(seconds: float = 20.0, language: str | None = None):
+    made = make_segmenter(
+        blocks(noise(seconds)), WindowRequest(language), SegmentationOptions(), 80
+    )
     assert made.next() is None
     return made
 
@@ -17,20 +26,20 @@ def result(*segments: WindowSegment, language: str = "en", probability: float = 
     return WindowResult(segments, 3000, language, probability, 0.2, -0.3, 0.01, 1.5)
 
 
-def clock(start: float, seconds: float) -> Clock:
-    return Clock((Piece(int(start * RATE), int(seconds * RATE)),))
+def timeline(start: float, seconds: float) -> Timeline:
+    return Timeline((Piece(int(start * RATE), int(seconds * RATE)),))
 
 
 def test_windows_become_one_transcript():
     transcript = assemble(
         [
-            Answered(clock(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
+            Answered(timeline(1, 5), result(WindowSegment(0.0, 1.5, " Hello there.", (1,)))),
             Answered(
-                clock(8, 5),
+                timeline(8, 5),
                 result(WindowSegment(0.25, 2.0, " And here.", (2,)), probability=1.0),
             ),
         ],
-        cutter(),
+        segmenter(),
     )
     assert transcript.text == "Hello there. And here."
     assert (transcript.language, transcript.language_probability) == ("en", 0.9)
@@ -44,9 +53,9 @@ def test_windows_become_one_transcript():
 
 def test_a_segment_spans_its_words():
     words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(2.1, 2.4, " there.", 0.7))
-    two_pieces = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, RATE)))
+    two_pieces = Timeline((Piece(RATE, 2 * RATE), Piece(10 * RATE, RATE)))
     segment = WindowSegment(0.0, 3.0, " Hello there.", (1,), words)
-    (placed,) = assemble([Answered(two_pieces, result(segment))], cutter()).segments
+    (placed,) = assemble([Answered(two_pieces, result(segment))], segmenter()).segments
     assert [(one.start, one.end, one.text) for one in placed.words] == [
         (1.5, 2.0, "Hello"),
         (10.1, 10.4, "there."),
@@ -55,24 +64,24 @@ def test_a_segment_spans_its_words():
 
 
 def test_segments_are_in_the_order_of_the_file_whatever_was_answered_first():
-    later = Answered(clock(8, 5), result(WindowSegment(0.0, 1.0, " Second.", (2,))))
-    earlier = Answered(clock(1, 5), result(WindowSegment(0.0, 1.0, " First.", (1,))))
-    assert assemble([later, earlier], cutter()).text == "First. Second."
+    later = Answered(timeline(8, 5), result(WindowSegment(0.0, 1.0, " Second.", (2,))))
+    earlier = Answered(timeline(1, 5), result(WindowSegment(0.0, 1.0, " First.", (1,))))
+    assert assemble([later, earlier], segmenter()).text == "First. Second."
 
 
 def test_no_segment_ends_after_the_next_one_begins():
     words = (WindowWord(0.5, 1.0, " Hello", 0.8), WindowWord(1.2, 4.5, " there.", 0.7))
-    first = Answered(clock(1, 5), result(WindowSegment(0.0, 5.0, " Hello there.", (1,), words)))
+    first = Answered(timeline(1, 5), result(WindowSegment(0.0, 5.0, " Hello there.", (1,), words)))
     # Read again from a place that the first reading passed by a second.
-    second = Answered(clock(4, 5), result(WindowSegment(0.0, 1.0, " And here.", (2,))))
-    before, after = assemble([first, second], cutter()).segments
+    second = Answered(timeline(4, 5), result(WindowSegment(0.0, 1.0, " And here.", (2,))))
+    before, after = assemble([first, second], segmenter()).segments
     assert (before.start, before.end, after.start) == (1.5, 4.0, 4.0)
     assert [(word.start, word.end) for word in before.words] == [(1.5, 2.0), (2.2, 4.0)]
 
 
 def test_nothing_ends_after_the_audio():
     segment = WindowSegment(0.0, 29.98, " Hello", (1,), (WindowWord(0.2, 29.0, " Hello", 0.5),))
-    (placed,) = assemble([Answered(clock(15, 5), result(segment))], cutter(20.0)).segments
+    (placed,) = assemble([Answered(timeline(15, 5), result(segment))], segmenter(20.0)).segments
     assert (placed.end, placed.words[0].end) == (20.0, 20.0)
 
 
@@ -81,13 +90,13 @@ def test_nothing_ends_after_the_audio():
 )
 def test_languages_without_spaces_get_none(language: str, text: str):
     segments = (WindowSegment(0, 1, "今日は。", (1,)), WindowSegment(1, 2, "晴れ。", (2,)))
-    answered = Answered(clock(0, 5), result(*segments, language=language))
-    assert assemble([answered], cutter()).text == text
+    answered = Answered(timeline(0, 5), result(*segments, language=language))
+    assert assemble([answered], segmenter()).text == text
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, "und"), ("de", "de")])
 def test_audio_without_speech(asked: str | None, expected: str):
-    transcript = assemble([], cutter(20.0, asked))
+    transcript = assemble([], segmenter(20.0, asked))
     assert (transcript.text, transcript.segments) == ("", ())
     assert (transcript.language, transcript.language_probability) == (expected, 0.0)
     assert transcript.duration == 20.0
@@ -99,7 +108,7 @@ def test_cues_that_begin_at_once_share_the_time_by_their_texts():
         WindowSegment(1.0, 3.0, " it is not", (2,)),
         WindowSegment(2.5, 4.0, " so", (3,)),
     )
-    found = assemble([Answered(clock(0, 5), result(*segments))], cutter()).segments
+    found = assemble([Answered(timeline(0, 5), result(*segments))], segmenter()).segments
     times = [(one.start, one.end) for one in found]
     assert times == [(1.0, pytest.approx(1.5)), (pytest.approx(1.5), 2.5), (2.5, 4.0)]
 
@@ -107,7 +116,7 @@ def test_cues_that_begin_at_once_share_the_time_by_their_texts():
 def test_a_cue_after_the_end_of_its_window_shares_the_time_of_the_one_before():
     """The model hears a window as half a minute long, and may place a text behind its end."""
     segments = (WindowSegment(2.0, 4.0, " Yes", (1,)), WindowSegment(6.0, 9.0, " no", (2,)))
-    found = assemble([Answered(clock(0, 4), result(*segments))], cutter()).segments
+    found = assemble([Answered(timeline(0, 4), result(*segments))], segmenter()).segments
     assert [(one.start, one.end) for one in found] == [(2.0, 3.2), (3.2, 4.0)]
 
 
@@ -124,7 +133,7 @@ def test_a_cue_after_the_end_of_its_window_shares_the_time_of_the_one_before():
 )
 def test_no_cue_is_empty(spans, expected):
     segments = [WindowSegment(*span, " one", (1,)) for span in spans]
-    found = assemble([Answered(clock(0, 5), result(*segments))], cutter(5.0)).segments
+    found = assemble([Answered(timeline(0, 5), result(*segments))], segmenter(5.0)).segments
     assert (found[1].start, found[1].end) == expected
     for before, after in pairwise(found):
         assert before.end <= after.start

@@ -6,7 +6,7 @@ import numpy as np
 from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
-from whisperfleet.engine.seam import SAMPLE_RATE
+from whisperfleet.engine.interface import SAMPLE_RATE
 
 __all__ = ["HALF_WINDOW", "HOP", "RunningLogMel", "compute_features", "to_float"]
 

@@ -1,32 +1,32 @@
-"""The cutter that the options ask for."""
+"""The segmenter that the options ask for."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.cutter import Cutter
-from whisperfleet.cutting.detector import VadOptions
-from whisperfleet.cutting.options import CuttingOptions, Segmentation
-from whisperfleet.cutting.parallel import ParallelCutter
-from whisperfleet.cutting.sequential import SequentialCutter
-from whisperfleet.cutting.speech import SpeechReader
-from whisperfleet.engine.seam import WindowRequest
+from whisperfleet.engine.interface import WindowRequest
+from whisperfleet.segmentation.detector import VadOptions
+from whisperfleet.segmentation.options import Segmentation, SegmentationOptions
+from whisperfleet.segmentation.parallel import ParallelSegmenter
+from whisperfleet.segmentation.segmenter import Segmenter
+from whisperfleet.segmentation.sequential import SequentialSegmenter
+from whisperfleet.segmentation.speech import SpeechReader
 
-__all__ = ["make_cutter"]
+__all__ = ["make_segmenter"]
 
 # Less between two pauses is no word but a knock or a tone, of which a model would make one: "I",
 # said half as fast again as usual, is heard for 190 ms.
 _LEAST_SPEECH_MS = 150
 
 
-def make_cutter(
+def make_segmenter(
     blocks: Iterator[NDArray[np.int16]],
     request: WindowRequest,
-    options: CuttingOptions,
+    options: SegmentationOptions,
     mels: int,
-) -> Cutter:
-    """Return a cutter over the decoded blocks (mono, 16 kHz) of one job.
+) -> Segmenter:
+    """Return a segmenter over the decoded blocks (mono, 16 kHz) of one job.
 
     `mels` is the number of mel bands that the engine takes. Blocks are pulled as windows need them;
     about two and a half minutes of audio are held at most.
@@ -39,6 +39,6 @@ def make_cutter(
     )
     # Also where pauses are not left out, they are where audio can be cut.
     reader = SpeechReader(blocks, detector, keep_pauses=not options.vad)
-    if options.segmentation is Segmentation.SEQUENTIAL:
-        return SequentialCutter(reader, request, options, mels)
-    return ParallelCutter(reader, request, options, mels)
+    if options.mode is Segmentation.SEQUENTIAL:
+        return SequentialSegmenter(reader, request, options, mels)
+    return ParallelSegmenter(reader, request, options, mels)

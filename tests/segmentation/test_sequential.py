@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
-from cutting.running import heedless, run, transcribe
 from engine.fake_forward import FakeForward, Row
 from engine.fixtures import AS_THE_LIBRARY, load_library, spoken
 from engine.synthetic import RATE, blocks, noise, talk
+from segmentation.running import heedless, run, transcribe
 from whisperfleet.contract.job import Task
-from whisperfleet.cutting import (
-    Answered,
-    CuttingOptions,
-    Segmentation,
-    assemble,
-    make_cutter,
-)
-from whisperfleet.cutting.features import to_float
 from whisperfleet.engine import Window, WindowRequest, WindowResult, WindowSegment
 from whisperfleet.engine.models import ResolvedModel, resolve_model
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import JobError
+from whisperfleet.segmentation import (
+    Answered,
+    Segmentation,
+    SegmentationOptions,
+    assemble,
+    make_segmenter,
+)
+from whisperfleet.segmentation.features import to_float
 
-SEQUENTIAL = CuttingOptions(Segmentation.SEQUENTIAL)
+SEQUENTIAL = SegmentationOptions(Segmentation.SEQUENTIAL)
 
 # The first window is the loudest: a stream's running maximum is the file's then.
 TALK = talk([(1, 19), (22, 34), (34.6, 52), (55, 58)], 59.21)
@@ -62,25 +62,25 @@ def librarys_text(library, audio, request, vad: bool):
 def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
     """Compare every token and every time but those across a pause; return the number of windows."""
     expected, info = librarys_text(library, audio, request, vad)
-    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=vad)
-    cutter = make_cutter(blocks(audio), request, options, engine.mels)
-    answered = run(cutter, Seamless(engine))
-    found = [(cut.clock, segment) for cut, own in answered for segment in own.segments]
+    options = SegmentationOptions(Segmentation.SEQUENTIAL, vad=vad)
+    segmenter = make_segmenter(blocks(audio), request, options, engine.mels)
+    answered = run(segmenter, Seamless(engine))
+    found = [(placed.timeline, segment) for placed, own in answered for segment in own.segments]
     assert expected
     assert [list(segment.tokens) for _, segment in found] == [one.tokens for one in expected]
     times = []
     first_timestamp = engine._tokenizer("en", Task.TRANSCRIBE).timestamp_begin
-    for (clock, mine), theirs in zip(found, expected, strict=True):
+    for (timeline, mine), theirs in zip(found, expected, strict=True):
         assert mine.text == theirs.text
         if not mine.words and mine.tokens[-1] < first_timestamp:
             # A text without an end: the library takes its beginning for that.
             continue
-        place = heedless(clock).locate_word if mine.words else heedless(clock).locate_segment
+        place = heedless(timeline).locate_word if mine.words else heedless(timeline).locate_segment
         pairs = zip(mine.words or (), theirs.words or (), strict=True)
         for own, librarys in pairs if mine.words else [(mine, theirs)]:
-            if not any(own.start < seam < own.end for seam in clock.seams):
+            if not any(own.start < seam < own.end for seam in timeline.seams):
                 # The library lets times pass the end of what is heard.
-                last = clock.pieces[-1].end / RATE
+                last = timeline.pieces[-1].end / RATE
                 times.append(
                     (place(own.start, own.end), np.minimum((librarys.start, librarys.end), last))
                 )
@@ -88,7 +88,7 @@ def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
     # It rounds to hundredths where it maps times.
     ours, theirs = np.array(times).swapaxes(0, 1)
     assert ours == pytest.approx(theirs, abs=0.0051)
-    transcript = assemble([Answered(cut.clock, own) for cut, own in answered], cutter)
+    transcript = assemble([Answered(placed.timeline, own) for placed, own in answered], segmenter)
     assert sorted(one.text for one in transcript.segments) == sorted(
         one.text.strip() for one in expected
     )
@@ -122,18 +122,18 @@ def test_a_file_within_one_window(engine: WhisperEngine, library: WhisperModel):
 
 
 def answers(*results: WindowResult, condition_on_previous_text: bool = True):
-    """Feed a cutter with answers of one's own; return its windows."""
-    options = CuttingOptions(
+    """Feed a segmenter with answers of one's own; return its windows."""
+    options = SegmentationOptions(
         Segmentation.SEQUENTIAL,
         vad=False,
         condition_on_previous_text=condition_on_previous_text,
     )
-    cutter = make_cutter(blocks(TALK), WindowRequest("en", prompt="Aab"), options, 80)
-    cuts = [cutter.next()]
+    segmenter = make_segmenter(blocks(TALK), WindowRequest("en", prompt="Aab"), options, 80)
+    windows = [segmenter.next()]
     for result in results:
-        cutter.answer(cuts[-1], result)
-        cuts.append(cutter.next())
-    return [cut.window for cut in cuts]
+        segmenter.answer(windows[-1], result)
+        windows.append(segmenter.next())
+    return [placed.window for placed in windows]
 
 
 def result(*tokens: int, consumed: int = 1000, temperature: float = 0.0) -> WindowResult:
@@ -230,44 +230,46 @@ def test_the_prompt_is_kept_and_reset_as_the_library_does(
 
     loaded = load_library(micro_model.path)
     loaded.model = ours
-    cutting = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
-    cutter = make_cutter(blocks(audio), WindowRequest("en", prompt="Aab"), cutting, 80)
-    answered = run(cutter, WhisperEngine(loaded, options))
+    segmentation = SegmentationOptions(Segmentation.SEQUENTIAL, vad=False)
+    segmenter = make_segmenter(blocks(audio), WindowRequest("en", prompt="Aab"), segmentation, 80)
+    answered = run(segmenter, WhisperEngine(loaded, options))
     assert [list(one.tokens) for _, own in answered for one in own.segments] == expected
     assert ours.prompts == librarys.prompts
     assert (300 in ours.prompts[-1]) is kept
 
 
 def test_no_window_is_made_before_the_last_one_is_answered():
-    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
-    first = cutter.next()
-    assert cutter.next() is None
-    cutter.answer(first, result(1))
-    assert cutter.next() is not None
+    segmenter = make_segmenter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    first = segmenter.next()
+    assert segmenter.next() is None
+    segmenter.answer(first, result(1))
+    assert segmenter.next() is not None
 
 
 def test_an_answer_to_another_window_is_refused():
-    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
-    first = cutter.next()
-    cutter.answer(first, result(1))
+    segmenter = make_segmenter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    first = segmenter.next()
+    segmenter.answer(first, result(1))
     with pytest.raises(ValueError, match="was not asked for"):
-        cutter.answer(first, result(1))
+        segmenter.answer(first, result(1))
 
 
 def test_speech_without_words_is_told():
-    cutter = make_cutter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
-    cut = cutter.next()
-    assert cutter.unrecognised == []
-    cutter.answer(cut, no_text(0.0, silent=True))
-    (place,) = cutter.unrecognised
-    assert place == pytest.approx((cut.clock.start / RATE, cut.clock.pieces[-1].end / RATE), abs=1)
-    cutter.answer(cutter.next(), result(1))
-    assert cutter.unrecognised == [place]
+    segmenter = make_segmenter(blocks(TALK), WindowRequest("en"), SEQUENTIAL, 80)
+    placed = segmenter.next()
+    assert segmenter.unrecognised == []
+    segmenter.answer(placed, no_text(0.0, silent=True))
+    (place,) = segmenter.unrecognised
+    assert place == pytest.approx(
+        (placed.timeline.start / RATE, placed.timeline.pieces[-1].end / RATE), abs=1
+    )
+    segmenter.answer(segmenter.next(), result(1))
+    assert segmenter.unrecognised == [place]
 
 
 def test_no_audio_gives_no_window(engine: WhisperEngine):
-    cutter = make_cutter(iter([np.zeros(100, np.int16)]), WindowRequest("en"), SEQUENTIAL, 80)
-    transcript = transcribe(cutter, engine)
+    segmenter = make_segmenter(iter([np.zeros(100, np.int16)]), WindowRequest("en"), SEQUENTIAL, 80)
+    transcript = transcribe(segmenter, engine)
     assert (transcript.segments, transcript.language) == ((), "en")
 
 
@@ -300,11 +302,11 @@ def test_where_pauses_are_left_out_no_segment_spans_one_and_the_words_are_the_sa
     audio = np.concatenate([clips[0], noise(6.0) // 4, clips[1], noise(6.0) // 4, clips[1]])
     request = WindowRequest(None, word_timestamps=words)
     expected, _ = librarys_text(library, audio, request, vad=True)
-    cutter = make_cutter(blocks(audio), request, SEQUENTIAL, engine.mels)
-    answered = run(cutter, engine)
-    for cut, result in answered:
+    segmenter = make_segmenter(blocks(audio), request, SEQUENTIAL, engine.mels)
+    answered = run(segmenter, engine)
+    for placed, result in answered:
         for one in result.segments:
-            assert not any(one.start + 0.4 < seam < one.end - 0.4 for seam in cut.clock.seams)
+            assert not any(one.start + 0.4 < seam < one.end - 0.4 for seam in placed.timeline.seams)
     text = "".join(one.text for _, result in answered for one in result.segments)
     assert text.split() == "".join(one.text for one in expected).split()
 
@@ -320,9 +322,9 @@ def test_a_file_that_gets_louder_has_the_librarys_words(
     engine, library = demo
     audio = np.concatenate([spoken("music") // 8, spoken("tour")])
     expected, _ = library.transcribe(to_float(audio), temperature=0.0, vad_filter=False)
-    options = CuttingOptions(Segmentation.SEQUENTIAL, vad=False)
-    cutter = make_cutter(blocks(audio), WindowRequest(), options, engine.mels)
-    mine = transcribe(cutter, engine).text.split()
+    options = SegmentationOptions(Segmentation.SEQUENTIAL, vad=False)
+    segmenter = make_segmenter(blocks(audio), WindowRequest(), options, engine.mels)
+    mine = transcribe(segmenter, engine).text.split()
     theirs = " ".join(segment.text.strip() for segment in expected).split()
     report_figure(f"a file that gets louder: {len(theirs)} words, the same: {mine == theirs}")
     assert mine == theirs

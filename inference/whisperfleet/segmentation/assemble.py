@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from whisperfleet.contract.languages import UNSPACED
 from whisperfleet.contract.result import Segment, Transcript, Word
-from whisperfleet.cutting.clock import Clock
-from whisperfleet.cutting.cutter import Answered, Cutter
-from whisperfleet.engine.seam import WindowResult, WindowSegment, WindowWord
+from whisperfleet.engine.interface import WindowResult, WindowSegment, WindowWord
+from whisperfleet.segmentation.segmenter import Answered, Segmenter
+from whisperfleet.segmentation.timeline import Timeline
 
 __all__ = ["UNDETERMINED", "assemble"]
 
@@ -18,42 +18,42 @@ _LEAST_CUE_SECONDS = 0.1
 UNDETERMINED = "und"
 
 
-def assemble(answered: Sequence[Answered], cutter: Cutter) -> Transcript:
+def assemble(answered: Sequence[Answered], segmenter: Segmenter) -> Transcript:
     """Return the transcript of a job whose windows are all answered, the first of them first.
 
     Times are in seconds of the file, to the millisecond: no segment ends after the next one begins
     or after the file. The language is that of the first window; without any, what was asked for, or
     `und`.
     """
-    duration = cutter.duration
+    duration = segmenter.duration
     placed = (
-        _segment(segment, one.result, one.clock, duration)
-        for one in sorted(answered, key=lambda one: one.clock.start)
+        _segment(segment, one.result, one.timeline, duration)
+        for one in sorted(answered, key=lambda one: one.timeline.start)
         for segment in one.result.segments
     )
     segments = _in_order(placed, round(duration, 3))
     first = answered[0].result if answered else None
-    language = first.language if first else cutter.language or UNDETERMINED
+    language = first.language if first else segmenter.language or UNDETERMINED
     return Transcript(
         text=_join((segment.text for segment in segments), language),
         language=language,
         language_probability=first.language_probability if first else 0.0,
         duration=round(duration, 3),
-        duration_after_vad=round(cutter.duration_after_vad, 3),
+        duration_after_vad=round(segmenter.duration_after_vad, 3),
         segments=segments,
     )
 
 
 def _segment(
-    segment: WindowSegment, result: WindowResult, clock: Clock, duration: float
+    segment: WindowSegment, result: WindowResult, timeline: Timeline, duration: float
 ) -> Segment:
     words = None
     if segment.words is not None:
-        words = tuple(_word(word, clock, duration) for word in segment.words)
+        words = tuple(_word(word, timeline, duration) for word in segment.words)
     if words:
         start, end = words[0].start, words[-1].end
     else:
-        start, end = clock.locate_segment(segment.start, segment.end)
+        start, end = timeline.locate_segment(segment.start, segment.end)
     return Segment(
         start=_within(start, duration),
         end=_within(end, duration),
@@ -66,8 +66,8 @@ def _segment(
     )
 
 
-def _word(word: WindowWord, clock: Clock, duration: float) -> Word:
-    start, end = clock.locate_word(word.start, word.end)
+def _word(word: WindowWord, timeline: Timeline, duration: float) -> Word:
+    start, end = timeline.locate_word(word.start, word.end)
     return Word(
         start=_within(start, duration),
         end=_within(end, duration),

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.detector import STEP, Heard, Span, VadOptions, hear, within
-from whisperfleet.engine.seam import SAMPLE_RATE
+from whisperfleet.engine.interface import SAMPLE_RATE
+from whisperfleet.segmentation.detector import STEP, Heard, Span, VadOptions, hear, within
 
 __all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader"]
 

@@ -3,23 +3,23 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.clock import Clock, Piece
-from whisperfleet.cutting.detector import within
-from whisperfleet.cutting.speech import Speech
+from whisperfleet.segmentation.detector import within
+from whisperfleet.segmentation.speech import Speech
+from whisperfleet.segmentation.timeline import Piece, Timeline
 
-__all__ = ["SpeechTape"]
+__all__ = ["SpeechBuffer"]
 
 
-class SpeechTape:
-    """A tape of samples that is written at its end and forgotten from its beginning.
+class SpeechBuffer:
+    """A buffer of samples that is written at its end and forgotten from its beginning.
 
-    Positions are samples from the beginning of the tape, forgotten or not.
+    Positions are samples from the beginning of the buffer, forgotten or not.
     """
 
     def __init__(self) -> None:
         self._samples: NDArray[np.int16] = np.empty(0, np.int16)
         self._first = 0
-        # Each piece with the position of its first sample on the tape.
+        # Each piece with the position of its first sample on the buffer.
         self._pieces: list[tuple[int, Piece]] = []
 
     @property
@@ -38,22 +38,22 @@ class SpeechTape:
         self._samples = np.concatenate([self._samples, span.samples])
 
     def read(self, start: int, end: int) -> NDArray[np.int16]:
-        """Return the samples from `start` to `end`, fewer where the tape ends before."""
+        """Return the samples from `start` to `end`, fewer where the buffer ends before."""
         if start < self._first:
             raise ValueError(
-                f"position {start} of the tape was forgotten, it begins at {self._first}"
+                f"position {start} of the buffer was forgotten, it begins at {self._first}"
             )
         return self._samples[start - self._first : end - self._first]
 
-    def clock(self, start: int, end: int) -> Clock:
-        """Return the clock of the part from `start` to `end`, which must not be empty."""
+    def timeline(self, start: int, end: int) -> Timeline:
+        """Return the timeline of the part from `start` to `end`, which must not be empty."""
         pieces = []
         for position, piece in self._pieces:
             first = max(start, position)
             last = min(end, position + piece.samples)
             if first < last:
                 pieces.append(_part(piece, first - position, last - position))
-        return Clock(tuple(pieces))
+        return Timeline(tuple(pieces))
 
     def forget(self, before: int) -> None:
         """Drop what lies before a position."""

@@ -5,13 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperfleet.cutting.cutter import Answered, Cut
-from whisperfleet.cutting.features import HALF_WINDOW, HOP, RunningLogMel, to_float
-from whisperfleet.cutting.options import CuttingOptions
-from whisperfleet.cutting.rests import unrecognised
-from whisperfleet.cutting.speech import SpeechReader
-from whisperfleet.cutting.tape import SpeechTape
-from whisperfleet.engine.seam import (
+from whisperfleet.engine.interface import (
     FRAMES_PER_SECOND,
     FRAMES_PER_WINDOW,
     SAMPLE_RATE,
@@ -19,14 +13,20 @@ from whisperfleet.engine.seam import (
     WindowRequest,
     WindowResult,
 )
+from whisperfleet.segmentation.features import HALF_WINDOW, HOP, RunningLogMel, to_float
+from whisperfleet.segmentation.options import SegmentationOptions
+from whisperfleet.segmentation.rests import unrecognised
+from whisperfleet.segmentation.segmenter import Answered, PlacedWindow
+from whisperfleet.segmentation.speech import SpeechReader
+from whisperfleet.segmentation.speech_buffer import SpeechBuffer
 
-__all__ = ["SequentialCutter"]
+__all__ = ["SequentialSegmenter"]
 
 # Half of the decoder's 448 positions, less the marker before them: more is never used as a prompt.
 _MAX_PROMPT_TOKENS = 223
 
 
-class SequentialCutter:
+class SequentialSegmenter:
     """The loop of `WhisperModel.transcribe` over a file, as an iterator that streams.
 
     Speech is set end to end and read in windows of 30 s. A window begins where the segments of the
@@ -34,20 +34,20 @@ class SequentialCutter:
     """
 
     def __init__(
-        self, reader: SpeechReader, request: WindowRequest, options: CuttingOptions, mels: int
+        self, reader: SpeechReader, request: WindowRequest, options: SegmentationOptions, mels: int
     ) -> None:
         self._reader = reader
         self._options = options
         self._request = request
         self._log_mel = RunningLogMel(mels)
-        self._tape = SpeechTape()
+        self._buffer = SpeechBuffer()
         self._ended = False
-        self._unanswered: Cut | None = None
+        self._unanswered: PlacedWindow | None = None
         self.unrecognised: list[tuple[float, float]] = []
-        self._seek = 0  # frames from the beginning of the tape
+        self._seek = 0  # frames from the beginning of the buffer
         self._language = request.language
         self._previous_tokens: tuple[int, ...] = ()
-        self._last_speech_end = 0.0  # seconds from the beginning of the tape
+        self._last_speech_end = 0.0  # seconds from the beginning of the buffer
 
     @property
     def language(self) -> str | None:
@@ -64,7 +64,7 @@ class SequentialCutter:
         """The seconds of them that were taken for speech."""
         return self._reader.speech_samples / SAMPLE_RATE
 
-    def next(self) -> Cut | None:
+    def next(self) -> PlacedWindow | None:
         """Return the next window, or None while one is unanswered and after the last."""
         if self._unanswered is not None:
             return None
@@ -72,39 +72,39 @@ class SequentialCutter:
         if frames <= 0:
             return None
         begin = self._seek * HOP
-        clock = self._tape.clock(begin, begin + frames * HOP)
+        timeline = self._buffer.timeline(begin, begin + frames * HOP)
         window = Window(
             self._features(frames),
             self._request,
             self._language,
             self._previous_tokens,
             min(0.0, self._last_speech_end - self._seek / FRAMES_PER_SECOND),
-            clock.seams,
+            timeline.seams,
         )
-        self._unanswered = Cut(window, clock)
+        self._unanswered = PlacedWindow(window, timeline)
         return self._unanswered
 
-    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+    def answer(self, placed: PlacedWindow, result: WindowResult) -> Answered:
         """Take the answer to the window: the next one begins where its words ended."""
-        if cut is not self._unanswered:
+        if placed is not self._unanswered:
             raise ValueError("this is the answer to a window that was not asked for")
         self._unanswered = None
-        self._advance(cut.window, result)
-        if place := unrecognised(cut.clock, result):
+        self._advance(placed.window, result)
+        if place := unrecognised(placed.timeline, result):
             self.unrecognised.append(place)
-        return Answered(cut.clock, result)
+        return Answered(placed.timeline, result)
 
     def _fill(self) -> int:
         """Read a window's worth of speech from `seek`; return how many frames there are."""
-        self._tape.forget(self._seek * HOP - HALF_WINDOW)
+        self._buffer.forget(self._seek * HOP - HALF_WINDOW)
         wanted = (self._seek + FRAMES_PER_WINDOW) * HOP + HALF_WINDOW
-        while not self._ended and self._tape.length < wanted:
+        while not self._ended and self._buffer.length < wanted:
             span = next(self._reader, None)
             if span is None:
                 self._ended = True
             else:
-                self._tape.append(span)
-        return min(FRAMES_PER_WINDOW, self._tape.length // HOP - self._seek)
+                self._buffer.append(span)
+        return min(FRAMES_PER_WINDOW, self._buffer.length // HOP - self._seek)
 
     def _features(self, frames: int) -> NDArray[np.float32]:
         # At the end of a file the library computes a frame more: never recognised, but it counts
@@ -112,7 +112,7 @@ class SequentialCutter:
         computed = frames + 1 if self._ended else frames
         begin = self._seek * HOP - HALF_WINDOW
         end = (self._seek + computed - 1) * HOP + HALF_WINDOW
-        samples = to_float(self._tape.read(max(0, begin), end))
+        samples = to_float(self._buffer.read(max(0, begin), end))
         samples = np.pad(samples, (0, end - max(0, begin) - len(samples)))
         if begin < 0:
             samples = np.pad(samples, (-begin, 0), mode="reflect")

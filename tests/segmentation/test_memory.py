@@ -8,8 +8,8 @@ from itertools import cycle, islice
 import pytest
 
 from engine.synthetic import Samples, blocks, talk
-from whisperfleet.cutting import CuttingOptions, Segmentation, make_cutter
 from whisperfleet.engine import Window, WindowRequest, WindowResult, WindowSegment
+from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 
 MIB = 1024 * 1024
 
@@ -34,39 +34,39 @@ def consumed(frames: int) -> WindowResult:
     return WindowResult((segment,), frames, "en", 1.0, 0.0, -0.1, 0.0, 1.0)
 
 
-def peak_memory(length: int, options: CuttingOptions, answer) -> int:
+def peak_memory(length: int, options: SegmentationOptions, answer) -> int:
     """Return the bytes that cutting so many minutes takes at once, four windows under way."""
     stream = minutes(length)
-    next(stream)  # the minute that is repeated is the test's, not the cutter's
-    cutter = make_cutter(stream, WindowRequest("en"), options, 80)
+    next(stream)  # the minute that is repeated is the test's, not the segmenter's
+    segmenter = make_segmenter(stream, WindowRequest("en"), options, 80)
     tracemalloc.start()
     try:
         windows, unanswered = 0, deque()
-        while (cut := cutter.next() if len(unanswered) < 4 else None) or unanswered:
-            if cut:
+        while (placed := segmenter.next() if len(unanswered) < 4 else None) or unanswered:
+            if placed:
                 windows += 1
-                unanswered.append(cut)
+                unanswered.append(placed)
             else:
                 first = unanswered.popleft()
-                cutter.answer(first, answer(first.window))
+                segmenter.answer(first, answer(first.window))
                 del first
-            del cut
+            del placed
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert cutter.duration == length * 60 - 1
-    assert windows >= cutter.duration_after_vad / 30
+    assert segmenter.duration == length * 60 - 1
+    assert windows >= segmenter.duration_after_vad / 30
     return peak
 
 
 @pytest.mark.parametrize(
     ("options", "answer"),
     [
-        (CuttingOptions(Segmentation.PARALLEL), read_whole),
-        (CuttingOptions(Segmentation.PARALLEL), read_half),
-        (CuttingOptions(Segmentation.PARALLEL, vad=False), read_whole),
-        (CuttingOptions(Segmentation.SEQUENTIAL), read_whole),
-        (CuttingOptions(Segmentation.SEQUENTIAL, vad=False), read_whole),
+        (SegmentationOptions(Segmentation.PARALLEL), read_whole),
+        (SegmentationOptions(Segmentation.PARALLEL), read_half),
+        (SegmentationOptions(Segmentation.PARALLEL, vad=False), read_whole),
+        (SegmentationOptions(Segmentation.SEQUENTIAL), read_whole),
+        (SegmentationOptions(Segmentation.SEQUENTIAL, vad=False), read_whole),
     ],
     ids=[
         "parallel",
@@ -76,7 +76,7 @@ def peak_memory(length: int, options: CuttingOptions, answer) -> int:
         "sequential without vad",
     ],
 )
-def test_twenty_minutes_take_no_more_than_three(options: CuttingOptions, answer):
+def test_twenty_minutes_take_no_more_than_three(options: SegmentationOptions, answer):
     three, twenty = (peak_memory(length, options, answer) for length in (3, 20))
     # Seventeen minutes more are 33 MB of samples, or 65 MB as the library holds them. A window more
     # or less at the highest moment is 1 MB.

@@ -1,31 +1,31 @@
-"""The seam of the cutters: windows come out as they can be made, and answers go in."""
+"""What a segmenter is: windows come out as they can be made, and answers go in."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from whisperfleet.cutting.clock import Clock
-from whisperfleet.engine.seam import Window, WindowResult
+from whisperfleet.engine.interface import Window, WindowResult
+from whisperfleet.segmentation.timeline import Timeline
 
-__all__ = ["Answered", "Cut", "Cutter"]
+__all__ = ["Answered", "PlacedWindow", "Segmenter"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cut:
-    """A window, and the clock that places its words in the file."""
+class PlacedWindow:
+    """A window, and the timeline that places its words in the file."""
 
     window: Window
-    clock: Clock
+    timeline: Timeline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """What counts of a window's answer: a cutter may have kept back what it has read again."""
+    """What counts of a window's answer: a segmenter may have kept back what it has read again."""
 
-    clock: Clock
+    timeline: Timeline
     result: WindowResult
 
 
-class Cutter(Protocol):
+class Segmenter(Protocol):
     """One job's windows. Use it from one thread at a time."""
 
     @property
@@ -44,12 +44,12 @@ class Cutter(Protocol):
     def unrecognised(self) -> list[tuple[float, float]]:
         """From when to when, in order of time, the detector heard speech and the model no words."""
 
-    def next(self) -> Cut | None:
+    def next(self) -> PlacedWindow | None:
         """Return a window, or None where none can be made now.
 
         None while every window that was returned is answered means that there are no more. Raises
         what reading blocks raises.
         """
 
-    def answer(self, cut: Cut, result: WindowResult) -> Answered:
+    def answer(self, placed: PlacedWindow, result: WindowResult) -> Answered:
         """Take the answer to a window of `next`, in any order; return what counts of it."""

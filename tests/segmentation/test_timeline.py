@@ -3,13 +3,13 @@ from faster_whisper.vad import SpeechTimestampsMap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperfleet.cutting import Clock, Piece
-from whisperfleet.engine.seam import word_place
+from whisperfleet.engine.interface import word_place
+from whisperfleet.segmentation import Piece, Timeline
 
 RATE = 16_000
 
 # Two seconds from 1 s on, then three seconds from 10 s on.
-CLOCK = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, 3 * RATE)))
+TIMELINE = Timeline((Piece(RATE, 2 * RATE), Piece(10 * RATE, 3 * RATE)))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ CLOCK = Clock((Piece(RATE, 2 * RATE), Piece(10 * RATE, 3 * RATE)))
     ],
 )
 def test_a_segment_stays_on_one_side_of_a_pause(start, end, expected):
-    assert CLOCK.locate_segment(start, end) == pytest.approx(expected)
+    assert TIMELINE.locate_segment(start, end) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_segment_stays_on_one_side_of_a_pause(start, end, expected):
     ],
 )
 def test_a_word_stays_on_one_side_of_a_pause(start, end, expected):
-    assert CLOCK.locate_word(start, end) == pytest.approx(expected)
+    assert TIMELINE.locate_word(start, end) == pytest.approx(expected)
 
 
 def sounds(*spans: tuple[float, float]) -> tuple[tuple[int, int], ...]:
@@ -49,7 +49,7 @@ def sounds(*spans: tuple[float, float]) -> tuple[tuple[int, int], ...]:
 
 # Three pieces that touch, with silence at the ends of each, and one after a pause. In the third the
 # detector hears nothing.
-HEARD = Clock(
+HEARD = Timeline(
     (
         Piece(10 * RATE, 2 * RATE, sounds((10.4, 11.5))),
         Piece(12 * RATE, 2 * RATE, sounds((12.5, 14))),
@@ -89,7 +89,9 @@ def test_a_word_keeps_to_what_was_heard(start, end, expected):
 
 
 # One run from 10 to 16 s with a pause of 0.3 s, a sound of 0.2 s such as "I", and speech again.
-RUN = Clock((Piece(10 * RATE, 6 * RATE, sounds((10.4, 11.5), (11.8, 13), (13.5, 13.7), (14, 15))),))
+RUN = Timeline(
+    (Piece(10 * RATE, 6 * RATE, sounds((10.4, 11.5), (11.8, 13), (13.5, 13.7), (14, 15))),)
+)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +130,11 @@ def test_a_word_near_a_pause_is_not_moved(start, end, expected):
 
 
 def test_seams_are_where_a_part_was_left_out_or_a_pause_was_kept():
-    assert CLOCK.seams == (2.0,)
+    assert TIMELINE.seams == (2.0,)
     assert HEARD.seams == (2.0, 6.0)
     assert RUN.seams == ()
-    assert Clock((Piece(5, 10),)).seams == ()
-    assert Clock((Piece(5, RATE, ()),)).seams == ()
+    assert Timeline((Piece(5, 10),)).seams == ()
+    assert Timeline((Piece(5, RATE, ()),)).seams == ()
 
 
 @pytest.mark.parametrize(
@@ -146,13 +148,13 @@ def test_a_pause_that_was_kept_is_a_seam_wherever_the_audio_was_divided(pause, s
         Piece(10 * RATE, round(cut * RATE), sounds(first)),
         Piece(round((10 + cut) * RATE), 11 * RATE, sounds(second)),
     )
-    assert Clock((whole,)).seams == pytest.approx(seams)
-    assert Clock(divided).seams == pytest.approx(seams)
+    assert Timeline((whole,)).seams == pytest.approx(seams)
+    assert Timeline(divided).seams == pytest.approx(seams)
 
 
 def test_nothing_is_before_the_file():
-    clock = Clock((Piece(0, RATE), Piece(RATE, RATE)))
-    assert clock.locate_word(-0.5, 0.1) == (0.0, 0.1)
+    timeline = Timeline((Piece(0, RATE), Piece(RATE, RATE)))
+    assert timeline.locate_word(-0.5, 0.1) == (0.0, 0.1)
 
 
 # Whole hundredths of a second, which the library rounds to.
@@ -173,7 +175,7 @@ def pieces_of(gaps_and_lengths) -> list[Piece]:
 def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, one, other):
     pieces = pieces_of(gaps_and_lengths)
     library = SpeechTimestampsMap([{"start": p.start, "end": p.end} for p in pieces], RATE)
-    clock = Clock(tuple(pieces))
+    timeline = Timeline(tuple(pieces))
     begin = 0
     for index, piece in enumerate(pieces):
         low, high = sorted((one, other))
@@ -187,9 +189,9 @@ def test_times_within_a_piece_are_those_of_the_librarys_map(gaps_and_lengths, on
             library.get_original_time(end, index),
         )
         # The library rounds to hundredths and truncates to samples.
-        assert clock.locate_segment(start, end) == pytest.approx(expected, abs=0.0051)
+        assert timeline.locate_segment(start, end) == pytest.approx(expected, abs=0.0051)
         if (start + end) / 2 == word_place(start, end):
-            assert clock.locate_word(start, end) == pytest.approx(expected, abs=0.0051)
+            assert timeline.locate_word(start, end) == pytest.approx(expected, abs=0.0051)
 
 
 @given(
@@ -214,13 +216,13 @@ def test_every_time_is_within_the_audio_and_in_order(pieces_and_speech, start, l
         speech = tuple(zip(edges[::2], edges[1::2], strict=False))
         pieces.append(Piece(position, samples, speech))
         position += samples
-    clock = Clock(tuple(pieces))
-    located = clock.locate_segment(start, start + length)
+    timeline = Timeline(tuple(pieces))
+    located = timeline.locate_segment(start, start + length)
     assert located[0] <= located[1]
     (block,) = {find_block(pieces, seconds) for seconds in located}
-    middle = clock.locate_segment(start + length / 2, start + length / 2)[0]
+    middle = timeline.locate_segment(start + length / 2, start + length / 2)[0]
     assert block == find_block(pieces, middle)
-    begin, end = clock.locate_word(start, start + length)
+    begin, end = timeline.locate_word(start, start + length)
     assert begin <= end
     assert any(p.start <= begin * RATE <= end * RATE <= p.end for p in map(widened, pieces))
 

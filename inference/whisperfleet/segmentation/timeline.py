@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from whisperfleet.engine.seam import SAMPLE_RATE, word_place
+from whisperfleet.engine.interface import SAMPLE_RATE, word_place
 
-__all__ = ["Clock", "Piece"]
+__all__ = ["Piece", "Timeline"]
 
 # A timestamp of the model is wrong by so much, in samples, without meaning it.
 _INEXACT = 3 * SAMPLE_RATE // 10
@@ -39,7 +39,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class Timeline:
     """Where the pieces of a window, set end to end, lie in the file.
 
     What spans pieces that do not touch in the file belongs to those that its middle lies in, and

@@ -1,13 +1,13 @@
-"""Cutters without a detector, and answers that follow a rule instead of a model."""
+"""Segmenters without a detector, and answers that follow a rule instead of a model."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from engine.synthetic import RATE
-from whisperfleet.cutting import Cut
-from whisperfleet.cutting.speech import Speech
 from whisperfleet.engine import WindowResult, WindowSegment, WindowWord
+from whisperfleet.segmentation import PlacedWindow
+from whisperfleet.segmentation.speech import Speech
 
 
 def speech(start: float, end: float, *, joined: bool = False, padding: float = 0.0) -> Speech:
@@ -48,6 +48,6 @@ def answered(
     return WindowResult(tuple(segments), round(consumed * 100), "en", 1.0, 0.0, -0.1, 0.0, 1.0)
 
 
-def nothing(cut: Cut) -> WindowResult:
+def nothing(placed: PlacedWindow) -> WindowResult:
     """Answer that a window was read to its end and has no words."""
-    return answered(consumed=cut.window.seconds)
+    return answered(consumed=placed.window.seconds)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.synthetic import babble
-from whisperfleet.cutting.detector import STEP, VadOptions, find_speech, hear
+from whisperfleet.segmentation.detector import STEP, VadOptions, find_speech, hear
 
 RATE = 16_000
 VAD = VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500)

@@ -1,4 +1,4 @@
-"""The seam: `Engine.run(windows) -> answers`, position by position.
+"""What an engine is: `Engine.run(windows) -> answers`, position by position.
 
 A window is at most 30 s of one job's audio, as features. The engine knows nothing of jobs, files or
 queues, so windows of different callers, languages and tasks may share a call. A call makes one

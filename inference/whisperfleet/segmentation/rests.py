@@ -8,10 +8,10 @@ speech there, tells.
 
 from dataclasses import replace
 
-from whisperfleet.cutting.clock import Clock
-from whisperfleet.cutting.features import HOP
-from whisperfleet.cutting.runs import Run, length_of, skip, speech_within
-from whisperfleet.engine.seam import SAMPLE_RATE, WindowResult, WindowSegment
+from whisperfleet.engine.interface import SAMPLE_RATE, WindowResult, WindowSegment
+from whisperfleet.segmentation.features import HOP
+from whisperfleet.segmentation.runs import Run, length_of, skip, speech_within
+from whisperfleet.segmentation.timeline import Timeline
 
 __all__ = ["keep_whole_words", "unconsumed", "unread", "unrecognised"]
 
@@ -73,9 +73,9 @@ def keep_whole_words(window: Run, result: WindowResult) -> tuple[WindowResult, R
     return replace(result, segments=(*earlier, kept)), _after(window, _samples(kept.end))
 
 
-def unrecognised(clock: Clock, result: WindowResult) -> tuple[float, float] | None:
+def unrecognised(timeline: Timeline, result: WindowResult) -> tuple[float, float] | None:
     """Return from when to when, in seconds of the file, a window without words holds speech."""
-    heard = [sound for piece in clock.pieces for sound in piece.heard]
+    heard = [sound for piece in timeline.pieces for sound in piece.heard]
     if result.segments or sum(end - start for start, end in heard) < _LEAST_UNRECOGNISED:
         return None
     return heard[0][0] / SAMPLE_RATE, heard[-1][1] / SAMPLE_RATE

@@ -6,7 +6,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from engine.synthetic import babble, noise
-from whisperfleet.cutting.features import (
+from whisperfleet.segmentation.features import (
     HALF_WINDOW,
     RunningLogMel,
     compute_features,

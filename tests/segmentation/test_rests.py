@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from cutting.scripted import answered, speech
 from engine.synthetic import RATE
-from whisperfleet.cutting.rests import keep_whole_words, unconsumed, unread, unrecognised
-from whisperfleet.cutting.runs import Run, clock_of, length_of, skip
+from segmentation.scripted import answered, speech
 from whisperfleet.engine import WindowWord
+from whisperfleet.segmentation.rests import keep_whole_words, unconsumed, unread, unrecognised
+from whisperfleet.segmentation.runs import Run, length_of, skip, timeline_of
 
 # Ten seconds of a window: speech from 1 s of the file to 7, and from 20 to 24, padded with 0.4 s.
 WINDOW = (speech(0.6, 7.0, padding=0.4), speech(19.6, 23.2, padding=0.4))
@@ -158,19 +158,19 @@ def test_short_pauses_are_no_speech_that_is_left():
     window = (replace(speech(100, 104), heard=heard),)
     assert unread(window, answered((0, 3), consumed=4)) == ()
     assert begins_at(unread((speech(100, 104),), answered((0, 3), consumed=4))) == 103
-    assert unrecognised(clock_of(skip(window, 2 * RATE)), answered(consumed=2)) is None
+    assert unrecognised(timeline_of(skip(window, 2 * RATE)), answered(consumed=2)) is None
 
 
 def test_speech_without_words_is_told_with_its_place():
-    place = unrecognised(clock_of(WINDOW), answered(consumed=10))
+    place = unrecognised(timeline_of(WINDOW), answered(consumed=10))
     assert place == pytest.approx((1.0, 22.8))
 
 
 def test_a_noise_without_words_and_words_are_not_told():
-    short = clock_of((speech(5, 7.6, padding=0.4),))
+    short = timeline_of((speech(5, 7.6, padding=0.4),))
     assert unrecognised(short, answered(consumed=2.6)) is None
-    assert unrecognised(clock_of(WINDOW), answered((0, 1), consumed=1)) is None
-    silence = clock_of((speech(5, 15, padding=5),))
+    assert unrecognised(timeline_of(WINDOW), answered((0, 1), consumed=1)) is None
+    silence = timeline_of((speech(5, 15, padding=5),))
     assert unrecognised(silence, answered(consumed=10)) is None
 
 
