@@ -45,8 +45,8 @@ _NO_WORDS: Final = Transcript(
 )
 
 
-class NullSteps:
-    """What stands in for `whisperfleet.worker.job.Steps`."""
+class NullPipeline:
+    """What stands in for `whisperfleet.worker.job_pipeline.JobPipeline`."""
 
     def run(self, claim: Claim, control: JobControl) -> Result:
         """Answer a claim; the contract is that of the real steps."""
@@ -133,7 +133,7 @@ def main() -> None:
             settings.connect(), Keys(arguments.queue), consumer, DEFAULT_PRIORITIES, policy
         )
         # The loop asks of its steps no more than `run`.
-        loop = WorkLoop(queue, NullSteps(), leases, limits, standing, machine)  # type: ignore[arg-type]
+        loop = WorkLoop(queue, NullPipeline(), leases, limits, standing, machine)  # type: ignore[arg-type]
         leases.wait_until_ready()
         if arguments.gate:
             print("ready", flush=True)

@@ -42,7 +42,7 @@ from whisperfleet.engine.models import resolve_model
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.batcher import Batcher
 
 __all__ = ["main"]
 
@@ -164,7 +164,7 @@ def _beside_each_other(model: Path, recordings: Sequence[Recording], rounds: int
     loops = _loops(whisper, recordings)
     clip, *neighbours = _clips(whisper, 2 * whisper.batch_size)
     engine = CountingEngine(whisper)
-    with EngineQueue(engine, _LINE_SECONDS) as line:
+    with Batcher(engine, _LINE_SECONDS) as line:
         # Until it knows how long one takes, a line gives the engine single windows.
         send(line, engine, clip, neighbours[: engine.batch_size - 1])
         return [

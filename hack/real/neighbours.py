@@ -16,7 +16,7 @@ from typing import Final
 
 from hack.real.errors import GroundError
 from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.batcher import Batcher
 
 __all__ = [
     "Call",
@@ -122,7 +122,7 @@ class CountingEngine:
 
 
 def send(
-    line: EngineQueue, engine: CountingEngine, clip: Window, neighbours: Sequence[Window]
+    line: Batcher, engine: CountingEngine, clip: Window, neighbours: Sequence[Window]
 ) -> Waves:
     """Put windows in line at once, each a job's only one, and return when they were answered.
 
@@ -135,7 +135,7 @@ def send(
 
 
 def _send(
-    line: EngineQueue, engine: CountingEngine, windows: Sequence[Window]
+    line: Batcher, engine: CountingEngine, windows: Sequence[Window]
 ) -> tuple[tuple[Wait, ...], tuple[Call, ...]]:
     answers: queue.SimpleQueue[tuple[int, Wait, BaseException | None]] = queue.SimpleQueue()
     before, began = len(engine.calls), time.monotonic()

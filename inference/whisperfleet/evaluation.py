@@ -26,8 +26,8 @@ from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import WhisperfleetError
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
+from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.control import JobControl, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
 
 __all__ = ["ClipScore", "KindScore", "Transcriber", "evaluate", "open_transcriber", "summarise"]
@@ -115,7 +115,7 @@ def open_transcriber(
     wanted = request or WindowRequest()
     with (
         DecoderPool(threads) as decoders,
-        EngineQueue(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line,
+        Batcher(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line,
     ):
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:

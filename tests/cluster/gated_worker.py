@@ -10,13 +10,13 @@ from whisperfleet.cli import main
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result
 from whisperfleet.queue import Claim
-from whisperfleet.worker import job, process
+from whisperfleet.worker import job_pipeline, process
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 
 LOOK_SECONDS = 0.05
 
 
-class GatedSteps(job.Steps):
+class GatedPipeline(job_pipeline.JobPipeline):
     """The steps of a job, behind its gate."""
 
     def run(self, claim: Claim, control: JobControl) -> Result:
@@ -38,5 +38,5 @@ class GatedSteps(job.Steps):
 
 
 if __name__ == "__main__":
-    process.Steps = GatedSteps
+    process.JobPipeline = GatedPipeline
     main()

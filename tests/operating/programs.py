@@ -17,7 +17,7 @@ if any(each.endswith("/whisperfleet") for each in sys.orig_argv):
 _WITH_GATES: Final = """
     import gated_worker
     from whisperfleet.worker import process
-    process.Steps = gated_worker.GatedSteps
+    process.JobPipeline = gated_worker.GatedPipeline
 """
 # A large model takes its time by itself.
 _HELD: Final = """

@@ -135,7 +135,7 @@ def test_a_released_job_is_another_workers_at_once(
     assert drained.release(before) is Released.RELEASED
     assert client.status("call-7").state is State.QUEUED
     began = time.monotonic()
-    # The first wait hears of the entry, the second of the bell.
+    # The first wait hears of the entry, the second of the wakeup.
     claims = (idle.wait(9) or idle.claim() for _ in range(3))
     after = next(claim for claim in claims if claim)
 

@@ -6,7 +6,7 @@ from hack.real.errors import GroundError
 from hack.real.neighbours import Call, CountingEngine, Round, Wait, Waves, breaches, delays, send
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker.batcher import Batcher
 from worker.engines import RESULT, LoopingEngine, window
 
 BATCH = Call(4, False, 2.0)
@@ -22,7 +22,7 @@ def line():
     looping = LoopingEngine()
     looping.gate.release(1000)
     engine = CountingEngine(looping)
-    with EngineQueue(engine, 1000) as queue:
+    with Batcher(engine, 1000) as queue:
         send(queue, engine, window(1), neighbours()[:3])
         yield queue, engine, looping
 
@@ -49,9 +49,9 @@ def test_neighbours_of_a_loop_are_answered_with_its_first_call_and_one_call_late
 def test_a_line_in_which_a_loop_goes_first_to_its_end_is_told(line, monkeypatch):
     def loops_first(queue):
         queue._retried_last = len(queue._unsettled) > 0
-        return (queue._unsettled if queue._retried_last else queue._line).take(4)
+        return (queue._unsettled if queue._retried_last else queue._new).take(4)
 
-    monkeypatch.setattr(EngineQueue, "_take", loops_first)
+    monkeypatch.setattr(Batcher, "_take", loops_first)
     assert "a neighbour in the next batch is answered 5 calls later beside a loop" in list(
         breaches([measured(line)])
     )

@@ -31,7 +31,7 @@ OLD_MS = int(POLICY.lease_seconds * 1000) + 1
 URL = "https://media.example.org/a.wav"
 
 
-class GatedSteps:
+class GatedPipeline:
     """Stands in for a worker's steps: a job ends once its gate is open."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Stage:
         self.server, self.keys = server, keys
         self.client = Client(server.settings, keys.queue_id)
         self.raw = server.settings.connect()
-        self.steps, self.leases = GatedSteps(), Leases()
+        self.pipeline, self.leases = GatedPipeline(), Leases()
         self.standing, self.machine = Standing(), Blamed()
         self.stopped = threading.Event()
 
@@ -109,7 +109,7 @@ class Stage:
         limits = LoopLimits(2, job_timeout_seconds, drain_seconds=30.0)
         loop = WorkLoop(
             self.queue("loop", policy),
-            self.steps,  # type: ignore[arg-type]
+            self.pipeline,  # type: ignore[arg-type]
             self.leases,  # type: ignore[arg-type]
             limits,
             self.standing,
@@ -121,7 +121,7 @@ class Stage:
             yield loop
         finally:
             self.stopped.set()
-            for gate in self.steps.gates.values():
+            for gate in self.pipeline.gates.values():
                 gate.set()
             thread.join()
 
@@ -149,7 +149,7 @@ class Stage:
         poison = take(self.queue("dead"))
         self.client.submit(Job(id="healthy", url=URL))
         with self.loop(job_timeout_seconds) as loop:
-            wait_for(lambda: self.steps.ran == ["healthy"], "the healthy job runs")
+            wait_for(lambda: self.pipeline.ran == ["healthy"], "the healthy job runs")
             self.age(poison, deliveries=POLICY.suspect_deliveries)
             wait_for(lambda: "poison" in self.leases.controls, "the suspect is claimed")
             yield loop
@@ -183,7 +183,7 @@ def test_a_suspect_that_waits_is_handed_back_by_a_drain(stage: Stage) -> None:
         wait_for(lambda: stage.client.status("poison").releases == 1, "it is handed back")
         assert stage.state("poison") is State.QUEUED
         assert stage.state("healthy") is State.RUNNING
-    assert stage.steps.ran == ["healthy"], "poison ran beside a job that drained"
+    assert stage.pipeline.ran == ["healthy"], "poison ran beside a job that drained"
     assert stage.state("healthy") is State.DONE
 
 
@@ -191,8 +191,8 @@ def test_a_suspects_time_begins_when_it_is_alone(stage: Stage) -> None:
     with stage.suspect_that_waits(job_timeout_seconds=0.3) as loop:
         wait_for(lambda: loop.overdue_seconds > 0.3, "the time of both would be up")
         assert stage.leases.ends["poison"] == math.inf, "its lease lapses though it only waits"
-        stage.steps.gate("poison").set()
-        stage.steps.gate("healthy").set()
+        stage.pipeline.gate("poison").set()
+        stage.pipeline.gate("healthy").set()
         wait_for(lambda: stage.state("poison") in {State.DONE, State.FAILED}, "the suspect ends")
     assert stage.leases.ends["poison"] < math.inf, "its lease is renewed for ever"
     assert stage.state("poison") is State.DONE, "what never ran was said to take too long"
@@ -205,7 +205,7 @@ def test_a_suspect_that_waits_stops_when_told(stage: Stage, stop: Stop) -> None:
         stage.leases.controls["poison"].stop(stop)
         wait_for(lambda: stage.state("poison") is not State.RUNNING, "the suspect ends")
         assert stage.state("healthy") is State.RUNNING
-    assert stage.steps.ran == ["healthy"]
+    assert stage.pipeline.ran == ["healthy"]
 
 
 def test_upkeep_is_done_though_there_is_always_work(
@@ -221,12 +221,12 @@ def test_upkeep_is_done_though_there_is_always_work(
             if stage.raw.xlen(stage.keys.stream("normal")) < 50:
                 stage.client.submit_many(Job(url=URL) for _ in range(50))
 
-    class OpenGates(GatedSteps):
+    class OpenGates(GatedPipeline):
         def run(self, claim: Claim, control: JobControl) -> Result:
             control.check()
             return done(claim)
 
-    stage.steps = OpenGates()
+    stage.pipeline = OpenGates()
     busy = threading.Thread(target=keep_busy)
     busy.start()
     try:
@@ -261,7 +261,7 @@ def test_what_ends_within_a_claim_is_logged_and_counted(
         assert jobs_total(*ending) == before[ending] + 1
         (line,) = [r for r in caplog.records if getattr(r, "job_id", None) == job_id]
         assert (line.state, line.code) == ending
-    assert stage.steps.ran == []
+    assert stage.pipeline.ran == []
     assert_invariants(stage.raw, stage.keys, accepted=2)
 
 
@@ -307,14 +307,14 @@ def test_nothing_is_claimed_that_could_not_be_kept_carried_out_and_ended(
         return lambda: any(sentence in record.getMessage() for record in caplog.records)
 
     hinder(stage)
-    stage.steps.gate("call-1").set()
+    stage.pipeline.gate("call-1").set()
     with caplog.at_level(logging.INFO), stage.loop() as loop:
         wait_for(said("claims no more"), "the worker says that it stops")
         assert loop.obstacle
         stage.client.submit(Job(id="call-1", url=URL))
         for _ in range(50):
             assert stage.raw.xlen(stage.keys.stream("normal")) == 1
-            assert stage.steps.ran == []
+            assert stage.pipeline.ran == []
         remove(stage)
         wait_for(lambda: stage.state("call-1") is State.DONE, "the job is done")
         assert not loop.obstacle

@@ -13,8 +13,8 @@ from whisperfleet.segmentation import Segmenter
 from whisperfleet.segmentation.options import SegmentationOptions
 from whisperfleet.segmentation.parallel import ParallelSegmenter
 from whisperfleet.segmentation.speech import Speech
+from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.transcribe import transcribe
 
 SECONDS = 150
@@ -45,7 +45,7 @@ def engine():
     held.let.set()
 
 
-def begin(line: EngineQueue, control: JobControl, stopwatch: Stopwatch | None = None):
+def begin(line: Batcher, control: JobControl, stopwatch: Stopwatch | None = None):
     """Transcribe five windows of near half a minute."""
     with line.join() as job:
         return transcribe(segmenter_of(half_minutes()), job, control, stopwatch or Stopwatch())
@@ -64,7 +64,7 @@ def segmenter_of(runs: Iterator[Speech]) -> Segmenter:
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):
     engine.let.set()
     stopwatch = Stopwatch()
-    with EngineQueue(engine, 1000) as line:
+    with Batcher(engine, 1000) as line:
         transcript = begin(line, JobControl(60, lambda: None), stopwatch)
     assert [segment.start for segment in transcript.segments] == [0, 30, 60, 90, 120]
     assert transcript.duration == SECONDS - 1
@@ -76,13 +76,13 @@ def test_a_job_stops_while_the_engine_is_busy_with_it(engine: HeldEngine, stop: 
     control = JobControl(60, lambda: steps.append(1))
     stopped = []
 
-    def work(line: EngineQueue) -> None:
+    def work(line: Batcher) -> None:
         try:
             begin(line, control)
         except Interrupted as interrupted:
             stopped.append(interrupted.stop)
 
-    with EngineQueue(engine, 1000) as line:
+    with Batcher(engine, 1000) as line:
         job = threading.Thread(target=work, args=(line,))
         job.start()
         wait_for(lambda: engine.windows, "the engine has begun")
@@ -104,7 +104,7 @@ def test_waiting_is_no_progress_and_ends_with_the_jobs_time(engine: HeldEngine):
             control.ends = time.monotonic() + 0.3
 
     control = JobControl(60, step)
-    with EngineQueue(engine, 1000) as line:
+    with Batcher(engine, 1000) as line:
         with pytest.raises(Interrupted) as raised:
             begin(line, control)
         engine.let.set()
@@ -117,13 +117,13 @@ def test_a_job_hands_itself_back_when_the_worker_ends_before_its_windows_are_ans
 ):
     stopped = []
 
-    def work(line: EngineQueue) -> None:
+    def work(line: Batcher) -> None:
         try:
             begin(line, JobControl(60, lambda: None))
         except Interrupted as interrupted:
             stopped.append(interrupted.stop)
 
-    with EngineQueue(engine, 1000) as line:
+    with Batcher(engine, 1000) as line:
         job = threading.Thread(target=work, args=(line,))
         job.start()
         wait_for(lambda: engine.windows, "the engine has begun")
@@ -146,7 +146,7 @@ def test_who_was_before_an_engine_that_breaks_is_told_from_who_waited():
     controls = [JobControl(60, lambda: None) for _ in range(2)]
     stopped: dict[str, Stop] = {}
 
-    def work(name: str, line: EngineQueue, control: JobControl) -> None:
+    def work(name: str, line: Batcher, control: JobControl) -> None:
         try:
             begin(line, control)
         except Interrupted as interrupted:
@@ -156,7 +156,7 @@ def test_who_was_before_an_engine_that_breaks_is_told_from_who_waited():
         for control in controls:
             control.stop(Stop.DRAINING)
 
-    with EngineQueue(engine, 1000, on_lost=stop_all) as line:
+    with Batcher(engine, 1000, on_lost=stop_all) as line:
         jobs = []
         for name, control in zip(("before it", "in line"), controls, strict=True):
             jobs.append(threading.Thread(target=work, args=(name, line, control)))
@@ -187,7 +187,7 @@ def test_a_job_is_told_of_a_lost_engine_though_it_was_making_a_window_then():
         lost.set()
 
     with (
-        EngineQueue(engine, 1000, on_lost=on_lost) as line,
+        Batcher(engine, 1000, on_lost=on_lost) as line,
         line.join() as job,
         pytest.raises(Interrupted) as raised,
     ):
@@ -209,13 +209,13 @@ def test_a_job_stops_while_the_line_has_no_room(engine: HeldEngine, stop: Stop):
     control = WatchedControl(60, lambda: steps.append(1))
     stopped = []
 
-    def work(line: EngineQueue) -> None:
+    def work(line: Batcher) -> None:
         try:
             begin(line, control)
         except Interrupted as interrupted:
             stopped.append(interrupted.stop)
 
-    with EngineQueue(engine, 30) as line:
+    with Batcher(engine, 30) as line:
         job = threading.Thread(target=work, args=(line,))
         job.start()
         # One window runs, one always fits, and the third waits for room.

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 from servers import wait_for
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.errors import EngineLostError
-from whisperfleet.worker import engine_queue
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker import batcher
+from whisperfleet.worker.batcher import Batcher
 from worker.engines import RESULT, LoopingEngine, window
 
 
@@ -22,14 +22,14 @@ from worker.engines import RESULT, LoopingEngine, window
 def busy():
     """A line whose engine is held in a call, so that all that follows must wait."""
     engine = LoopingEngine()
-    with EngineQueue(engine, 1000, DEFAULT_PRIORITIES) as line, line.join() as job:
+    with Batcher(engine, 1000, DEFAULT_PRIORITIES) as line, line.join() as job:
         job.submit(window(1, "held"))
         wait_for(lambda: engine.seen == [["held"]], "the engine has begun")
         yield line, engine
         engine.gate.release(1000)
 
 
-def submit(line: EngineQueue, *names: str, priority: str | None = None, seconds: float = 1):
+def submit(line: Batcher, *names: str, priority: str | None = None, seconds: float = 1):
     """Put windows of one job in line."""
     with line.join(priority) as job:
         return [job.submit(window(seconds, name)) for name in names]
@@ -142,7 +142,7 @@ def gone(kept) -> bool:
 def test_closing_leaves_nobody_waiting_for_a_further_pass(passes: int):
     kept = []
     engine = LoopingEngine(retry_size=1, kept=lambda found: kept.append(weakref.ref(found)))
-    line = EngineQueue(engine, 1000)
+    line = Batcher(engine, 1000)
     with line, line.join() as job:
         futures = [job.submit(window(1, name)) for name in ("a+5", "b+5")]
         wait_for(lambda: engine.seen, "the engine has begun")
@@ -161,7 +161,7 @@ def test_closing_leaves_nobody_waiting_for_a_further_pass(passes: int):
 def test_unsettled_windows_have_been_before_an_engine_that_is_lost():
     engine = LoopingEngine(batch_size=4, retry_size=1)
     engine.answers = []
-    line = EngineQueue(engine, 1000)
+    line = Batcher(engine, 1000)
     with line:
         first, second = submit(line, "a+5", "b+5")
         went_on(engine, 2)
@@ -203,7 +203,7 @@ def test_a_window_counts_once_and_its_further_passes_apart(busy):
 def test_an_unsettled_window_takes_the_room_of_half_a_minute(seconds: int):
     """What is kept of it is as large, however short it is."""
     engine = LoopingEngine(batch_size=1)
-    with EngineQueue(engine, 65) as line, line.join() as job:
+    with Batcher(engine, 65) as line, line.join() as job:
         looping = [job.submit(window(seconds, name)) for name in ("a+2", "b+2")]
         wait_for(lambda: engine.seen, "the engine has begun")
         for calls in range(2, 5):
@@ -236,7 +236,7 @@ def test_slow_passes_hold_few_windows_and_say_nothing_of_first_ones(
 ):
     line, engine = busy
     engine.retry_size, clock = 4, Clock()
-    monkeypatch.setattr(engine_queue, "time", clock)
+    monkeypatch.setattr(batcher, "time", clock)
     futures = submit(line, "a+1", "b+1", "c+1", "d+1")
     went_on(engine, 2)
     went_on(engine, 3)

@@ -121,6 +121,6 @@ class Keys:
         return f"{self.prefix}trial"
 
     @property
-    def doorbell(self) -> str:
+    def wakeup(self) -> str:
         """The stream that wakes idle workers when work is handed back."""
         return f"{self.prefix}bell"

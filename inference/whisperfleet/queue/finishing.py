@@ -172,7 +172,7 @@ class Finisher:
         keys = [
             claim.stream,
             self._keys.job(claim.job_id),
-            self._keys.doorbell,
+            self._keys.wakeup,
             self._keys.counters,
         ]
         arguments: list[str | bytes | int] = [

@@ -81,7 +81,7 @@ class WorkQueue:
         self._refuser = Finisher(client, keys, consumer, self.policy, publish_seconds=0.0)
         # What an idle wait listens to, and the last entry of each that is known.
         self._heard: dict[str, str] = {}
-        self._bell_heard = "0-0"
+        self._wakeup_heard = "0-0"
         self._not_streams: set[str] = set()
         self._next_reclaim = 0.0
 
@@ -130,12 +130,12 @@ class WorkQueue:
         seconds = min(timeout_seconds, until_reclaim) * random.uniform(0.8, 1.0)  # noqa: S311
         if seconds < 0.001 or not self._heard:
             return
-        bell = self._keys.doorbell
-        positions: dict[Any, Any] = {**self._heard, bell: self._bell_heard}
+        wakeup = self._keys.wakeup
+        positions: dict[Any, Any] = {**self._heard, wakeup: self._wakeup_heard}
         heard: Any = self._client.xread(positions, count=1, block=milliseconds(seconds))
         for stream, entries in heard or ():
-            if stream.decode() == bell:
-                self._bell_heard = entries[-1][0].decode()
+            if stream.decode() == wakeup:
+                self._wakeup_heard = entries[-1][0].decode()
                 self._next_reclaim = 0.0
 
     def beat(self, leases: Iterable[Lease]) -> dict[Lease, Beat]:
@@ -162,7 +162,7 @@ class WorkQueue:
             self._client,
             [
                 self._keys.running,
-                self._keys.doorbell,
+                self._keys.wakeup,
                 self._keys.counters,
                 self._keys.meta,
                 *self._weights,

@@ -13,11 +13,11 @@ from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
 from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import JobControl, Stop
-from whisperfleet.worker.job import Steps
+from whisperfleet.worker.job_pipeline import JobPipeline
+from whisperfleet.worker.job_runner import JobRunner
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.needs import Need
-from whisperfleet.worker.settling import Settler
 from whisperfleet.worker.standing import Standing
 
 __all__ = ["LoopLimits", "WorkLoop"]
@@ -52,14 +52,14 @@ class WorkLoop:
     def __init__(
         self,
         queue: WorkQueue,
-        steps: Steps,
+        pipeline: JobPipeline,
         leases: LeaseKeeper,
         limits: LoopLimits,
         standing: Standing,
         machine: Machine,
     ) -> None:
         self._queue = queue
-        self._settler = Settler(queue, steps, standing, machine)
+        self._runner = JobRunner(queue, pipeline, standing, machine)
         self._leases = leases
         self._limits = limits
         self._standing = standing
@@ -134,7 +134,7 @@ class WorkLoop:
         try:
             self._tidy_if_due()
             with self._leases.claiming():
-                claim = self._queue.claim(self._settler.note_ending)
+                claim = self._queue.claim(self._runner.note_ending)
                 if claim:
                     self._take_in(claim, control)
             if not claim:
@@ -211,7 +211,7 @@ class WorkLoop:
 
     def _carry_out(self, claim: Claim, control: JobControl) -> None:
         try:
-            self._settler.carry_out(claim, control)
+            self._runner.carry_out(claim, control)
         finally:
             self._leases.drop(claim)
             with self._changed:

@@ -1,4 +1,4 @@
-"""The worker as a process: wire the steps, tell the truth about health, drain on SIGTERM."""
+"""The worker as a process: wire the parts, tell the truth about health, drain on SIGTERM."""
 
 import json
 import logging
@@ -26,10 +26,10 @@ from whisperfleet.errors import (
 )
 from whisperfleet.queue import RedisSettings, WorkQueue
 from whisperfleet.worker import logs, metrics
+from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
-from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.health import HealthServer
-from whisperfleet.worker.job import Steps
+from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
@@ -86,7 +86,7 @@ class _Worker:
         self._client = settings.redis.connect()
         self._standing = Standing()
         self._loop: WorkLoop | None = None
-        self._line: EngineQueue | None = None
+        self._batcher: Batcher | None = None
 
     def run(self, stopped: threading.Event) -> None:
         with ExitStack() as parts:
@@ -126,8 +126,8 @@ class _Worker:
         decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
         leases = parts.enter_context(LeaseKeeper(slots, self._greet, self._standing))
         engine, model = _load_engine(settings)
-        self._line = parts.enter_context(
-            EngineQueue(
+        self._batcher = parts.enter_context(
+            Batcher(
                 engine,
                 settings.max_audio_seconds_in_flight,
                 settings.priorities,
@@ -147,10 +147,10 @@ class _Worker:
             log.warning("%s", warning)
         self._standing.note(Need.CLAIM)
         leases.wait_until_ready()
-        steps = Steps(
+        pipeline = JobPipeline(
             fetcher=Fetcher(settings.fetching),
             decoders=decoders,
-            engine=self._line,
+            engine=self._batcher,
             segmentation=settings.segmentation,
             cache=TranscriptCache(
                 self._client, keys, settings.cache_seconds, _recipe(settings, engine, model)
@@ -161,7 +161,7 @@ class _Worker:
         in_flight = settings.max_in_flight or min(slots, _BATCHES_IN_FLIGHT * engine.batch_size)
         log.info("sized", extra={"batch_size": engine.batch_size, "max_in_flight": in_flight})
         limits = LoopLimits(in_flight, settings.job_timeout_seconds, settings.drain_seconds)
-        return WorkLoop(queue, steps, leases, limits, self._standing, machine)
+        return WorkLoop(queue, pipeline, leases, limits, self._standing, machine)
 
     def _greet(self, table: LeaseTable) -> Greeting:
         settings = self._settings
@@ -185,19 +185,19 @@ class _Worker:
             self._loop.hand_back()
 
     def _engine_gone(self) -> str | None:
-        lost = self._line.lost if self._line else None
+        lost = self._batcher.lost if self._batcher else None
         return f"the engine is gone, so this worker ends: {lost}" if lost else None
 
     def _live(self) -> str | None:
         """Say what does not move. A worker that still starts is alive."""
-        if self._loop is None or self._line is None:
+        if self._loop is None or self._batcher is None:
             return None
         if gone := self._engine_gone():
             return gone
         stall = self._settings.stall_seconds
         if (waited := self._loop.claiming_seconds) > stall:
             return f"the work loop has been in one call to Redis for {waited:.0f} s"
-        began = self._line.run_started
+        began = self._batcher.run_started
         if began is not None and (busy := time.monotonic() - began) > stall:
             return f"the engine has been in one call for {busy:.0f} s"
         if (late := self._loop.overdue_seconds) > stall:

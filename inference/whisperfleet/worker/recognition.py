@@ -12,11 +12,11 @@ from whisperfleet.audio.decoder import AudioSelection, DecoderPool
 from whisperfleet.contract.job import Channel, Job
 from whisperfleet.engine import WindowRequest
 from whisperfleet.segmentation import SegmentationOptions, make_segmenter
+from whisperfleet.worker.batcher import Batcher, JobHandle
 from whisperfleet.worker.channels import Heard, merge
 from whisperfleet.worker.control import JobControl, Stopwatch
 from whisperfleet.worker.doubts import doubts
-from whisperfleet.worker.engine_queue import EngineQueue, JobLine
-from whisperfleet.worker.prep_slots import PrepSlots
+from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 from whisperfleet.worker.transcribe import transcribe
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Recogniser:
     """What turns files into words; shared by all jobs that are in flight."""
 
     decoders: DecoderPool
-    engine: EngineQueue
+    engine: Batcher
     segmentation: SegmentationOptions
-    slots: PrepSlots
+    limiter: PreprocessLimiter
 
     def recognise(
         self, audio: BinaryIO, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch
@@ -50,8 +50,8 @@ class Recogniser:
         A file that is split is decoded once for each of its channels, one after the other. Raises
         what decoding and `transcribe` raise.
         """
-        with self.engine.join(priority) as line:
-            one_job = _OneJob(self, audio, job, line, control, stopwatch)
+        with self.engine.join(priority) as handle:
+            one_job = _OneJob(self, audio, job, handle, control, stopwatch)
             if job.channel is not Channel.SPLIT:
                 heard, _ = one_job.hear(_ONE_OF[job.channel])
                 return heard
@@ -65,7 +65,7 @@ class _OneJob:
     tools: Recogniser
     audio: BinaryIO
     job: Job
-    line: JobLine
+    handle: JobHandle
     control: JobControl
     stopwatch: Stopwatch
 
@@ -79,7 +79,7 @@ class _OneJob:
                 checked, request_of(self.job), tools.segmentation, tools.engine.mels
             )
             transcript = transcribe(
-                segmenter, self.line, self.control, self.stopwatch, tools.slots.taken
+                segmenter, self.handle, self.control, self.stopwatch, tools.limiter.taken
             )
         doubtful = doubts(transcript, self.job.language, segmenter.unrecognised)
         warnings = (*samples.warnings, *doubtful)

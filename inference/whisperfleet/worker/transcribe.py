@@ -8,8 +8,8 @@ from whisperfleet.contract.result import Transcript
 from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError
 from whisperfleet.segmentation import Answered, PlacedWindow, Segmenter, assemble
+from whisperfleet.worker.batcher import JobHandle
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import JobLine
 
 __all__ = ["transcribe"]
 
@@ -19,7 +19,7 @@ _LOOK_SECONDS = 0.1
 
 def transcribe(
     segmenter: Segmenter,
-    line: JobLine,
+    handle: JobHandle,
     control: JobControl,
     stopwatch: Stopwatch,
     preparing: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -47,12 +47,12 @@ def transcribe(
     try:
         while True:
             placed = None
-            if len(unanswered) < line.capacity:
+            if len(unanswered) < handle.capacity:
                 with preparing():
                     placed = segmenter.next()
             if placed is not None:
                 control.check()
-                unanswered[line.submit(placed.window, control.look)] = placed
+                unanswered[handle.submit(placed.window, control.look)] = placed
             elif unanswered:
                 take()
             else:

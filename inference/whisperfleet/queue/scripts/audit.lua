@@ -1,7 +1,7 @@
 -- AUDIT: hand back what is pending for a consumer without its knowledge, because the reply to a CLAIM
 -- was lost, or because it could not say how the job ended.
 --
--- KEYS  1 running   2 bell   3 counters   4 meta   5... input streams
+-- KEYS  1 running   2 wakeup   3 counters   4 meta   5... input streams
 -- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 beat in ms   6 cap of the releases
 --       7 for how many ms a CLAIM has been under way, else 0: what it took may be on its way still
 --       8... what the consumer holds, as <suffix>/<entry>
@@ -10,13 +10,13 @@
 -- A hand-back counts as a release. Once a job has used those up, each counts as a delivery too, so that
 -- the delivery budget ends what no worker can end.
 
-local RUNNING, BELL, COUNTERS, META = unpack(KEYS, 1, 4)
+local RUNNING, WAKEUP, COUNTERS, META = unpack(KEYS, 1, 4)
 local GROUP, CONSUMER, PREFIX, LEASE_MS, BEAT_MS = unpack(ARGV, 1, 5)
 local MAX_RELEASES, CLAIMING_MS = tonumber(ARGV[6]), tonumber(ARGV[7])
 local MAX_ENTRIES = 100
 
 local refusal =
-  refuse_wrong_types({ RUNNING, 'hash', BELL, 'stream', COUNTERS, 'hash', META, 'hash' })
+  refuse_wrong_types({ RUNNING, 'hash', WAKEUP, 'stream', COUNTERS, 'hash', META, 'hash' })
 if refusal then
   return refusal
 end
@@ -62,6 +62,6 @@ for i = 5, #KEYS do
   end
 end
 if handed_back > 0 then
-  ring(BELL)
+  wake(WAKEUP)
 end
 return handed_back

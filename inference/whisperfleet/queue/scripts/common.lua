@@ -296,6 +296,6 @@ local function hand_back(stream, group, consumer, entry, job, lease_ms, delay_ms
 end
 
 -- Wake idle workers. One entry is enough: they wait for a newer one than they know.
-local function ring(bell)
-  call('XADD', bell, 'MAXLEN', 1, '*', 'ring', '1')
+local function wake(wakeup)
+  call('XADD', wakeup, 'MAXLEN', 1, '*', 'ring', '1')
 end

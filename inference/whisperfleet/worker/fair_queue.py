@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["FairLine", "Owner"]
+__all__ = ["FairQueue", "Owner"]
 
 Item = TypeVar("Item")
 
@@ -43,7 +43,7 @@ class _Entry(Generic[Item]):
         return self.is_first and self.owner.items == 1
 
 
-class FairLine(Generic[Item]):
+class FairQueue(Generic[Item]):
     """Items in the order in which they are to be served.
 
     Owners take turns, however many items each has in line, and one of weight 8 has eight turns to

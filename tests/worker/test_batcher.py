@@ -12,8 +12,8 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError, InputError
-from whisperfleet.worker import engine_queue
-from whisperfleet.worker.engine_queue import EngineQueue
+from whisperfleet.worker import batcher
+from whisperfleet.worker.batcher import Batcher
 from worker.engines import RESULT, GatedEngine, window
 
 
@@ -21,7 +21,7 @@ from worker.engines import RESULT, GatedEngine, window
 def busy():
     """A line whose engine is held in a call, so that all that follows must wait."""
     engine = GatedEngine()
-    with EngineQueue(engine, 1000, DEFAULT_PRIORITIES) as line, line.join() as job:
+    with Batcher(engine, 1000, DEFAULT_PRIORITIES) as line, line.join() as job:
         job.submit(window(1, "held"))
         wait_for(lambda: engine.seen == [["held"]], "the engine has begun")
         yield line, engine
@@ -63,7 +63,7 @@ def test_answers_go_to_those_who_asked(busy):
 def test_an_engine_that_is_gone_closes_the_line(answer, sentence, caplog):
     engine = GatedEngine(answer, batch_size=1)
     told = []
-    line = EngineQueue(engine, 1000, on_lost=lambda: told.append(line.lost))
+    line = Batcher(engine, 1000, on_lost=lambda: told.append(line.lost))
     with line, line.join() as job:
         running, waiting = job.submit(window(1)), job.submit(window(1))
         engine.gate.release(2)
@@ -88,9 +88,9 @@ def test_an_engine_thread_that_dies_is_an_engine_that_is_gone(monkeypatch: pytes
 
     engine = GatedEngine()
     engine.gate.release(10)
-    monkeypatch.setattr(engine_queue.metrics.batch_windows, "observe", panic)
+    monkeypatch.setattr(batcher.metrics.batch_windows, "observe", panic)
     lost = threading.Event()
-    with EngineQueue(engine, 1000, on_lost=lost.set) as line, line.join() as job:
+    with Batcher(engine, 1000, on_lost=lost.set) as line, line.join() as job:
         future = job.submit(window(1))
         assert lost.wait(10)
         assert isinstance(line.lost, Panic)
@@ -123,7 +123,7 @@ def test_a_short_clip_waits_only_for_the_batch_that_runs(busy):
 
 def test_the_line_holds_no_more_audio_than_it_may():
     engine = GatedEngine(batch_size=1)
-    with EngineQueue(engine, 60) as line, line.join() as job:
+    with Batcher(engine, 60) as line, line.join() as job:
         job.submit(window(30))
         job.submit(window(30))
         third = threading.Thread(target=job.submit, args=(window(10),))
@@ -156,7 +156,7 @@ def test_one_window_of_each_job_fits_however_full_the_line_is(busy):
 def test_a_window_longer_than_the_bound_still_gets_through():
     engine = GatedEngine()
     engine.gate.release(2)
-    with EngineQueue(engine, 5) as line, line.join() as job:
+    with Batcher(engine, 5) as line, line.join() as job:
         assert job.submit(window(30)).result(10) is RESULT
         assert job.submit(window(30)).result(10) is RESULT
 
@@ -186,7 +186,7 @@ def test_a_job_that_has_ended_is_not_waited_for(patient):
         assert one.result(10) is RESULT
 
 
-class WatchedQueue(EngineQueue):
+class WatchedQueue(Batcher):
     """A line that says for what it has lingered, before it does.
 
     It holds its lock then: who puts a window in line afterwards comes while it lingers.
@@ -197,15 +197,15 @@ class WatchedQueue(EngineQueue):
         self.lingered: list[str] = []
 
     def _linger(self) -> None:
-        self.lingered += [entry.item.window.request.prompt for entry in self._line._entries]
+        self.lingered += [entry.item.window.request.prompt for entry in self._new._entries]
         super()._linger()
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch):
     """A line whose engine is free, and that would wait for a minute."""
-    monkeypatch.setattr(engine_queue, "_LINGER_SECONDS", 60.0)
-    monkeypatch.setattr(engine_queue, "_LINGER_SHARE", 1e9)
+    monkeypatch.setattr(batcher, "_LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(batcher, "_LINGER_SHARE", 1e9)
     engine = GatedEngine()
     engine.gate.release(1000)
     with WatchedQueue(engine, 1000) as line:
@@ -217,11 +217,11 @@ def patient(monkeypatch: pytest.MonkeyPatch):
 
 def test_it_waits_no_longer_than_it_should(monkeypatch: pytest.MonkeyPatch):
     """The second job is on its way and never comes."""
-    monkeypatch.setattr(engine_queue, "_LINGER_SHARE", 1e9)
+    monkeypatch.setattr(batcher, "_LINGER_SHARE", 1e9)
     engine = GatedEngine()
     engine.gate.release(1000)
     waits = []
-    with EngineQueue(engine, 1000) as line, line.join() as first, line.join():
+    with Batcher(engine, 1000) as line, line.join() as first, line.join():
         # How long a window takes is known after one.
         assert first.submit(window(1)).result(10) is RESULT
         for _ in range(5):
@@ -229,15 +229,15 @@ def test_it_waits_no_longer_than_it_should(monkeypatch: pytest.MonkeyPatch):
             assert first.submit(window(1)).result(10) is RESULT
             waits.append(time.monotonic() - began)
     # Whatever else this machine does may add to any of them.
-    assert engine_queue._LINGER_SECONDS <= min(waits) < 10 * engine_queue._LINGER_SECONDS
+    assert batcher._LINGER_SECONDS <= min(waits) < 10 * batcher._LINGER_SECONDS
 
 
 def test_it_waits_a_small_share_of_what_a_batch_takes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(engine_queue, "_LINGER_SECONDS", 60.0)
+    monkeypatch.setattr(batcher, "_LINGER_SECONDS", 60.0)
     engine = GatedEngine()
     engine.gate.release(1000)
     # A batch takes next to nothing here, so a tenth of it is nothing to wait for.
-    with EngineQueue(engine, 1000) as line, line.join() as first, line.join():
+    with Batcher(engine, 1000) as line, line.join() as first, line.join():
         assert first.submit(window(1)).result(10) is RESULT
         assert first.submit(window(1)).result(10) is RESULT
 
@@ -246,7 +246,7 @@ def test_it_waits_a_small_share_of_what_a_batch_takes(monkeypatch: pytest.Monkey
 def full():
     """A line that is full and whose engine is held in a call."""
     engine = GatedEngine(batch_size=1)
-    with EngineQueue(engine, 30) as line, line.join() as job:
+    with Batcher(engine, 30) as line, line.join() as job:
         job.submit(window(30))
         wait_for(lambda: engine.seen, "the engine has begun")
         yield line, job, engine
@@ -324,7 +324,7 @@ def test_batches_are_measured(busy):
 
 def test_closing_leaves_nobody_waiting():
     engine = GatedEngine(batch_size=1)
-    line = EngineQueue(engine, 1000)
+    line = Batcher(engine, 1000)
     with line, line.join() as job:
         running, waiting = job.submit(window(1)), job.submit(window(1))
         wait_for(lambda: engine.seen, "the engine has begun")
@@ -343,8 +343,8 @@ def test_a_batch_of_a_slow_model_is_small(
 ):
     engine = GatedEngine()
     clock = Clock()
-    monkeypatch.setattr(engine_queue, "time", clock)
-    with EngineQueue(engine, 1000) as line, line.join() as job:
+    monkeypatch.setattr(batcher, "time", clock)
+    with Batcher(engine, 1000) as line, line.join() as job:
         futures = [job.submit(window(1)) for _ in range(6)]
         wait_for(lambda: len(engine.seen) == 1, "the first call has begun")
         clock.now += seconds
@@ -362,7 +362,7 @@ class Clock:
 
 def test_a_call_that_does_not_return_shows():
     engine = GatedEngine()
-    with EngineQueue(engine, 1000) as line, line.join() as job:
+    with Batcher(engine, 1000) as line, line.join() as job:
         assert line.run_started is None
         future = job.submit(window(1))
         wait_for(lambda: line.run_started is not None, "the call shows")
@@ -373,11 +373,11 @@ def test_a_call_that_does_not_return_shows():
 
 def test_memory_is_returned_now_and_then_whether_windows_come_or_not(monkeypatch):
     returned = threading.Semaphore(0)
-    monkeypatch.setattr(engine_queue, "_MEMORY_SECONDS", 0.05)
-    monkeypatch.setattr(engine_queue, "return_free_memory", returned.release)
+    monkeypatch.setattr(batcher, "_MEMORY_SECONDS", 0.05)
+    monkeypatch.setattr(batcher, "return_free_memory", returned.release)
     engine = GatedEngine()
     engine.gate.release(1000)
-    with EngineQueue(engine, 1000, DEFAULT_PRIORITIES) as line:
+    with Batcher(engine, 1000, DEFAULT_PRIORITIES) as line:
         assert returned.acquire(timeout=10)
         assert returned.acquire(timeout=10)
         with line.join() as job:

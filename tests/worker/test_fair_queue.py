@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperfleet.worker.fair_line import FairLine, Owner
+from whisperfleet.worker.fair_queue import FairQueue, Owner
 
 
 class Clock:
@@ -16,8 +16,8 @@ class Clock:
         return self.now
 
 
-def line(clock: Clock | None = None) -> FairLine[str]:
-    return FairLine(clock or Clock())
+def line(clock: Clock | None = None) -> FairQueue[str]:
+    return FairQueue(clock or Clock())
 
 
 def names(taken: list[tuple[str, float]]) -> str:

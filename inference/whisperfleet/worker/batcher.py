@@ -21,9 +21,9 @@ from whisperfleet.engine.host_memory import return_free_memory
 from whisperfleet.engine.interface import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
-from whisperfleet.worker.fair_line import FairLine, Owner
+from whisperfleet.worker.fair_queue import FairQueue, Owner
 
-__all__ = ["EngineQueue", "JobLine"]
+__all__ = ["Batcher", "JobHandle"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class _Waiting:
     """A window before its next pass. Its future can be cancelled until it has the answer."""
 
     window: Window
-    job: "JobLine"
+    job: "JobHandle"
     future: Future[WindowResult] = field(default_factory=Future)
     unsettled: Unsettled | None = None
 
@@ -68,7 +68,7 @@ class _Waiting:
         return self.window.seconds if self.unsettled is None else WINDOW_SECONDS
 
 
-class EngineQueue:
+class Batcher:
     """A bounded line of windows and the thread that runs the engine on them, a batch at a time.
 
     `max_audio_seconds` bounds the audio that waits or is being recognised, but for one window of
@@ -99,11 +99,11 @@ class EngineQueue:
         # One, until it is known how long that takes.
         self._affordable_windows = 1
         self._affordable_retries = 1
-        self._line: FairLine[_Waiting] = FairLine()
-        self._unsettled: FairLine[_Waiting] = FairLine()
+        self._new: FairQueue[_Waiting] = FairQueue()
+        self._unsettled: FairQueue[_Waiting] = FairQueue()
         self._retried_last = False
         self._memory_due = time.monotonic() + _MEMORY_SECONDS
-        self._jobs: set[JobLine] = set()
+        self._jobs: set[JobHandle] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -123,9 +123,9 @@ class EngineQueue:
         return self._engine.mels
 
     @contextmanager
-    def join(self, priority: str | None = None) -> Iterator["JobLine"]:
+    def join(self, priority: str | None = None) -> Iterator["JobHandle"]:
         """Return what one job puts its windows in line with, until the context is left."""
-        job = JobLine(self, self._weights.get(priority or "", 1))
+        job = JobHandle(self, self._weights.get(priority or "", 1))
         with self._changed:
             self._jobs.add(job)
         try:
@@ -144,8 +144,10 @@ class EngineQueue:
     def _batch_size(self) -> int:
         return min(self._engine.batch_size, self._affordable_windows)
 
-    def put(self, window: Window, job: "JobLine", look: Callable[[], None]) -> Future[WindowResult]:
-        """See `JobLine.submit`."""
+    def put(
+        self, window: Window, job: "JobHandle", look: Callable[[], None]
+    ) -> Future[WindowResult]:
+        """See `JobHandle.submit`."""
         waiting = _Waiting(window, job)
         with self._changed:
             while not (self._closed or self._fits(window, job)):
@@ -154,23 +156,23 @@ class EngineQueue:
             if self._closed:
                 raise CancelledError("the engine queue is closed")
             self._audio_seconds += window.seconds
-            self._line.put(waiting, job.owner)
+            self._new.put(waiting, job.owner)
             metrics.windows_waiting.set(self._in_line)
             self._changed.notify_all()
         return waiting.future
 
-    def _fits(self, window: Window, job: "JobLine") -> bool:
+    def _fits(self, window: Window, job: "JobHandle") -> bool:
         waits = job.owner.items or job.retries.items
         return not waits or self._audio_seconds + window.seconds <= self._max_audio_seconds
 
     @property
     def _in_line(self) -> int:
-        return len(self._line) + len(self._unsettled)
+        return len(self._new) + len(self._unsettled)
 
     def _close(self) -> None:
         with self._changed:
             self._closed = True
-            abandoned = [*self._line.clear(), *self._unsettled.clear()]
+            abandoned = [*self._new.clear(), *self._unsettled.clear()]
             self._changed.notify_all()
         for waiting in abandoned:
             _abandon(waiting.future)
@@ -205,7 +207,7 @@ class EngineQueue:
             if not self._changed.wait_for(lambda: self._closed or self._in_line > 0, until_due):
                 return []
             self._linger()
-            for line in (self._line, self._unsettled):
+            for line in (self._new, self._unsettled):
                 self._leave(line.drop(lambda waiting: waiting.future.cancelled()))
             taken = self._take()
             metrics.windows_waiting.set(self._in_line)
@@ -216,10 +218,10 @@ class EngineQueue:
 
     def _take(self) -> list[tuple[_Waiting, float]]:
         """Take windows for one call, by turns where both new and unsettled ones wait."""
-        new_ones_turn = self._retried_last and len(self._line) > 0
+        new_ones_turn = self._retried_last and len(self._new) > 0
         self._retried_last = len(self._unsettled) > 0 and not new_ones_turn
         if not self._retried_last:
-            return self._line.take(self._batch_size)
+            return self._new.take(self._batch_size)
         size = min(self._engine.retry_size, self._affordable_retries)
         return self._unsettled.take(size, lambda waiting: waiting.temperature)
 
@@ -252,7 +254,7 @@ class EngineQueue:
             lambda: (
                 self._closed
                 or len(self._unsettled) > 0
-                or len(self._line) >= self._batch_size
+                or len(self._new) >= self._batch_size
                 or all(job.owner.items for job in self._jobs)
             ),
             min(_LINGER_SECONDS, _LINGER_SHARE * self._last_run_seconds),
@@ -328,10 +330,10 @@ def _abandon(future: Future[WindowResult]) -> None:
     future.set_running_or_notify_cancel()
 
 
-class JobLine:
-    """Where one job puts its windows in line; see `EngineQueue.join`. Use it from one thread."""
+class JobHandle:
+    """Where one job puts its windows in line; see `Batcher.join`. Use it from one thread."""
 
-    def __init__(self, queue: EngineQueue, weight: int) -> None:
+    def __init__(self, queue: Batcher, weight: int) -> None:
         self._queue = queue
         self.owner = Owner(weight)
         # Of its unsettled windows; no longer new, so that none of them passes others.

@@ -4,12 +4,12 @@ import threading
 from contextlib import ExitStack
 
 from servers import wait_for
-from whisperfleet.worker import prep_slots
-from whisperfleet.worker.prep_slots import PrepSlots
+from whisperfleet.worker import preprocess_limiter
+from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 
 
 def test_no_more_than_the_slots_are_inside_at_a_time():
-    slots = PrepSlots(2, patience_seconds=60.0)
+    slots = PreprocessLimiter(2, patience_seconds=60.0)
     inside, most, lock = 0, 0, threading.Lock()
 
     def prepare() -> None:
@@ -31,7 +31,7 @@ def test_no_more_than_the_slots_are_inside_at_a_time():
 
 
 def test_who_waits_in_vain_goes_on_without_and_gives_nothing_back():
-    slots = PrepSlots(1, patience_seconds=0.05)
+    slots = PreprocessLimiter(1, patience_seconds=0.05)
     done = threading.Event()
 
     def prepare() -> None:
@@ -41,7 +41,7 @@ def test_who_waits_in_vain_goes_on_without_and_gives_nothing_back():
     with slots.taken():
         threading.Thread(target=prepare).start()
         wait_for(done.is_set, "the second goes on though the first hangs")
-    waiting = PrepSlots(1, patience_seconds=60.0)
+    waiting = PreprocessLimiter(1, patience_seconds=60.0)
     with ExitStack() as stack:
         stack.enter_context(waiting.taken())
     with waiting.taken():
@@ -49,8 +49,8 @@ def test_who_waits_in_vain_goes_on_without_and_gives_nothing_back():
 
 
 def test_there_are_more_slots_than_processors(monkeypatch):
-    monkeypatch.setattr(prep_slots, "usable_processors", lambda: 3)
-    slots = PrepSlots(patience_seconds=0.0)
+    monkeypatch.setattr(preprocess_limiter, "usable_processors", lambda: 3)
+    slots = PreprocessLimiter(patience_seconds=0.0)
     with ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(slots.taken())

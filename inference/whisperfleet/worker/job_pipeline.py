@@ -18,32 +18,32 @@ from whisperfleet.errors import InputError
 from whisperfleet.queue import Claim
 from whisperfleet.segmentation import SegmentationOptions
 from whisperfleet.worker import metrics
+from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.channels import Heard
 from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
-from whisperfleet.worker.engine_queue import EngineQueue
 from whisperfleet.worker.machine import on_this_machine
-from whisperfleet.worker.prep_slots import PrepSlots
+from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 from whisperfleet.worker.recognition import Recogniser
 from whisperfleet.worker.scratch import scratch_file
 
-__all__ = ["Steps"]
+__all__ = ["JobPipeline"]
 
 _STAGES = ("fetch", "decode", "engine")
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class JobPipeline:
     """What carries jobs out; shared by all that are in flight. `scratch` holds fetched files."""
 
     fetcher: Fetcher
     decoders: DecoderPool
-    engine: EngineQueue
+    engine: Batcher
     segmentation: SegmentationOptions
     cache: TranscriptCache
     model: ModelInfo
     scratch: Path
-    slots: PrepSlots = field(default_factory=PrepSlots)
+    limiter: PreprocessLimiter = field(default_factory=PreprocessLimiter)
 
     def run(self, claim: Claim, control: JobControl) -> Result:
         """Carry a claim out, up to a result that can be published.
@@ -75,7 +75,7 @@ class Steps:
             key = self.cache.key(audio, job)
             if kept := self.cache.get(key):
                 return kept
-            recogniser = Recogniser(self.decoders, self.engine, self.segmentation, self.slots)
+            recogniser = Recogniser(self.decoders, self.engine, self.segmentation, self.limiter)
             heard = recogniser.recognise(audio, job, priority, control, stopwatch)
             self.cache.put(key, heard)
             return heard

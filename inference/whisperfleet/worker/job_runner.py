@@ -14,26 +14,26 @@ from whisperfleet.queue.faults import Outlook, explain, outlook
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
-from whisperfleet.worker.job import Steps
+from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.standing import Standing
 
-__all__ = ["Settler"]
+__all__ = ["JobRunner"]
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (2.0, 60.0)
 
 
-class Settler:
+class JobRunner:
     """Carries claims out, one at a time on each thread that calls it."""
 
     def __init__(
-        self, queue: WorkQueue, steps: Steps, standing: Standing, machine: Machine
+        self, queue: WorkQueue, pipeline: JobPipeline, standing: Standing, machine: Machine
     ) -> None:
         self._queue = queue
-        self._steps = steps
+        self._pipeline = pipeline
         self._standing = standing
         self._machine = machine
 
@@ -73,7 +73,7 @@ class Settler:
     def _attempt(self, claim: Claim, control: JobControl) -> Callable[[], object]:
         """Carry a claim out and return the call that settles it."""
         try:
-            result = self._steps.run(claim, control)
+            result = self._pipeline.run(claim, control)
         except Interrupted as interrupted:
             return self._stopped(claim, interrupted.stop)
         except MalformedEntryError as error:

@@ -18,17 +18,17 @@ from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import MachineError, TransientError
 from whisperfleet.queue import Claim, WorkQueue
-from whisperfleet.worker import settling
+from whisperfleet.worker import job_runner
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.job_runner import JobRunner
 from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.needs import Need
-from whisperfleet.worker.settling import Settler
 from whisperfleet.worker.standing import Standing
 
 POLICY = replace(PATIENT, lease_seconds=0.5, max_retries=1, max_releases=1)
 
 
-class FailingSteps:
+class FailingPipeline:
     """Stands in for a worker's steps: every job fails with what the test gives it."""
 
     def __init__(self, failure: BaseException) -> None:
@@ -58,8 +58,8 @@ def counted(name: str, **labels: str) -> float:
 def fail(queue: WorkQueue, failure: BaseException) -> Standing:
     standing = Standing()
     machine = Machine(Path("/scratch"), standing, 60.0)
-    settler = Settler(queue, FailingSteps(failure), standing, machine)  # type: ignore[arg-type]
-    settler.carry_out(take(queue), JobControl(60.0, lambda: None))
+    runner = JobRunner(queue, FailingPipeline(failure), standing, machine)  # type: ignore[arg-type]
+    runner.carry_out(take(queue), JobControl(60.0, lambda: None))
     return standing
 
 
@@ -105,7 +105,7 @@ def test_a_retry_is_told_once_it_is_known(
 def test_a_release_is_counted_once_it_is_known(
     client: Client, queue: WorkQueue, caplog: pytest.LogCaptureFixture, stop: Stop
 ) -> None:
-    caplog.set_level(logging.INFO, settling.__name__)
+    caplog.set_level(logging.INFO, job_runner.__name__)
     client.submit(Job(url="https://media.example.org/a.wav"))
     before = counted("releases", reason=stop.value)
     dead = counted("jobs", state="dead", code="releases_exhausted")

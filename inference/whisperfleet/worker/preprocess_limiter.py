@@ -7,14 +7,14 @@ from typing import Final
 
 from whisperfleet.processors import usable_processors
 
-__all__ = ["PrepSlots"]
+__all__ = ["PreprocessLimiter"]
 
 # Beyond one a processor, for what waits for a pipe.
 _MORE_THAN_PROCESSORS: Final = 2
 _PATIENCE_SECONDS: Final = 2.0
 
 
-class PrepSlots:
+class PreprocessLimiter:
     """A job holds a slot while a window is decoded, searched for speech and made into features.
 
     There are a few more than processors: with as many jobs in flight as two batches need, each
