@@ -17,12 +17,12 @@ import numpy as np
 
 from hack.bench.figures import BEAM, TOKENS, Memory
 from whisperfleet.engine import Window, WindowRequest
-from whisperfleet.engine.capacity import gpu_memory
-from whisperfleet.engine.host_memory import keep_host_memory
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.capacity import gpu_memory
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import JobError
+from whisperfleet.worker.host_memory import keep_host_memory
 
 __all__ = ["measure_memory", "most_while"]
 

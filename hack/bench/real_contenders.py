@@ -11,7 +11,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 from hack.bench.figures import BATCHED, BEAM, ONE_BY_ONE
 from hack.bench.fleet import Fleet
 from hack.bench.operations import Operations
-from whisperfleet.engine.capacity import CPU_BATCH
+from whisperfleet.engine.ctranslate2.capacity import CPU_BATCH
 
 __all__ = ["EndToEnd", "Heard", "Library", "RealContender", "batched", "one_by_one"]
 

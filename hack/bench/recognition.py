@@ -35,7 +35,7 @@ from hack.bench.real_contest import real_stages
 from hack.bench.real_races import REAL_FULL, REAL_TRIAL, real_races
 from hack.bench.report import tables
 from hack.real.models import MODELS, TINY
-from whisperfleet.engine.capacity import CPU_BATCH, MAX_BATCH
+from whisperfleet.engine.ctranslate2.capacity import CPU_BATCH, MAX_BATCH
 from whisperfleet.engine.options import DecodingOptions
 
 __all__ = ["FULL", "TRIAL", "Plan", "main", "run_stages"]

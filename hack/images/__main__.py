@@ -22,7 +22,7 @@ from hack.images.layers import (
 )
 from hack.images.recipes import ROOT, WORKER
 from hack.images.store import Store
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.errors import ModelUnavailableError
 
 _DESCRIPTION = """Build images without Docker and without a registry. Standard output names the

@@ -22,7 +22,7 @@ from hack.images.recipes import (
 )
 from hack.images.store import Store
 from hack.images.tools import require_tools
-from whisperfleet.engine.models import digest_model
+from whisperfleet.engine.ctranslate2.models import digest_model
 
 __all__ = ["ImageName", "archive_of", "arguments_of", "build", "build_arguments", "build_base"]
 

@@ -40,7 +40,7 @@ from hack.real.models import MODELS, TINY, model_folder
 from hack.real.report import board_tables, breach_table, picture
 from hack.real.score import Score, Truth, score_file
 from hack.table import filled
-from whisperfleet.engine.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
 
 __all__ = ["compare", "main"]
 

@@ -18,7 +18,7 @@ from hack.real.errors import GroundError
 from hack.real.heard import Cue, Heard, Word
 from whisperfleet.contract.result import Transcript
 from whisperfleet.engine import WindowRequest
-from whisperfleet.engine.capacity import CPU_BATCH
+from whisperfleet.engine.ctranslate2.capacity import CPU_BATCH
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import JobError
 from whisperfleet.evaluation import open_transcriber

@@ -15,7 +15,7 @@ from hack.real.contenders import Contender
 from hack.real.corpus.manifest import Recording
 from hack.real.heard import Heard
 from hack.real.packages import CACHE
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
 
 __all__ = ["Hearing", "listen"]
 

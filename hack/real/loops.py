@@ -38,9 +38,9 @@ from hack.real.score import Truth, score_file
 from hack.table import Row, Table
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.engine import Unsettled, Window, WindowRequest
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.batcher import Batcher
 

@@ -21,9 +21,9 @@ from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.contract.result import Transcript
 from whisperfleet.demo.clips import Clip, count_wrong_words, read_clips, words_of
 from whisperfleet.engine import WindowRequest
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import WhisperfleetError
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.batcher import Batcher

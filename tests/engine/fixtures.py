@@ -10,11 +10,11 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
 from whisperfleet.engine import Engine, Unsettled, Window, WindowResult
-from whisperfleet.engine.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
-from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.engine.words import WordKeepingModel
 from whisperfleet.errors import JobError
 
 # Random weights rarely end a text. The library has no bound on the tokens of a short window, so a

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory, one_by_one
-from whisperfleet.engine.parallel_calls import ParallelCalls
+from whisperfleet.engine.ctranslate2.batches import (
+    BatchSize,
+    in_batches,
+    is_out_of_memory,
+    one_by_one,
+)
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls
 
 OUT_OF_MEMORY = "CUDA failed with error out of memory"
 

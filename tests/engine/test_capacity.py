@@ -2,8 +2,8 @@
 
 import pytest
 
-from whisperfleet.engine import capacity
-from whisperfleet.engine.capacity import (
+from whisperfleet.engine.ctranslate2 import capacity
+from whisperfleet.engine.ctranslate2.capacity import (
     CPU_BATCH,
     MAX_BATCH,
     GpuMemory,

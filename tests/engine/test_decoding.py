@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.fake_forward import OUT_OF_MEMORY, START, WIDTH, FakeForward, Row
-from whisperfleet.engine.decoding import Decoder, Draft, Passage
-from whisperfleet.engine.forward import to_model
-from whisperfleet.engine.loading import load_model
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.decoding import Decoder, Draft, Passage
+from whisperfleet.engine.ctranslate2.forward import to_model
+from whisperfleet.engine.ctranslate2.loading import load_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.parallel_calls import ParallelCalls
-from whisperfleet.engine.words import WordKeepingModel
 
 PROMPT = (START, 50259, 50359)
 TEMPERATURES = (0.0, 0.4, 0.8)

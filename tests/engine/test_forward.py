@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from engine.fake_forward import START, FakeForward
-from whisperfleet.engine.forward import Forward, from_model, to_model
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.forward import Forward, from_model, to_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
 
 PROMPT = [START, 50259, 50359]
 SETTINGS = {"max_length": 12, "return_scores": True, "return_no_speech_prob": True}

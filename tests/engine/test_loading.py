@@ -1,9 +1,9 @@
 import ctranslate2
 import pytest
 
-from whisperfleet.engine import loading
-from whisperfleet.engine.models import ResolvedModel, digest_model
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2 import loading
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, digest_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.errors import DeviceUnavailableError, ModelUnavailableError
 
 without_gpu = pytest.mark.skipif(

@@ -14,13 +14,13 @@ from engine.fake_forward import WIDTH, FakeForward, Row, numbered
 from engine.fixtures import settle
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import Window, WindowRequest
-from whisperfleet.engine.decoding import Passage
-from whisperfleet.engine.loading import load_model
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.loading import load_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.segments import split
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.segments import split
-from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.engine.words import WordKeepingModel
 
 FIRST_TIMESTAMP = 50364
 OPTIONS = DecodingOptions(temperatures=(0.0,))

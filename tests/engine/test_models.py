@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from whisperfleet.engine import models
-from whisperfleet.engine.models import ResolvedModel, digest_model, resolve_model
+from whisperfleet.engine.ctranslate2 import models
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, digest_model, resolve_model
 from whisperfleet.errors import ModelUnavailableError
 
 

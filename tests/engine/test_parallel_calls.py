@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from engine.fixtures import AS_THE_LIBRARY
-from whisperfleet.engine import Window, WindowRequest, parallel_calls
-from whisperfleet.engine.parallel_calls import ParallelCalls, share_processors
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine.ctranslate2 import parallel_calls
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls, share_processors
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 
 PATIENCE_SECONDS = 30
 

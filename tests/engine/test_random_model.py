@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from whisperfleet.contract.languages import LANGUAGES
-from whisperfleet.engine.models import digest_model
+from whisperfleet.engine.ctranslate2.models import digest_model
 from whisperfleet.engine.random_model import COMPUTE_TYPES, SHAPES, build_random_model, build_spec
 from whisperfleet.engine.vocabulary import LANGUAGES_IN_ORDER, Vocabulary
 

@@ -13,10 +13,10 @@ from engine.synthetic import babble, blocks
 from segmentation.running import heedless
 from whisperfleet.demo.clips import Clip, read_clips
 from whisperfleet.engine import Window, WindowRequest
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.segmentation import (
     Answered,
     Segmentation,

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from engine.fake_forward import WIDTH, FakeForward
 from whisperfleet.engine import Window, WindowRequest
-from whisperfleet.engine.decoding import Passage
-from whisperfleet.engine.forward import to_model
-from whisperfleet.engine.loading import load_model
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.forward import to_model
+from whisperfleet.engine.ctranslate2.loading import load_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.segments import split
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.segments import split
-from whisperfleet.engine.words import WordKeepingModel
 
 OPTIONS = DecodingOptions()
 FIRST_TIMESTAMP = 50364

@@ -7,10 +7,10 @@ from engine.fake_forward import OUT_OF_MEMORY, FakeForward, Row, numbered
 from engine.fixtures import settle
 from whisperfleet.contract.codes import Code
 from whisperfleet.engine import Unsettled, WindowResult
-from whisperfleet.engine.loading import load_model
-from whisperfleet.engine.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.loading import load_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import EngineLostError
 
 SAID = Row((50364, 7, 50365))

@@ -14,11 +14,11 @@ from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import Window, WindowRequest, WindowResult
-from whisperfleet.engine.loading import load_model
-from whisperfleet.engine.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.loading import load_model
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
-from whisperfleet.engine.whisper import WhisperEngine
 from whisperfleet.errors import (
     DeviceUnavailableError,
     EngineLostError,
@@ -52,7 +52,7 @@ def test_one_window_is_what_the_library_makes_of_it(
     engine: WhisperEngine, library: WhisperModel, task: Task, words: bool, monkeypatch
 ):
     # The library stretches a last word over what its text left unread.
-    monkeypatch.setattr("whisperfleet.engine.segments._LATE_WORD_SECONDS", math.inf)
+    monkeypatch.setattr("whisperfleet.engine.ctranslate2.segments._LATE_WORD_SECONDS", math.inf)
     audio = babble(30.0, seed=3)
     expected, _ = library.transcribe(
         to_float(audio), "de", task.value, temperature=0.0, word_timestamps=words

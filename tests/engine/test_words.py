@@ -7,8 +7,8 @@ import pytest
 from faster_whisper import WhisperModel
 
 from audio_files import CLIPS
-from whisperfleet.engine.models import resolve_model
-from whisperfleet.engine.words import WordKeepingModel
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 
 MODEL = resolve_model("demo")
 MANIFEST = json.loads((CLIPS / "clips.json").read_text())

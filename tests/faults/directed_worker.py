@@ -13,7 +13,7 @@ from pathlib import Path
 
 from whisperfleet.cli import main, worker_settings
 from whisperfleet.engine import Answer, Window
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.queue import QueuePolicy
 from whisperfleet.worker import loop, process
 

@@ -26,7 +26,7 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.clips import demo_clips, words_of
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.models import digest_model
+from whisperfleet.engine.ctranslate2.models import digest_model
 
 # The first of them may build the image.
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]

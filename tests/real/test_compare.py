@@ -27,7 +27,7 @@ from hack.real.errors import GroundError
 from hack.real.report import board_tables, breach_table, picture
 from hack.real.score import FileScore, Score
 from whisperfleet.demo.clips import demo_clips
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
 
 EVERYONE = (LIBRARY, LIBRARY_TIMED, BATCHED, LIBRARY_ALL, *OURS)
 RIGHT = FileScore(100, 0, 0, 0, (), (), (0.1,), (), language_right=True)

@@ -13,7 +13,7 @@ from engine.synthetic import RATE, babble, blocks, noise, talk
 from segmentation.running import heedless, run
 from segmentation.scripted import Heard, answered, nothing, speech
 from whisperfleet.engine import WindowRequest, WindowResult, WindowSegment, WindowWord
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.segmentation import (
     Piece,
     PlacedWindow,

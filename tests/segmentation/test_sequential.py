@@ -12,8 +12,8 @@ from engine.synthetic import RATE, blocks, noise, talk
 from segmentation.running import heedless, run, transcribe
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import Window, WindowRequest, WindowResult, WindowSegment
-from whisperfleet.engine.models import ResolvedModel, resolve_model
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.errors import JobError
 from whisperfleet.segmentation import (
     Answered,
@@ -113,7 +113,7 @@ def test_a_file_is_read_as_the_library_reads_it(
     engine: WhisperEngine, library: WhisperModel, request_: WindowRequest, vad: bool, monkeypatch
 ):
     # The library stretches a last word over what its text left unread.
-    monkeypatch.setattr("whisperfleet.engine.segments._LATE_WORD_SECONDS", math.inf)
+    monkeypatch.setattr("whisperfleet.engine.ctranslate2.segments._LATE_WORD_SECONDS", math.inf)
     assert same_as_the_library(engine, library, TALK, request_, vad) > 1
 
 

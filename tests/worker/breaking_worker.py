@@ -10,8 +10,8 @@ from typing import Any
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window
-from whisperfleet.engine.whisper import WhisperEngine
-from whisperfleet.engine.words import WordKeepingModel
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.worker import process
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window, WindowResult
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker import process
 
 # About what an H200 takes for a window of large-v3-turbo's shape in a batch, computed.

@@ -7,8 +7,8 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
-from whisperfleet.engine.models import resolve_model
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.models import resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from workers import running_worker
 
 

@@ -16,7 +16,7 @@ from hack.images.recipes import ROOT, WORKER
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.models import digest_model
+from whisperfleet.engine.ctranslate2.models import digest_model
 from workers import running_worker
 
 REPOSITORY = "example/small"

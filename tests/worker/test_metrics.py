@@ -12,7 +12,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import TERMINAL
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.capacity import GpuMemory
+from whisperfleet.engine.ctranslate2.capacity import GpuMemory
 from whisperfleet.worker import metrics
 from workers import Worker, running_worker
 

@@ -10,7 +10,7 @@ from audio_files import clips, wav
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
-from whisperfleet.engine.models import resolve_model
+from whisperfleet.engine.ctranslate2.models import resolve_model
 from workers import running_worker
 
 JOBS = {

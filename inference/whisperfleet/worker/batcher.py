@@ -17,11 +17,11 @@ from typing import Final, Self
 
 from whisperfleet.contract.keys import Priority
 from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
-from whisperfleet.engine.host_memory import return_free_memory
 from whisperfleet.engine.interface import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_queue import FairQueue, Owner
+from whisperfleet.worker.host_memory import return_free_memory
 
 __all__ = ["Batcher", "JobHandle"]
 

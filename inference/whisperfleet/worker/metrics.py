@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.contract.warnings import WarningCode
-from whisperfleet.engine.capacity import gpu_memory
+from whisperfleet.engine.ctranslate2.capacity import gpu_memory
 
 __all__ = [
     "able",

@@ -15,9 +15,8 @@ from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import ModelInfo
-from whisperfleet.engine.host_memory import keep_host_memory
-from whisperfleet.engine.models import ResolvedModel, resolve_model
-from whisperfleet.engine.whisper import WhisperEngine
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.errors import (
     ConfigurationError,
     EngineLostError,
@@ -29,6 +28,7 @@ from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.health import HealthServer
+from whisperfleet.worker.host_memory import keep_host_memory
 from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable

@@ -15,7 +15,7 @@ from operating.process import Operator
 from operating.services import FAST
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
-from whisperfleet.engine.models import digest_model
+from whisperfleet.engine.ctranslate2.models import digest_model
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400, func_only=True)]
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 import services
 from services import changed, full, minimal, read
-from whisperfleet.engine.capacity import MAX_BATCH
+from whisperfleet.engine.ctranslate2.capacity import MAX_BATCH
 
 
 def test_the_ten_lines_are_a_whole_service() -> None:

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from whisperfleet.engine import host_memory
-from whisperfleet.engine.host_memory import keep_host_memory, return_free_memory
+from whisperfleet.worker import host_memory
+from whisperfleet.worker.host_memory import keep_host_memory, return_free_memory
 
 # Takes, fills and frees 40 blocks of 2 MB at a time, more than an arena of a thread holds at once.
 PROGRAM = """
 import ctypes, resource, sys, threading
-from whisperfleet.engine.host_memory import keep_host_memory
+from whisperfleet.worker.host_memory import keep_host_memory
 
 def fill(libc, size=2 * 1024**2):
     blocks = [libc.malloc(size) for _ in range(40)]
@@ -64,7 +64,7 @@ def test_what_is_freed_is_kept(report_figure):
 HOLES = """
 import ctypes, os, sys
 from pathlib import Path
-from whisperfleet.engine.host_memory import keep_host_memory, return_free_memory
+from whisperfleet.worker.host_memory import keep_host_memory, return_free_memory
 
 def resident():
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -9,8 +9,9 @@ from typing import Any
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_end
 
-from whisperfleet.engine.decoding import Passage
-from whisperfleet.engine.forward import to_model
+from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.forward import to_model
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.interface import (
     FRAMES_PER_SECOND,
     Window,
@@ -19,7 +20,6 @@ from whisperfleet.engine.interface import (
     word_place,
 )
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.words import WordKeepingModel
 
 __all__ = ["split"]
 

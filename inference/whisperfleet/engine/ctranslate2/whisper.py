@@ -11,10 +11,16 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
-from whisperfleet.engine.batches import BatchSize, in_batches, one_by_one
-from whisperfleet.engine.capacity import choose_batch_size
-from whisperfleet.engine.decoding import Decoded, Decoder, Draft, Passage
-from whisperfleet.engine.forward import Encoded, Forward, from_model, to_model
+from whisperfleet.engine.ctranslate2.batches import BatchSize, in_batches, one_by_one
+from whisperfleet.engine.ctranslate2.capacity import choose_batch_size
+from whisperfleet.engine.ctranslate2.decoding import Decoded, Decoder, Draft, Passage
+from whisperfleet.engine.ctranslate2.forward import Encoded, Forward, from_model, to_model
+from whisperfleet.engine.ctranslate2.loading import Device, choose_device, load_model, start_failure
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls, share_processors
+from whisperfleet.engine.ctranslate2.segments import split
+from whisperfleet.engine.ctranslate2.stages import Stages, may_be_the_devices_fault
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.interface import (
     FRAMES_PER_WINDOW,
     Answer,
@@ -24,13 +30,7 @@ from whisperfleet.engine.interface import (
     WindowResult,
     WindowSegment,
 )
-from whisperfleet.engine.loading import Device, choose_device, load_model, start_failure
-from whisperfleet.engine.models import ResolvedModel
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.parallel_calls import ParallelCalls, share_processors
-from whisperfleet.engine.segments import split
-from whisperfleet.engine.stages import Stages, may_be_the_devices_fault
-from whisperfleet.engine.words import WordKeepingModel
 from whisperfleet.errors import EngineLostError, InputError, JobError
 
 __all__ = ["WhisperEngine"]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Final, TypeVar
 
-from whisperfleet.engine.parallel_calls import ParallelCalls
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls
 
 __all__ = ["BatchSize", "in_batches", "is_out_of_memory", "one_by_one"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeGuard, TypeVar
 
 from whisperfleet.contract.codes import Code
-from whisperfleet.engine.batches import is_out_of_memory
+from whisperfleet.engine.ctranslate2.batches import is_out_of_memory
 from whisperfleet.engine.interface import Answer
 from whisperfleet.errors import JobError, TransientError
 

@@ -12,10 +12,10 @@ from typing import Any
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio
 
-from whisperfleet.engine.batches import BatchSize, in_batches, is_out_of_memory
-from whisperfleet.engine.forward import Encoded, Forward, Generated, to_model
+from whisperfleet.engine.ctranslate2.batches import BatchSize, in_batches, is_out_of_memory
+from whisperfleet.engine.ctranslate2.forward import Encoded, Forward, Generated, to_model
+from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.parallel_calls import ParallelCalls
 
 __all__ = ["Decoded", "Decoder", "Draft", "Passage"]
 

@@ -4,8 +4,8 @@ from typing import Literal
 
 import ctranslate2
 
-from whisperfleet.engine.models import ResolvedModel
-from whisperfleet.engine.words import WordKeepingModel
+from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.errors import DeviceUnavailableError, ModelUnavailableError, StartupError
 
 __all__ = ["Device", "choose_device", "load_model", "start_failure"]
