@@ -7,7 +7,7 @@ from whisperfleet_operator.observe.observation import Problem
 from whisperfleet_operator.observe.secrets import Secrets
 from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
 from whisperfleet_operator.queues import (
-    NotNowError,
+    CircuitOpenError,
     QueueAddress,
     QueueProbe,
     QueueProblemError,
@@ -49,7 +49,7 @@ class QueueReader:
             return kept[2], None
         try:
             sample = self._probe.sample(address, self._owner(key))
-        except NotNowError:
+        except CircuitOpenError:
             return (kept[2] if kept and kept[0] == address else None), None
         except QueueProblemError as error:
             return None, Problem(error.reason, str(error))

@@ -18,7 +18,11 @@ from whisperfleet.queue import RedisSettings, describe_url
 from whisperfleet.queue.depths import Depth, read_depths
 from whisperfleet.queue.faults import explain
 from whisperfleet.queue.registration import inspect_server, register
-from whisperfleet_operator.queues.gate import PATIENCE_SECONDS, Gate, NotNowError
+from whisperfleet_operator.queues.circuit_breaker import (
+    PATIENCE_SECONDS,
+    CircuitBreaker,
+    CircuitOpenError,
+)
 from whisperfleet_operator.resource import Reason
 
 __all__ = ["QueueAddress", "QueueProbe", "QueueProblemError", "Sample"]
@@ -111,7 +115,7 @@ class QueueProbe:
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._gate = Gate(*_DEAD, clock=clock, patience_seconds=patience_seconds)
+        self._breaker = CircuitBreaker(*_DEAD, clock=clock, patience_seconds=patience_seconds)
         self._clients: dict[_Access, _Client] = {}
         self._registered: dict[str, _Registration] = {}
         self._lock = threading.Lock()
@@ -119,8 +123,8 @@ class QueueProbe:
     def sample(self, address: QueueAddress, owner: str) -> Sample:
         """Register the queue for `owner`, make streams that are missing, and measure it.
 
-        Raises QueueProblemError where that cannot be, and NotNowError while it is not known yet
-        whether the server lives.
+        Raises QueueProblemError where that fails, and CircuitOpenError while it is not known yet
+        whether the server is alive.
         """
         where = describe_url(address.url)
         try:
@@ -128,11 +132,11 @@ class QueueProbe:
             with (
                 # To the TLS library a wrong authority is a broken connection, and others have
                 # the right one.
-                self._gate.contact((where, address.ca), lambda: _knock(client)),
+                self._breaker.contact((where, address.ca), lambda: _ping(client)),
                 _refused_credentials(where, address),
             ):
                 return self._measure(client, address, owner)
-        except NotNowError as error:
+        except CircuitOpenError as error:
             if not isinstance(error.failure, redis.RedisError):
                 raise
             raise _unreachable(where, error.failure) from error
@@ -231,7 +235,7 @@ class QueueProbe:
         return self._folder / f"{hashlib.sha256(pem.encode()).hexdigest()[:32]}.pem"
 
 
-def _knock(client: redis.Redis) -> None:
+def _ping(client: redis.Redis) -> None:
     try:
         client.ping()
     except redis.AuthenticationError as error:

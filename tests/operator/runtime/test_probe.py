@@ -19,7 +19,7 @@ from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue.access import service_rules, worker_rules
 from whisperfleet_operator.queues import (
-    NotNowError,
+    CircuitOpenError,
     QueueAddress,
     QueueProbe,
     QueueProblemError,
@@ -262,13 +262,13 @@ def test_a_server_that_never_answers_holds_up_nobody(
     silent = address_of(silent_server, keys)
 
     def asked() -> Exception:
-        with pytest.raises((QueueProblemError, NotNowError)) as caught:
+        with pytest.raises((QueueProblemError, CircuitOpenError)) as caught:
             probe.sample(silent, OWNER)
         return caught.value
 
     began = time.monotonic()
     for _ in range(20):
-        assert isinstance(asked(), NotNowError)
+        assert isinstance(asked(), CircuitOpenError)
     assert time.monotonic() - began < 4
     wait_for(lambda: isinstance(asked(), QueueProblemError), "the silence is understood")
     error = asked()
@@ -281,7 +281,7 @@ def test_a_server_that_never_answers_holds_up_nobody(
 def _is_reached(probe: QueueProbe, address: QueueAddress) -> bool:
     try:
         probe.sample(address, OWNER)
-    except NotNowError:
+    except CircuitOpenError:
         return False
     return True
 

@@ -1,9 +1,9 @@
-"""Who may contact a server that may be dead.
+"""A circuit breaker for each server, so that a dead one does not hold up the callers of others.
 
-A dead server costs whoever asks it a time-out. So whoever comes to a server that is not known to
-live has a thread of the gate's own knock at it, at most one at a time and ever less often, and goes
-on without it after a moment. Dead Redis servers, however many and however many services are on
-them, leave the operator's threads to the others.
+A call to a dead server blocks until it times out. So a caller whose server is not known to be
+healthy makes no call: a thread of the breaker probes the server, at most one at a time and with
+growing pauses, and the caller waits a moment for the answer and then goes on without it. However
+many Redis servers are dead, and however many services use them, the operator's threads stay free.
 """
 
 import threading
@@ -13,21 +13,21 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["PATIENCE_SECONDS", "Gate", "NotNowError"]
+__all__ = ["PATIENCE_SECONDS", "CircuitBreaker", "CircuitOpenError"]
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
 # A server that lives answers in milliseconds.
 PATIENCE_SECONDS = 0.25
-# One that has taken longer than this over an answer may have died.
+# A server that has not answered a call for longer than this may have died.
 _SUSPECT_SECONDS = 0.5
-_KNOCKING_THREADS = 32
-# Who has not been asked for by then belongs to services that are gone.
+_PROBE_THREADS = 32
+# A server that nobody has used for so long belongs to services that are gone.
 _FORGOTTEN_SECONDS = 300.0
 
 
-class NotNowError(Exception):
-    """The server is not to be contacted now: it has just failed, or it is yet to answer.
+class CircuitOpenError(Exception):
+    """The server must not be contacted now: it has just failed, or has not answered its probe yet.
 
     `failure` is what the last contact raised; None where there has been none yet.
     """
@@ -42,17 +42,17 @@ class _Server:
     healthy: bool = False
     failure: Exception | None = None
     failures: int = 0
-    closed_until: float = float("-inf")
-    knock: Future[None] | None = None
+    open_until: float = float("-inf")
+    probe: Future[None] | None = None
     # When each contact that is under way began.
     begun: list[float] = field(default_factory=list)
     asked_for: float = 0.0
 
 
-class Gate:
+class CircuitBreaker:
     """One entry per server, by any name for it. `failures` are what a dead one makes calls raise.
 
-    `patience_seconds` is how long a caller waits for a knock to be answered.
+    `patience_seconds` is how long a caller waits for a probe to be answered.
     """
 
     def __init__(
@@ -66,28 +66,28 @@ class Gate:
         self._patience = patience_seconds
         self._servers: dict[Hashable, _Server] = {}
         self._lock = threading.Lock()
-        self._knocking = ThreadPoolExecutor(_KNOCKING_THREADS, "knock")
+        self._probing = ThreadPoolExecutor(_PROBE_THREADS, "probe")
 
     @contextmanager
-    def contact(self, name: Hashable, knock: Callable[[], object]) -> Iterator[None]:
-        """Enter to contact a server that lives; `knock` is a short call that shows whether it does.
+    def contact(self, name: Hashable, probe: Callable[[], object]) -> Iterator[None]:
+        """Enter to contact a server; `probe` is a short call that shows whether it is alive.
 
-        Raises NotNowError instead where it is not known to.
+        Raises CircuitOpenError where the server is not known to be healthy.
         """
-        server = self._enter(name, knock)
+        server = self._enter(name, probe)
         began = self._clock()
         with self._lock:
             server.begun.append(began)
         try:
             yield
         except self._failures as failure:
-            self._heard(server, failure)
+            self._record(server, failure)
             raise
         finally:
             with self._lock:
                 server.begun.remove(began)
 
-    def _enter(self, name: Hashable, knock: Callable[[], object]) -> _Server:
+    def _enter(self, name: Hashable, probe: Callable[[], object]) -> _Server:
         with self._lock:
             now = self._clock()
             self._forget_idle(now)
@@ -95,43 +95,43 @@ class Gate:
             server.asked_for = now
             if server.healthy:
                 if server.begun and now - min(server.begun) > _SUSPECT_SECONDS:
-                    raise NotNowError(None)
+                    raise CircuitOpenError(None)
                 return server
-            if server.knock is None and now >= server.closed_until:
-                server.knock = self._knocking.submit(self._knock, server, knock)
-            under_way = server.knock
+            if server.probe is None and now >= server.open_until:
+                server.probe = self._probing.submit(self._probe, server, probe)
+            under_way = server.probe
         if under_way is not None:
             wait([under_way], self._patience)
         with self._lock:
             if not server.healthy:
-                raise NotNowError(server.failure)
+                raise CircuitOpenError(server.failure)
         return server
 
     def _forget_idle(self, now: float) -> None:
         for name, server in list(self._servers.items()):
-            in_use = server.begun or server.knock is not None
+            in_use = server.begun or server.probe is not None
             if not in_use and now - server.asked_for > _FORGOTTEN_SECONDS:
                 del self._servers[name]
 
-    def _knock(self, server: _Server, knock: Callable[[], object]) -> None:
+    def _probe(self, server: _Server, probe: Callable[[], object]) -> None:
         failure: Exception | None = None
         try:
-            knock()
+            probe()
         except self._failures as error:
             failure = error
         except Exception:  # noqa: BLE001, S110 - an answer, even if not to our liking
             pass
-        self._heard(server, failure)
+        self._record(server, failure)
         with self._lock:
-            server.knock = None
+            server.probe = None
 
-    def _heard(self, server: _Server, failure: Exception | None) -> None:
+    def _record(self, server: _Server, failure: Exception | None) -> None:
         with self._lock:
             if failure is None:
                 server.healthy, server.failure, server.failures = True, None, 0
-            elif server.healthy or server.knock is not None:
+            elif server.healthy or server.probe is not None:
                 # Of several that found it dead together the first is counted.
                 server.healthy, server.failure = False, failure
                 server.failures += 1
                 pause = _FIRST_PAUSE_SECONDS * 2.0 ** min(server.failures - 1, 10)
-                server.closed_until = self._clock() + min(_LONGEST_PAUSE_SECONDS, pause)
+                server.open_until = self._clock() + min(_LONGEST_PAUSE_SECONDS, pause)
