@@ -14,7 +14,6 @@ from prometheus_client import REGISTRY
 from whisperfleet import __version__
 from whisperfleet_operator import metrics
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.health import HealthServer
 from whisperfleet_operator.intake import Intake
 from whisperfleet_operator.kube import Kube, KubeError
@@ -26,6 +25,7 @@ from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.settings import OperatorSettings
 from whisperfleet_operator.watches import Watches, obey_signals
 from whisperfleet_operator.work_queue import Key, WorkQueue
@@ -50,13 +50,13 @@ def run_operator(settings: OperatorSettings) -> None:
     kube = ApiKube(load_configuration(settings.workers + 1))
     queue = WorkQueue()
     cache = ObjectCache(SERVICE_LABEL)
-    census = Census()
+    service_metrics = ServiceMetricsCollector()
     keda = KedaWatch(kube)
     watches = Watches(kube, keda, Intake(cache, queue, (*CHILD_KINDS, POD)), settings.namespaces)
     checks = {"/livez": lambda: queue.stalled(settings.stall_seconds), "/readyz": watches.ready}
     with suppress(KeyboardInterrupt), ExitStack() as parts:
         health = parts.enter_context(HealthServer(settings.http_host, settings.http_port, checks))
-        REGISTRY.register(census)
+        REGISTRY.register(service_metrics)
         metrics.work_queue_depth.set_function(lambda: queue.depth)
         _log.info("starting", extra={"version": __version__, "http_port": health.port})
         folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="whisperfleet-"))
@@ -64,7 +64,7 @@ def run_operator(settings: OperatorSettings) -> None:
         cluster_id = settings.cluster_id or _cluster_id(kube)
         ports = PolicyPorts(settings.dns_ports, settings.worker_ports)
         reconciler = Reconciler(
-            kube, cache, probe, keda, census, cluster_id, settings.release, ports
+            kube, cache, probe, keda, service_metrics, cluster_id, settings.release, ports
         )
         parts.enter_context(look_at_services(queue, reconciler, settings.workers))
         watches.run()

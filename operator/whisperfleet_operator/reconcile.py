@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.contests import Contests
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
@@ -51,6 +50,7 @@ from whisperfleet_operator.resource import (
 )
 from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.resource.patience import LOOK_SECONDS
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import (
     failed_status,
     hands_off_status,
@@ -84,7 +84,7 @@ class Reconciler:
         cache: ObjectCache,
         probe: QueueProbe,
         keda: KedaWatch,
-        census: Census,
+        service_metrics: ServiceMetricsCollector,
         cluster_id: str,
         release: str,
         ports: PolicyPorts,
@@ -93,7 +93,7 @@ class Reconciler:
         self._kube = kube
         self._cache = cache
         self._keda = keda
-        self._census = census
+        self._service_metrics = service_metrics
         self._clock = clock
         self._children = Children(kube, cache)
         self._secrets = SecretReader(kube, clock)
@@ -104,7 +104,7 @@ class Reconciler:
         self._tenancy = Tenancy(kube, release, clock)
         self._ports = ports
         self._contests = Contests(clock)
-        self._reporter = Reporter(kube, cache, census, monotonic=clock)
+        self._reporter = Reporter(kube, cache, service_metrics, monotonic=clock)
         self._resync_due: dict[Key, float] = {}
         self._failing_since: dict[Key, float] = {}
 
@@ -217,7 +217,7 @@ class Reconciler:
         self._waker.forget(key)
         self._contests.forget(key)
         self._reporter.forget(key)
-        self._census.forget(key)
+        self._service_metrics.forget(key)
 
     def _refresh(self, key: Key, *, is_new: bool) -> None:
         """Read anew what a broken watch may have missed.

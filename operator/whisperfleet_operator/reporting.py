@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.kube import AlreadyExistsError, Kube, KubeError, NotFoundError, Object
 from whisperfleet_operator.kube.kinds import SERVICE
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import Announcement, announcements
 from whisperfleet_operator.work_queue import Key
 
@@ -34,13 +34,13 @@ class Reporter:
         self,
         kube: Kube,
         cache: ObjectCache,
-        census: Census,
+        service_metrics: ServiceMetricsCollector,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._cache = cache
-        self._census = census
+        self._service_metrics = service_metrics
         self._clock = clock
         self._monotonic = monotonic
         self._written: dict[Key, float] = {}
@@ -59,7 +59,7 @@ class Reporter:
         """
         metadata = resource["metadata"]
         key = metadata["namespace"], metadata["name"]
-        self._census.saw(key, after)
+        self._service_metrics.saw(key, after)
         patch = merge_patch(resource.get("status") or {}, after.to_object())
         if patch:
             now = self._monotonic()

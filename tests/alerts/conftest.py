@@ -16,7 +16,6 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet_operator import metrics
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.resource import (
     Condition,
     ConditionStatus,
@@ -25,6 +24,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.status import PoolStatus, QueueStatus
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from workers import running_worker
 
 _HELP_OR_TYPE = re.compile(r"^# (HELP|TYPE) (whisperfleet_\w+) (.*)$", re.MULTILINE)
@@ -83,8 +83,8 @@ def of_operator() -> dict[str, Served]:
     registry = CollectorRegistry()
     for name in metrics.__all__:
         registry.register(getattr(metrics, name))
-    census = Census()
-    registry.register(census)
+    service_metrics = ServiceMetricsCollector()
+    registry.register(service_metrics)
     now = datetime.now(UTC)
     held_back = Condition(
         type=ConditionType.AUTOSCALER_READY,
@@ -94,7 +94,7 @@ def of_operator() -> dict[str, Served]:
         last_transition_time=now,
         observed_generation=1,
     )
-    census.saw(
+    service_metrics.saw(
         ("team-a", "calls"),
         TranscriptionServiceStatus(
             conditions=(held_back,),

@@ -10,7 +10,6 @@ from operating.world import NAMESPACE
 from whisperfleet.contract.keys import Keys
 from whisperfleet.queue import RedisSettings
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import (
@@ -27,6 +26,7 @@ from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 
 KEY: Final = (NAMESPACE, SERVICE)
 KINDS: Final = {kind.name: kind for kind in CHILD_KINDS}
@@ -80,7 +80,7 @@ class World:
         self.now = 1000.0
         self.deaf = False
         self.release = "system/operator"
-        self.census = Census()
+        self.service_metrics = ServiceMetricsCollector()
         self._folder = folder
         kube.watcher = self._watch
         self.restart()
@@ -93,7 +93,7 @@ class World:
             self.cache,
             QueueProbe(self._folder, lambda: self.now, patience_seconds=10),
             KedaWatch(self.kube, lambda: self.now),
-            self.census,
+            self.service_metrics,
             "cluster-1",
             self.release,
             PolicyPorts(),

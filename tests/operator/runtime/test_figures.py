@@ -41,7 +41,7 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
     assert depths["oldestEnqueueTime"].endswith("Z")
     samples = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in settled.census.collect()
+        for family in settled.service_metrics.collect()
         for sample in family.samples
     }
     assert samples["whisperfleet_queue_queued", NAMESPACE, "calls"] == 1
@@ -53,7 +53,7 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
     assert "oldestEnqueueTime" not in settled.service()["status"]["queue"]
     oldest_of_none = [
         family.samples
-        for family in settled.census.collect()
+        for family in settled.service_metrics.collect()
         if family.name == "whisperfleet_queue_oldest_timestamp_seconds"
     ]
     assert oldest_of_none == [[]]
@@ -64,7 +64,7 @@ def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
     settled.look()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in settled.census.collect()
+        for family in settled.service_metrics.collect()
         for sample in family.samples
     }
     place = (NAMESPACE, "calls", "main")
@@ -80,7 +80,7 @@ def test_an_autoscaler_that_fails_is_in_the_metrics_whatever_the_pods_wait_for(
     def reasons() -> list[str]:
         return [
             sample.labels["reason"]
-            for family in settled.census.collect()
+            for family in settled.service_metrics.collect()
             if family.name == "whisperfleet_service_autoscaler"
             for sample in family.samples
         ]

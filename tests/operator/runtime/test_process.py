@@ -20,7 +20,6 @@ from servers import wait_for
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ConfigurationError
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.census import Census
 from whisperfleet_operator.health import HealthServer
 from whisperfleet_operator.intake import Intake
 from whisperfleet_operator.kube import UnavailableError
@@ -32,6 +31,7 @@ from whisperfleet_operator.process import look_at_services
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL, children_selector
+from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.work_queue import Backoff, WorkQueue
 
 
@@ -83,7 +83,7 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
         cache,
         QueueProbe(tmp_path),
         KedaWatch(fake),
-        Census(),
+        ServiceMetricsCollector(),
         cluster_id=f"{time.time()}",
         release="test/whisperfleet",
         ports=PolicyPorts(),

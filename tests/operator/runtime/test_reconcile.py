@@ -146,7 +146,7 @@ def test_the_end_of_a_service_is_the_end_of_looking(settled: World, fake: FakeKu
     assert settled.look() is None
     assert settled.children() == set()
     assert settled.writes() == []
-    assert next(iter(settled.census.collect())).samples == []
+    assert next(iter(settled.service_metrics.collect())).samples == []
 
 
 def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, fake: FakeKube):

@@ -1,6 +1,6 @@
-"""The services as metrics: their conditions, how deep their queues are, what their pools do.
+"""The services as metrics: their conditions, the depth of their queues, the state of their pools.
 
-Counted at each scrape from the last status of each service, so that no label outlives its service.
+Computed at each scrape from the last status of each service, so no label outlives its service.
 """
 
 import threading
@@ -17,7 +17,7 @@ from whisperfleet_operator.resource import (
 )
 from whisperfleet_operator.work_queue import Key
 
-__all__ = ["Census"]
+__all__ = ["ServiceMetricsCollector"]
 
 _DEPTHS = {
     "queued": "Jobs that wait for a worker",
@@ -29,7 +29,7 @@ _OF_SERVICE = ("namespace", "service")
 _Statuses = Mapping[Key, TranscriptionServiceStatus]
 
 
-class Census(Collector):
+class ServiceMetricsCollector(Collector):
     """The last status of each service. For any thread; register it where metrics are served."""
 
     def __init__(self) -> None:
