@@ -29,7 +29,7 @@ from whisperfleet_operator.resource import (
     TranscriptionService,
 )
 from whisperfleet_operator.resource.names import WAKING_MANAGER
-from whisperfleet_operator.status.autoscaler import judge_autoscaler
+from whisperfleet_operator.status.autoscaler import autoscaler_state
 from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Waker", "Wakes", "shall_wake"]
@@ -64,8 +64,8 @@ def shall_wake(
     pause = max(least, min(least * 2.0**wakes.times, _LONGEST_PAUSE_SECONDS))
     if min(view.spells.get(Spell.UNWOKEN, 0), wakes.ago_seconds) < pause:
         return False
-    judgement = judge_autoscaler(view, service.spec, seen, None)
-    return judgement.status is ConditionStatus.FALSE and judgement.reason in _ABSENT
+    state = autoscaler_state(view, service.spec, seen, None)
+    return state.status is ConditionStatus.FALSE and state.reason in _ABSENT
 
 
 class Waker:

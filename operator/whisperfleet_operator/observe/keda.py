@@ -115,7 +115,7 @@ class KedaWatch:
         if self._schema is not None and self._schema[0] == address:
             return self._schema[1]
         try:
-            state = _judge(self._kube.read(address))
+            state = _keda_of(self._kube.read(address))
         except NotFoundError:
             return None
         if state is not None:
@@ -130,7 +130,7 @@ class KedaWatch:
         return {each["kind"] for each in resources} >= _KINDS
 
 
-def _judge(document: dict[str, Any]) -> Keda | None:
+def _keda_of(document: dict[str, Any]) -> Keda | None:
     by_kind = {
         each["kind"]: schema
         for schema in document.get("components", {}).get("schemas", {}).values()

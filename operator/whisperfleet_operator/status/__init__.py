@@ -1,7 +1,7 @@
 """From what was seen to what is said: pure functions, from an observation to the status."""
 
 from whisperfleet_operator.status.announce import Announcement, announcements
-from whisperfleet_operator.status.judge import (
+from whisperfleet_operator.status.conditions import (
     failed_status,
     hands_off_status,
     invalid_status,

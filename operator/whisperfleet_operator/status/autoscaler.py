@@ -18,9 +18,9 @@ from whisperfleet_operator.resource.patience import (
     keda_seconds,
     sleeping_seconds,
 )
-from whisperfleet_operator.status.judgement import Judgement
+from whisperfleet_operator.status.condition_state import ConditionState
 
-__all__ = ["DIRECTIONS", "judge_autoscaler", "judge_keda"]
+__all__ = ["DIRECTIONS", "autoscaler_state", "keda_state"]
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -44,26 +44,26 @@ _CHECK_METRICS = (
     "check KEDA's metrics server (kubectl get apiservice v1beta1.external.metrics.k8s.io, and "
     "kubectl get pods -A -l app.kubernetes.io/name=keda-operator-metrics-apiserver)"
 )
-_ALL_WELL = Judgement(TRUE, Reason.AS_EXPECTED, "KEDA watches the queue")
+_ALL_WELL = ConditionState(TRUE, Reason.AS_EXPECTED, "KEDA watches the queue")
 
 
-def judge_keda(keda: Keda) -> Judgement | None:
+def keda_state(keda: Keda) -> ConditionState | None:
     """Return what is wrong with KEDA as a whole."""
     if keda is Keda.MISSING:
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.KEDA_MISSING,
             f"KEDA is not installed, so nothing wakes the fleet: install KEDA {OLDEST_KEDA} or "
             "later",
         )
     if keda is Keda.UNKNOWN:
-        return Judgement(
+        return ConditionState(
             UNKNOWN,
             Reason.AUTOSCALER_PENDING,
             "it is not certain yet whether KEDA is there: the API server has yet to say so",
         )
     if keda is Keda.TOO_OLD:
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.KEDA_TOO_OLD,
             f"the installed KEDA is older than {OLDEST_KEDA} and would not wake the fleet for one "
@@ -72,43 +72,45 @@ def judge_keda(keda: Keda) -> Judgement | None:
     return None
 
 
-def judge_autoscaler(
+def autoscaler_state(
     view: PoolView, spec: TranscriptionServiceSpec, seen: Observation, woken: datetime | None
-) -> Judgement:
+) -> ConditionState:
     """Return whether a pool wakes, grows and sleeps by itself.
 
     `woken` is when the operator last did what the autoscaler should have done.
     """
     return (
-        judge_keda(seen.keda)
-        or _judge_pause(view, spec)
-        or _judge_notice(view, spec)
-        or _judge_rivals(view)
-        or _judge_ready(view, spec)
+        keda_state(seen.keda)
+        or _pause_state(view, spec)
+        or _notice_state(view, spec)
+        or _rivals_state(view)
+        or _ready_state(view, spec)
         # Before what the operator itself had to do, which is over where there is no work any more.
-        or _judge_sleeping(view, spec)
-        or _judge_waking(view, spec, woken)
-        or _judge_growing(view, spec, seen)
+        or _sleeping_state(view, spec)
+        or _waking_state(view, spec, woken)
+        or _growing_state(view, spec, seen)
         or _ALL_WELL
     )
 
 
-def _judge_pause(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+def _pause_state(view: PoolView, spec: TranscriptionServiceSpec) -> ConditionState | None:
     if view.scaled_object is None:
         return None
     if spec.suspend:
         if view.spells.get(Spell.AWAKE, 0) > keda_seconds(spec):
-            return Judgement(
+            return ConditionState(
                 FALSE,
                 Reason.AUTOSCALER_KEEPS_AWAKE,
                 f"spec.suspend is set, and {view.desired} pods are still asked for after "
                 f"{keda_seconds(spec):g} s: {_CHECK_KEDA}",
             )
         if condition_of(view.scaled_object, "Paused").get("status") == "True":
-            return Judgement(TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told")
+            return ConditionState(
+                TRUE, Reason.SUSPENDED, "KEDA holds the pool at zero, as it was told"
+            )
         return None
     if (pause := pause_of(view.scaled_object)) is not None:
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_PAUSED,
             f"the ScaledObject {_name(view)} is paused by the annotation {pause}: remove it",
@@ -116,7 +118,7 @@ def _judge_pause(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | 
     return None
 
 
-def _judge_notice(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+def _notice_state(view: PoolView, spec: TranscriptionServiceSpec) -> ConditionState | None:
     """Say what KEDA has yet to notice: for a while that is no news."""
     if not keda_has_yet_to_notice(view, suspended=spec.suspend):
         return None
@@ -128,11 +130,11 @@ def _judge_notice(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement |
         what = f"KEDA has not looked at the ScaledObject {_name(view)} yet"
     if view.spells.get(Spell.UNNOTICED, 0) > keda_seconds(spec):
         message = f"{what}, after {keda_seconds(spec):g} s: {_CHECK_KEDA}"
-        return Judgement(FALSE, Reason.AUTOSCALER_SILENT, message)
-    return Judgement(UNKNOWN, Reason.AUTOSCALER_PENDING, what)
+        return ConditionState(FALSE, Reason.AUTOSCALER_SILENT, message)
+    return ConditionState(UNKNOWN, Reason.AUTOSCALER_PENDING, what)
 
 
-def _judge_rivals(view: PoolView) -> Judgement | None:
+def _rivals_state(view: PoolView) -> ConditionState | None:
     rivals = sorted(
         str(hpa["metadata"]["name"])
         for hpa in view.hpas or ()
@@ -140,7 +142,7 @@ def _judge_rivals(view: PoolView) -> Judgement | None:
     )
     if not rivals:
         return None
-    return Judgement(
+    return ConditionState(
         FALSE,
         Reason.AUTOSCALER_CONTESTED,
         f"the HorizontalPodAutoscaler {', '.join(rivals)} scales the Deployment {_name(view)} "
@@ -149,7 +151,7 @@ def _judge_rivals(view: PoolView) -> Judgement | None:
     )
 
 
-def _judge_ready(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+def _ready_state(view: PoolView, spec: TranscriptionServiceSpec) -> ConditionState | None:
     """Say what KEDA says: that it cannot scale, or that it does so without knowing how much."""
     ready, fallback = (condition_of(view.scaled_object, name) for name in ("Ready", "Fallback"))
     see = f"see kubectl describe scaledobject {_name(view)}"
@@ -163,14 +165,14 @@ def _judge_ready(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | 
             if passes
             else ""
         )
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_FAILED,
             f"KEDA cannot scale by the ScaledObject {_name(view)}: {ready.get('message', '')}"
             f"{cause}; {see}",
         )
     if fallback.get("status") == "True":
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_FAILED,
             f"KEDA cannot read the queue and falls back to the number of pods that somebody set in "
@@ -190,19 +192,19 @@ def _health(view: PoolView) -> str:
     return ", ".join(failing) or "at least one trigger fails"
 
 
-def _judge_waking(
+def _waking_state(
     view: PoolView, spec: TranscriptionServiceSpec, woken: datetime | None
-) -> Judgement | None:
+) -> ConditionState | None:
     """0 to 1: nothing else shows that the keda-operator is dead."""
     if view.spells.get(Spell.UNWOKEN, 0) > keda_seconds(spec):
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_SILENT,
             "there is work, and KEDA, which once said that it watches the queue, has asked for no "
             f"pod in several polling intervals: {_CHECK_KEDA}",
         )
     if woken is not None and view.desired and not _was_heard(view, woken):
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_SILENT,
             f"there was work, KEDA asked for no pod, and has said nothing since: {_CHECK_KEDA}",
@@ -216,9 +218,9 @@ def _was_heard(view: PoolView, since: datetime) -> bool:
     return at is not None and datetime.fromisoformat(at) > since
 
 
-def _judge_growing(
+def _growing_state(
     view: PoolView, spec: TranscriptionServiceSpec, seen: Observation
-) -> Judgement | None:
+) -> ConditionState | None:
     """1 to N: by the HorizontalPodAutoscaler's word, or because more pods are wanted."""
     limit = growing_seconds(spec, view.pool)
     trouble = hpa_trouble(view)
@@ -227,7 +229,7 @@ def _judge_growing(
     if trouble is not None and (is_too_small or view.spells.get(Spell.HPA_TROUBLE, 0) > limit):
         reason, message = trouble
         remedy = _CHECK_METRICS if "Metric" in reason else "see kubectl describe hpa"
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_HOLDS_BACK,
             f"the HorizontalPodAutoscaler of the Deployment {_name(view)} neither adds nor removes "
@@ -235,7 +237,7 @@ def _judge_growing(
         )
     if is_too_small:
         wanted = wanted_pods(spec, view.pool, seen.jobs, view.desired)
-        return Judgement(
+        return ConditionState(
             FALSE,
             Reason.AUTOSCALER_HOLDS_BACK,
             f"the jobs in the queue want {wanted} pods, and the autoscaler, which asks for "
@@ -245,11 +247,11 @@ def _judge_growing(
     return None
 
 
-def _judge_sleeping(view: PoolView, spec: TranscriptionServiceSpec) -> Judgement | None:
+def _sleeping_state(view: PoolView, spec: TranscriptionServiceSpec) -> ConditionState | None:
     """N to 0: pods, and most often GPUs, that nobody needs."""
     if view.spells.get(Spell.AWAKE, 0) <= sleeping_seconds(spec):
         return None
-    return Judgement(
+    return ConditionState(
         FALSE,
         Reason.AUTOSCALER_KEEPS_AWAKE,
         f"the queue has been empty for longer than spec.scaling.cooldownSeconds "

@@ -12,14 +12,14 @@ from whisperfleet_operator.resource import ConditionStatus, Reason, Transcriptio
 from whisperfleet_operator.resource.patience import CREATION_SECONDS
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.status import PoolStatus
-from whisperfleet_operator.status.autoscaler import DIRECTIONS, judge_autoscaler
+from whisperfleet_operator.status.autoscaler import DIRECTIONS, autoscaler_state
+from whisperfleet_operator.status.condition_state import ConditionState
 from whisperfleet_operator.status.endings import failing, last_ending
-from whisperfleet_operator.status.judgement import Judgement
 from whisperfleet_operator.status.pods import is_ready, why_not_ready
 from whisperfleet_operator.status.refusals import pod_refusal
 from whisperfleet_operator.status.rollouts import rollout_problem
 
-__all__ = ["BLOCKING", "PoolJudgement", "judge_pool"]
+__all__ = ["BLOCKING", "PoolAssessment", "assess_pool"]
 
 # What does not pass by itself, the worst first.
 BLOCKING = (
@@ -49,39 +49,39 @@ _RANK = {reason: rank for rank, reason in enumerate((*BLOCKING, *_PASSING))}
 
 
 @dataclass(frozen=True, slots=True)
-class PoolJudgement:
+class PoolAssessment:
     """A pool's line of the status, and what its autoscaler does.
 
     `blocked` by something that does not pass by itself; `stopped` where that keeps pods from work.
     """
 
     status: PoolStatus
-    scaler: Judgement
+    scaler: ConditionState
     blocked: bool
     stopped: bool
 
 
-def judge_pool(
+def assess_pool(
     view: PoolView,
     spec: TranscriptionServiceSpec,
     seen: Observation,
     before: PoolStatus | None,
     now: datetime,
-) -> PoolJudgement:
+) -> PoolAssessment:
     """Return what the pool does.
 
     `before` is what was last said of it. `now` tells a model that loads from one that hangs.
     """
     before = before or PoolStatus(name=view.pool.name)
     woken = view.woken or before.woken_time
-    scaler = judge_autoscaler(view, spec, seen, woken)
+    scaler = autoscaler_state(view, spec, seen, woken)
     ready = sum(map(is_ready, view.pods))
     problem = _problem(view, spec, seen, before.reason, now)
     if problem.reason in _OF_AUTOSCALER and scaler.reason in DIRECTIONS:
         problem = Problem(scaler.reason, scaler.message)
     elif problem.reason in _AT_REST or (ready and problem.reason is Reason.SCALING_UP):
         problem = rollout_problem(view.deployment) or problem
-    return PoolJudgement(
+    return PoolAssessment(
         PoolStatus(
             name=view.pool.name,
             desired=view.desired,

@@ -174,7 +174,7 @@ def _create(kube: Kube, folder: Path, objects: list[Json]) -> None:
 
 def _reconciled(kube: Kube, namespace: str) -> int:
     """Return how many services have a status of their own and every child."""
-    judged = _names(kube, namespace, "transcriptionservices.whisperfleet.io", judged=True)
+    reconciled = _names(kube, namespace, "transcriptionservices.whisperfleet.io", reconciled=True)
     complete = [
         {name.removesuffix("-main") for name in _names(kube, namespace, resource)}
         for resource in (
@@ -184,13 +184,13 @@ def _reconciled(kube: Kube, namespace: str) -> int:
             "networkpolicies.networking.k8s.io",
         )
     ]
-    return len(judged.intersection(*complete))
+    return len(reconciled.intersection(*complete))
 
 
-def _names(kube: Kube, namespace: str, resource: str, *, judged: bool = False) -> set[str]:
+def _names(kube: Kube, namespace: str, resource: str, *, reconciled: bool = False) -> set[str]:
     items = json.loads(kube.run("-n", namespace, "get", resource, "-o", "json"))["items"]
     return {
         item["metadata"]["name"]
         for item in items
-        if not judged or item.get("status", {}).get("conditions")
+        if not reconciled or item.get("status", {}).get("conditions")
     }

@@ -31,7 +31,7 @@ from whisperfleet_operator.resource.patience import (
 )
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status import service_status
-from whisperfleet_operator.status.autoscaler import judge_autoscaler
+from whisperfleet_operator.status.autoscaler import autoscaler_state
 
 SPEC = service().spec
 (POOL,) = SPEC.pools
@@ -62,10 +62,10 @@ def see(pool: PoolView, jobs: int = 0, keda: Keda = Keda.READY) -> Observation:
     return Observation((pool,), keda, sample(queued=jobs), None, ())
 
 
-def judge(jobs: int = 0, woken=None, suspend: bool = False, **seen: Any):
+def state_of(jobs: int = 0, woken=None, suspend: bool = False, **seen: Any):
     spec = service(suspend=suspend).spec
     pool = view(**seen)
-    return judge_autoscaler(pool, spec, see(pool, jobs), woken)
+    return autoscaler_state(pool, spec, see(pool, jobs), woken)
 
 
 @pytest.mark.parametrize(
@@ -201,12 +201,12 @@ def judge(jobs: int = 0, woken=None, suspend: bool = False, **seen: Any):
     ],
 )
 def test_each_direction_has_its_reason_and_its_patience(seen, reason, words):
-    judgement = judge(**seen)
+    state = state_of(**seen)
     if reason is None:
-        assert judgement.status is ConditionStatus.TRUE
+        assert state.status is ConditionStatus.TRUE
     else:
-        assert (judgement.status, judgement.reason) == (ConditionStatus.FALSE, reason)
-        assert re.search(words, judgement.message), judgement.message
+        assert (state.status, state.reason) == (ConditionStatus.FALSE, reason)
+        assert re.search(words, state.message), state.message
 
 
 def test_keda_names_the_triggers_that_fail():
@@ -215,23 +215,23 @@ def test_keda_names_the_triggers_that_fail():
         "s0-redis-streams": {"numberOfFailures": 9, "status": "Failing"},
         "s1-redis-streams": {"numberOfFailures": 0, "status": "Happy"},
     }
-    message = judge(scaler=scaler, replicas=1).message
+    message = state_of(scaler=scaler, replicas=1).message
     assert "s0-redis-streams has failed 9 times in a row" in message
     assert "s1" not in message
 
 
 def test_who_was_woken_by_the_operator_is_waited_for_until_keda_has_looked():
     scaler = scaled_object(Ready="True")
-    assert judge(replicas=1, scaler=scaler, woken=NOW).reason is Reason.AUTOSCALER_SILENT
+    assert state_of(replicas=1, scaler=scaler, woken=NOW).reason is Reason.AUTOSCALER_SILENT
     scaler["status"]["lastActiveTime"] = "2026-03-01T11:59:00Z"
-    assert judge(replicas=1, scaler=scaler, woken=NOW).reason is Reason.AUTOSCALER_SILENT
+    assert state_of(replicas=1, scaler=scaler, woken=NOW).reason is Reason.AUTOSCALER_SILENT
     scaler["status"]["lastActiveTime"] = "2026-03-01T12:00:05Z"
-    assert judge(replicas=1, scaler=scaler, woken=NOW).status is ConditionStatus.TRUE
+    assert state_of(replicas=1, scaler=scaler, woken=NOW).status is ConditionStatus.TRUE
     # Without work what is wrong now is that the pod stays.
-    awake = judge(replicas=1, woken=NOW, spells={Spell.AWAKE: SLEEP_TIME + 1})
+    awake = state_of(replicas=1, woken=NOW, spells={Spell.AWAKE: SLEEP_TIME + 1})
     assert awake.reason is Reason.AUTOSCALER_KEEPS_AWAKE
     # Asleep again, and whoever saw to that was not the operator.
-    assert judge(scaler=scaled_object(Ready="True"), woken=NOW).status is ConditionStatus.TRUE
+    assert state_of(scaler=scaled_object(Ready="True"), woken=NOW).status is ConditionStatus.TRUE
 
 
 def test_a_pool_may_take_the_time_that_its_own_rules_ask_for():

@@ -46,7 +46,7 @@ def refused(name: str, ago: float, reason="UnexpectedAdmissionError", message=RE
     return made(pod(name, phase="Failed", **status), ago)
 
 
-def judge(
+def status_of(
     replicas=1, pods=(), failed=(), spells=None, conditions=(), jobs=1, before=None, **changes
 ):
     child = deployment(replicas, *conditions)
@@ -72,7 +72,7 @@ THREE = [refused(name, ago) for name, ago in (("a", 30), ("b", 20), ("c", 10))]
 
 
 def test_pods_that_end_one_after_the_other_are_somebodys_task():
-    status = judge(failed=THREE, pods=[waiting_pod()])
+    status = status_of(failed=THREE, pods=[waiting_pod()])
     assert ready(status) == ("False", Reason.PODS_FAILING)
     assert ready(status, ConditionType.DEGRADED) == ("True", Reason.PODS_FAILING)
     message = status.pools[0].message
@@ -82,7 +82,7 @@ def test_pods_that_end_one_after_the_other_are_somebodys_task():
 
 
 def test_one_that_ended_is_told_of_and_no_more():
-    status = judge(failed=THREE[:2])
+    status = status_of(failed=THREE[:2])
     assert ready(status) == ("True", Reason.SCALING_UP)
     assert "the pod b ended on the node gpu-1: UnexpectedAdmission" in status.pools[0].message
     assert ready(status, ConditionType.DEGRADED)[0] == "False"
@@ -98,13 +98,13 @@ def test_one_that_ended_is_told_of_and_no_more():
     ],
 )
 def test_what_is_over_is_not_told(pods, failed):
-    status = judge(pods=pods, failed=failed)
+    status = status_of(pods=pods, failed=failed)
     assert ready(status)[1] in (Reason.SERVING, Reason.SCALING_UP)
     assert "ended" not in status.pools[0].message
 
 
 def test_half_a_fleet_that_is_refused_is_told_of():
-    status = judge(replicas=2, pods=[made(pod("old"), 3600)], failed=THREE)
+    status = status_of(replicas=2, pods=[made(pod("old"), 3600)], failed=THREE)
     assert ready(status) == ("True", Reason.PODS_FAILING)
     assert ready(status, ConditionType.DEGRADED)[0] == "True"
 
@@ -122,7 +122,7 @@ def test_half_a_fleet_that_is_refused_is_told_of():
     ],
 )
 def test_each_ending_has_its_words(ending, words):
-    message = judge(failed=[ending]).pools[0].message
+    message = status_of(failed=[ending]).pools[0].message
     assert re.search(words, message), message
 
 
@@ -133,7 +133,7 @@ def test_a_pod_that_ended_without_a_word_is_known_by_its_containers():
         {"name": "proxy", "state": {"terminated": ended}},
         {"name": "worker", "state": {"terminated": {"exitCode": 0, "finishedAt": at(6)}}},
     ]
-    message = judge(failed=[gone]).pools[0].message
+    message = status_of(failed=[gone]).pools[0].message
     assert "Failed: the container proxy ended with exit code 1 (Error)" in message
 
 
@@ -213,8 +213,8 @@ def test_a_pod_that_no_scheduler_has_looked_at():
 
 
 def test_pods_that_are_not_made_are_waited_for_for_a_minute():
-    assert ready(judge(spells={Spell.UNMADE: CREATION_SECONDS}))[1] is Reason.SCALING_UP
-    status = judge(spells={Spell.UNMADE: CREATION_SECONDS + 1})
+    assert ready(status_of(spells={Spell.UNMADE: CREATION_SECONDS}))[1] is Reason.SCALING_UP
+    status = status_of(spells={Spell.UNMADE: CREATION_SECONDS + 1})
     assert ready(status) == ("False", Reason.WORKERS_NOT_READY)
     assert "0 of 1 pods have been made" in status.pools[0].message
 
@@ -231,7 +231,7 @@ def test_pods_that_are_not_made_are_waited_for_for_a_minute():
     ],
 )
 def test_a_rollout_that_does_not_move_is_told(seen, expected):
-    status = judge(**seen)
+    status = status_of(**seen)
     assert ready(status) == expected
     if expected[1] in (Reason.ROLLOUT_PAUSED, Reason.ROLLOUT_STUCK):
         assert ready(status, ConditionType.DEGRADED) == ("True", expected[1])

@@ -10,7 +10,7 @@ from whisperfleet_operator.observe import Keda, Observation, PoolView, Problem
 from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.pods import why_not_ready
-from whisperfleet_operator.status.pools import judge_pool
+from whisperfleet_operator.status.pools import assess_pool
 
 POOL = service().spec.pools[0]
 
@@ -140,7 +140,7 @@ def test_a_selector_of_ones_own_is_named_where_no_gpu_is():
     assert "or correct the nodeSelector" in message
 
 
-def judge(replicas=0, pods=(), conditions=(), queue=None, queue_problem=None, before=None, **spec):
+def assess(replicas=0, pods=(), conditions=(), queue=None, queue_problem=None, before=None, **spec):
     wanted = service(**spec)
     view = PoolView(
         wanted.spec.pools[0],
@@ -150,7 +150,7 @@ def judge(replicas=0, pods=(), conditions=(), queue=None, queue_problem=None, be
     )
     seen = Observation((view,), Keda.READY, queue, queue_problem, ())
     last = PoolStatus(name="main", reason=before)
-    return judge_pool(view, wanted.spec, seen, last, NOW)
+    return assess_pool(view, wanted.spec, seen, last, NOW)
 
 
 FULL = {"replicas": 3, "pods": [pod(name) for name in "abc"]}
@@ -229,10 +229,10 @@ FULL = {"replicas": 3, "pods": [pod(name) for name in "abc"]}
     ],
 )
 def test_each_state_of_a_pool_has_its_reason(seen, reason, blocked):
-    judgement = judge(**seen)
-    assert judgement.status.reason is reason
-    assert judgement.blocked is blocked
-    assert judgement.status.message
+    state = assess(**seen)
+    assert state.status.reason is reason
+    assert state.blocked is blocked
+    assert state.status.message
 
 
 @pytest.mark.parametrize(
@@ -247,13 +247,13 @@ def test_each_state_of_a_pool_has_its_reason(seen, reason, blocked):
     ],
 )
 def test_a_suspended_pool_says_whether_anybody_is_still_at_work(seen, words):
-    assert words in judge(suspend=True, **seen).status.message
+    assert words in assess(suspend=True, **seen).status.message
 
 
 def test_jobs_that_trickle_in_are_no_news_to_a_pool_of_one():
     one = {"replicas": 1, "pods": [pod()], "pools": [{"name": "main", "replicas": {"max": 1}}]}
     before, told = None, set()
     for queued in (0, 1, 3, 0, 2, 1, 0):
-        before = judge(queue=sample(queued=queued, running=1), before=before, **one).status.reason
+        before = assess(queue=sample(queued=queued, running=1), before=before, **one).status.reason
         told.add(before)
     assert told == {Reason.SERVING}

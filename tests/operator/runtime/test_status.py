@@ -73,7 +73,7 @@ def annotated(name: str, value: str, **conditions: str) -> Object:
     return scaler
 
 
-def judge(before=NOTHING, now=NOW, suspend=False, **seen: Any) -> TranscriptionServiceStatus:
+def status_of(before=NOTHING, now=NOW, suspend=False, **seen: Any) -> TranscriptionServiceStatus:
     return service_status(service(suspend=suspend), see(**seen), before, now)
 
 
@@ -82,7 +82,7 @@ def said(status: TranscriptionServiceStatus) -> dict[ConditionType, tuple[str, R
 
 
 def test_a_service_at_rest_is_ready_and_idle():
-    status = judge()
+    status = status_of()
     assert said(status) == {
         READY: ("True", Reason.IDLE),
         QUEUE: ("True", Reason.AS_EXPECTED),
@@ -163,25 +163,25 @@ def test_a_service_at_rest_is_ready_and_idle():
     ],
 )
 def test_ready_and_degraded_say_what_is_the_matter(seen, ready, degraded):
-    status = said(judge(**seen))
+    status = said(status_of(**seen))
     assert status[READY] == ready
     assert status[DEGRADED][0] == degraded
 
 
 def test_a_condition_keeps_the_date_of_its_last_change_of_mind():
-    first = judge()
+    first = status_of()
     later = NOW + timedelta(hours=1)
-    still = judge(first, later, replicas=1, pods=[waiting_pod()], sample=sample(queued=1))
+    still = status_of(first, later, replicas=1, pods=[waiting_pod()], sample=sample(queued=1))
     ready = {each.type: each for each in still.conditions}[READY]
     assert ready.reason is Reason.POD_STARTING
     assert ready.last_transition_time == NOW
-    fallen = judge(still, later, keda=Keda.MISSING)
+    fallen = status_of(still, later, keda=Keda.MISSING)
     assert {each.type: each for each in fallen.conditions}[READY].last_transition_time == later
 
 
 def test_a_redis_that_is_gone_leaves_what_was_last_known():
-    before = judge(sample=sample(queued=5, dead_letters=2, warnings=("appendonly is off",)))
-    after = judge(before, sample=None, queue_problem=UNREACHABLE)
+    before = status_of(sample=sample(queued=5, dead_letters=2, warnings=("appendonly is off",)))
+    after = status_of(before, sample=None, queue_problem=UNREACHABLE)
     assert after.queue == before.queue
     assert said(after)[DURABLE] == said(before)[DURABLE] == ("False", Reason.QUEUE_NOT_DURABLE)
 
@@ -191,26 +191,26 @@ def later(seconds: float, **depths: Any) -> dict[str, Any]:
 
 
 def test_depths_are_written_at_most_every_ten_seconds():
-    before = judge(sample=sample(queued=5))
-    assert judge(before, **later(9, queued=7)).queue.queued == 5
-    assert judge(before, **later(10, queued=7)).queue.queued == 7
+    before = status_of(sample=sample(queued=5))
+    assert status_of(before, **later(9, queued=7)).queue.queued == 5
+    assert status_of(before, **later(10, queued=7)).queue.queued == 7
 
 
 def test_waking_sleeping_and_dead_letters_are_written_at_once():
-    assert judge(judge(), **later(1, queued=1)).queue.queued == 1
-    assert judge(judge(sample=sample(running=1)), **later(1)).queue.running == 0
-    assert judge(judge(), **later(1, dead_letters=1)).queue.dead_letters == 1
+    assert status_of(status_of(), **later(1, queued=1)).queue.queued == 1
+    assert status_of(status_of(sample=sample(running=1)), **later(1)).queue.running == 0
+    assert status_of(status_of(), **later(1, dead_letters=1)).queue.dead_letters == 1
 
 
 def test_a_new_sample_of_the_same_depths_is_not_worth_a_write():
-    before = judge(sample=sample(queued=5))
-    assert judge(before, **later(3600, queued=5)) == before
+    before = status_of(sample=sample(queued=5))
+    assert status_of(before, **later(3600, queued=5)) == before
 
 
 def test_nothing_is_written_about_a_service_that_stays_as_it_is():
-    status = judge()
+    status = status_of()
     stored = parse_status({"status": status.to_object()})
-    again = judge(stored, NOW + timedelta(minutes=5), **later(300))
+    again = status_of(stored, NOW + timedelta(minutes=5), **later(300))
     assert merge_patch(status.to_object(), again.to_object()) == {}
 
 
@@ -220,16 +220,16 @@ def at_generation(number: int) -> TranscriptionService:
     )
 
 
-def judged(status: TranscriptionServiceStatus) -> dict[ConditionType, int]:
+def generations_of(status: TranscriptionServiceStatus) -> dict[ConditionType, int]:
     """Return the generation that each condition is about."""
     return {each.type: each.observed_generation for each in status.conditions}
 
 
 def test_a_service_that_is_left_alone_keeps_its_other_conditions():
-    before = judge(sample=sample(queued=5))
+    before = status_of(sample=sample(queued=5))
     status = hands_off_status(at_generation(9), before, NOW)
     assert said(status) == said(before) | {READY: ("Unknown", Reason.RECONCILE_DISABLED)}
-    assert judged(status) == judged(before) | {READY: 9}
+    assert generations_of(status) == generations_of(before) | {READY: 9}
     assert status.observed_generation == 9
     assert status.queue == before.queue
     fresh = said(hands_off_status(service(), NOTHING, NOW))
@@ -237,12 +237,12 @@ def test_a_service_that_is_left_alone_keeps_its_other_conditions():
 
 
 def test_a_spec_that_cannot_be_read_is_told():
-    before = judge()
+    before = status_of()
     status = invalid_status(9, "spec.pools: Field required", before, NOW)
     told = {READY: ("False", Reason.INVALID_SPEC), DEGRADED: ("True", Reason.INVALID_SPEC)}
     assert said(status) == said(before) | told
     # What nobody has looked at with the new spec is still about the old one.
-    assert judged(status) == judged(before) | {READY: 9, DEGRADED: 9}
+    assert generations_of(status) == generations_of(before) | {READY: 9, DEGRADED: 9}
     for condition in status.conditions:
         if condition.type in told:
             assert "spec.pools: Field required" in condition.message
@@ -250,15 +250,17 @@ def test_a_spec_that_cannot_be_read_is_told():
 
 
 def test_what_a_silent_server_was_is_about_the_spec_of_that_time():
-    before = judge(sample=sample(warnings=("appendonly is off",)))
+    before = status_of(sample=sample(warnings=("appendonly is off",)))
     seen = see(sample=None, queue_problem=UNREACHABLE)
-    generations = judged(service_status(at_generation(9), seen, before, NOW))
+    generations = generations_of(service_status(at_generation(9), seen, before, NOW))
     assert generations.pop(DURABLE) == 3
     assert set(generations.values()) == {9}
 
 
 def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, bool]]:
-    return [(each.reason, each.warning) for each in announcements(before, judge(before, **seen))]
+    return [
+        (each.reason, each.warning) for each in announcements(before, status_of(before, **seen))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -303,7 +305,7 @@ def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, boo
     ],
 )
 def test_a_person_is_told_what_changed_and_once(before, after, expected):
-    assert told(judge(**before), **after) == expected
+    assert told(status_of(**before), **after) == expected
 
 
 @pytest.mark.parametrize(
@@ -318,14 +320,14 @@ def test_a_person_is_told_what_changed_and_once(before, after, expected):
 def test_a_fleet_that_wakes_says_why_as_far_as_it_shows(seen, words):
     (woke,) = (
         each
-        for each in announcements(NOTHING, judge(NOTHING, replicas=2, **seen))
+        for each in announcements(NOTHING, status_of(NOTHING, replicas=2, **seen))
         if each.reason == "FleetWoke"
     )
     assert woke.message.endswith(words)
 
 
 def test_a_pool_whose_queue_is_gone_is_not_called_idle():
-    status = judge(replicas=1, pods=[pod()], sample=None, queue_problem=UNREACHABLE)
+    status = status_of(replicas=1, pods=[pod()], sample=None, queue_problem=UNREACHABLE)
     assert said(status)[WORKERS] == ("True", Reason.SERVING)
     assert "once the queue can be asked" in status.pools[0].message
 
@@ -333,9 +335,9 @@ def test_a_pool_whose_queue_is_gone_is_not_called_idle():
 def test_what_comes_and_goes_with_each_job_is_seldom_told():
     busy = sample(queued=1000)
     threes = {"replicas": 3, "pods": [pod(name) for name in "abc"]}
-    (told,) = announcements(judge(**threes), judge(**threes, sample=busy))
+    (told,) = announcements(status_of(**threes), status_of(**threes, sample=busy))
     assert (told.reason, told.warning, told.seldom) == ("AtMaxReplicas", False, True)
-    (told,) = announcements(NOTHING, judge(keda=Keda.MISSING))
+    (told,) = announcements(NOTHING, status_of(keda=Keda.MISSING))
     assert not told.seldom
 
 

@@ -18,8 +18,8 @@ from whisperfleet_operator.resource import (
 from whisperfleet_operator.resource.names import RECONCILE_ANNOTATION
 from whisperfleet_operator.resource.status import MAX_MESSAGE, PoolStatus, QueueStatus, StreamStatus
 from whisperfleet_operator.status.autoscaler import DIRECTIONS
-from whisperfleet_operator.status.judgement import Judgement
-from whisperfleet_operator.status.pools import PoolJudgement, judge_pool
+from whisperfleet_operator.status.condition_state import ConditionState
+from whisperfleet_operator.status.pools import PoolAssessment, assess_pool
 from whisperfleet_operator.status.rollouts import model_that_runs
 
 __all__ = [
@@ -37,8 +37,8 @@ TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionSta
 SAMPLE_SECONDS = 10
 
 
-_Judgements = Mapping[ConditionType, Judgement]
-_PENDING = Judgement(UNKNOWN, Reason.PENDING, "not looked at yet")
+_States = Mapping[ConditionType, ConditionState]
+_PENDING = ConditionState(UNKNOWN, Reason.PENDING, "not looked at yet")
 # INFO does not tell appendfsync.
 _AS_DURABLE_AS_TOLD = (
     "Redis keeps an append-only file and evicts nothing; a crash may still lose its last second or "
@@ -55,22 +55,22 @@ def service_status(
     """Return the status of a service that the operator takes care of."""
     earlier = {pool.name: pool for pool in before.pools}
     pools = [
-        judge_pool(view, service.spec, seen, earlier.get(view.pool.name), now)
+        assess_pool(view, service.spec, seen, earlier.get(view.pool.name), now)
         for view in seen.pools
     ]
-    judgements = {
+    states = {
         ConditionType.QUEUE_REACHABLE: _queue_reachable(seen),
         ConditionType.AUTOSCALER_READY: _autoscaler_ready(pools),
         ConditionType.WORKERS_AVAILABLE: _workers_available(pools),
     }
     if seen.sample is not None:
         # A server that does not answer has not become less durable.
-        judgements[ConditionType.QUEUE_DURABLE] = _queue_durable(seen.sample)
-    judgements[ConditionType.READY] = _ready(seen, judgements, pools)
-    judgements[ConditionType.DEGRADED] = _degraded(seen, judgements, pools)
+        states[ConditionType.QUEUE_DURABLE] = _queue_durable(seen.sample)
+    states[ConditionType.READY] = _ready(seen, states, pools)
+    states[ConditionType.DEGRADED] = _degraded(seen, states, pools)
     return TranscriptionServiceStatus(
         observed_generation=service.metadata.generation,
-        conditions=_dated(judgements, service.metadata.generation, before, now),
+        conditions=_dated(states, service.metadata.generation, before, now),
         model=model_that_runs(service, seen.pools),
         replicas=_replicas([pool.status for pool in pools]),
         queue=_queue(service, seen, before),
@@ -85,8 +85,8 @@ def waiting_status(
     now: datetime,
 ) -> TranscriptionServiceStatus:
     """Return the status of a service before what `problem` says has passed."""
-    judgements = {ConditionType.READY: Judgement.of(UNKNOWN, problem)}
-    return _without_a_look(judgements, service.metadata.generation, before, now)
+    states = {ConditionType.READY: ConditionState.of(UNKNOWN, problem)}
+    return _without_a_look(states, service.metadata.generation, before, now)
 
 
 def failed_status(
@@ -96,11 +96,11 @@ def failed_status(
     now: datetime,
 ) -> TranscriptionServiceStatus:
     """Return the status of a service that nothing can be done for because of `problem`."""
-    judgements = {
-        ConditionType.READY: Judgement.of(FALSE, problem),
-        ConditionType.DEGRADED: Judgement.of(TRUE, problem),
+    states = {
+        ConditionType.READY: ConditionState.of(FALSE, problem),
+        ConditionType.DEGRADED: ConditionState.of(TRUE, problem),
     }
-    return _without_a_look(judgements, service.metadata.generation, before, now)
+    return _without_a_look(states, service.metadata.generation, before, now)
 
 
 def hands_off_status(
@@ -111,9 +111,9 @@ def hands_off_status(
         f"the annotation {RECONCILE_ANNOTATION}: disabled is set, so nothing is watched or mended; "
         "remove it to go on"
     )
-    judgement = Judgement(UNKNOWN, Reason.RECONCILE_DISABLED, message)
-    judgements = {ConditionType.READY: judgement}
-    return _without_a_look(judgements, service.metadata.generation, before, now)
+    state = ConditionState(UNKNOWN, Reason.RECONCILE_DISABLED, message)
+    states = {ConditionType.READY: state}
+    return _without_a_look(states, service.metadata.generation, before, now)
 
 
 def invalid_status(
@@ -124,39 +124,41 @@ def invalid_status(
         f"this operator cannot read the spec, which another version's schema let in: {error}; "
         "correct it, or bring the operator and its CRD to one version"
     )
-    judgements = {
-        ConditionType.READY: Judgement(FALSE, Reason.INVALID_SPEC, message),
-        ConditionType.DEGRADED: Judgement(TRUE, Reason.INVALID_SPEC, message),
+    states = {
+        ConditionType.READY: ConditionState(FALSE, Reason.INVALID_SPEC, message),
+        ConditionType.DEGRADED: ConditionState(TRUE, Reason.INVALID_SPEC, message),
     }
-    return _without_a_look(judgements, generation, before, now)
+    return _without_a_look(states, generation, before, now)
 
 
 def _without_a_look(
-    judgements: _Judgements, generation: int, before: TranscriptionServiceStatus, now: datetime
+    states: _States, generation: int, before: TranscriptionServiceStatus, now: datetime
 ) -> TranscriptionServiceStatus:
     return before.model_copy(
         update={
             "observed_generation": generation,
-            "conditions": _dated(judgements, generation, before, now),
+            "conditions": _dated(states, generation, before, now),
         }
     )
 
 
-def _queue_reachable(seen: Observation) -> Judgement:
+def _queue_reachable(seen: Observation) -> ConditionState:
     if seen.queue_problem is not None:
-        return Judgement.of(FALSE, seen.queue_problem)
+        return ConditionState.of(FALSE, seen.queue_problem)
     if seen.sample is None:
         return _PENDING
-    return Judgement(TRUE, Reason.AS_EXPECTED, "Redis answers, and the queue is this service's")
+    return ConditionState(
+        TRUE, Reason.AS_EXPECTED, "Redis answers, and the queue is this service's"
+    )
 
 
-def _queue_durable(sample: Sample) -> Judgement:
+def _queue_durable(sample: Sample) -> ConditionState:
     if sample.warnings:
-        return Judgement(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(sample.warnings))
-    return Judgement(TRUE, Reason.AS_EXPECTED, _AS_DURABLE_AS_TOLD)
+        return ConditionState(FALSE, Reason.QUEUE_NOT_DURABLE, "; ".join(sample.warnings))
+    return ConditionState(TRUE, Reason.AS_EXPECTED, _AS_DURABLE_AS_TOLD)
 
 
-def _autoscaler_ready(pools: Sequence[PoolJudgement]) -> Judgement:
+def _autoscaler_ready(pools: Sequence[PoolAssessment]) -> ConditionState:
     worst = next((pool for pool in pools if pool.scaler.status is not TRUE), pools[0])
     if worst.status.woken_time is None:
         return worst.scaler
@@ -166,96 +168,96 @@ def _autoscaler_ready(pools: Sequence[PoolJudgement]) -> Judgement:
     )
 
 
-def _workers_available(pools: Sequence[PoolJudgement]) -> Judgement:
+def _workers_available(pools: Sequence[PoolAssessment]) -> ConditionState:
     worst = _worst(pools)
     reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
     if reason is Reason.SUSPENDED:
-        return Judgement(FALSE, reason, message)
+        return ConditionState(FALSE, reason, message)
     asleep = all(pool.status.desired == 0 and not pool.stopped for pool in pools)
     working = any(pool.status.ready for pool in pools)
-    return Judgement(TRUE if asleep or working else FALSE, reason, message)
+    return ConditionState(TRUE if asleep or working else FALSE, reason, message)
 
 
-def _ready(seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]) -> Judgement:
+def _ready(seen: Observation, states: _States, pools: Sequence[PoolAssessment]) -> ConditionState:
     """Whether a job that is sent now will be worked on without anybody's help."""
     if seen.problems:
         return _of_problems(FALSE, seen.problems)
     working = any(pool.status.ready for pool in pools)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
-        if (judgement := judgements[needed]).status is not TRUE:
+        if (state := states[needed]).status is not TRUE:
             # Pods that work do so whatever becomes of their number.
-            limps = working and judgement.reason in DIRECTIONS
-            return replace(judgement, status=TRUE) if limps else judgement
+            limps = working and state.reason in DIRECTIONS
+            return replace(state, status=TRUE) if limps else state
     worst = _worst(pools)
     reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
     if reason is Reason.SUSPENDED or (worst.stopped and not working):
-        return Judgement(FALSE, reason, message)
-    return Judgement(TRUE, reason, message)
+        return ConditionState(FALSE, reason, message)
+    return ConditionState(TRUE, reason, message)
 
 
 def _degraded(
-    seen: Observation, judgements: _Judgements, pools: Sequence[PoolJudgement]
-) -> Judgement:
+    seen: Observation, states: _States, pools: Sequence[PoolAssessment]
+) -> ConditionState:
     """Whether something is wrong that a person has to mend, even if work is done meanwhile."""
     if seen.problems:
         return _of_problems(TRUE, seen.problems)
     for needed in (ConditionType.QUEUE_REACHABLE, ConditionType.AUTOSCALER_READY):
-        if (judgement := judgements[needed]).status is FALSE:
-            return Judgement(TRUE, judgement.reason, judgement.message)
+        if (state := states[needed]).status is FALSE:
+            return ConditionState(TRUE, state.reason, state.message)
     worst = _worst(pools)
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
-        return Judgement(TRUE, reason, message)
+        return ConditionState(TRUE, reason, message)
     for contest in seen.contested:
         # It may be meant so: a mirror for images, say.
-        return Judgement.of(FALSE, contest)
-    return Judgement(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
+        return ConditionState.of(FALSE, contest)
+    return ConditionState(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
 
 
-def _of_problems(status: ConditionStatus, problems: Sequence[Problem]) -> Judgement:
+def _of_problems(status: ConditionStatus, problems: Sequence[Problem]) -> ConditionState:
     """Return the reason of the first, and what there is to say of all: nobody mends one by one."""
     messages = dict.fromkeys(problem.message for problem in problems)
-    return Judgement(status, problems[0].reason, "; ".join(messages)[:MAX_MESSAGE])
+    return ConditionState(status, problems[0].reason, "; ".join(messages)[:MAX_MESSAGE])
 
 
-def _worst(pools: Sequence[PoolJudgement]) -> PoolJudgement:
+def _worst(pools: Sequence[PoolAssessment]) -> PoolAssessment:
     """Return the first blocked pool, or else the first."""
     return next((pool for pool in pools if pool.blocked), pools[0])
 
 
 def _dated(
-    judgements: _Judgements, generation: int, before: TranscriptionServiceStatus, now: datetime
+    states: _States, generation: int, before: TranscriptionServiceStatus, now: datetime
 ) -> tuple[Condition, ...]:
     """Return the conditions, each dated back to when it last changed its mind.
 
-    What was not judged now stays as it was, with the generation that it was about.
+    What was not assessed now stays as it was, with the generation that it was about.
     """
     known = {condition.type: condition for condition in before.conditions}
-    kept = known.keys() - judgements.keys()
+    kept = known.keys() - states.keys()
     return tuple(
         known[name]
         if name in kept
-        else _condition(name, judgements.get(name, _PENDING), generation, known.get(name), now)
+        else _condition(name, states.get(name, _PENDING), generation, known.get(name), now)
         for name in ConditionType
     )
 
 
 def _condition(
     name: ConditionType,
-    judgement: Judgement,
+    state: ConditionState,
     generation: int,
     known: Condition | None,
     now: datetime,
 ) -> Condition:
-    if known is not None and known.status is judgement.status:
+    if known is not None and known.status is state.status:
         since = known.last_transition_time
     else:
         since = now.replace(microsecond=0)
     return Condition(
         type=name,
-        status=judgement.status,
-        reason=judgement.reason,
-        message=judgement.message,
+        status=state.status,
+        reason=state.reason,
+        message=state.message,
         last_transition_time=since,
         observed_generation=generation,
     )

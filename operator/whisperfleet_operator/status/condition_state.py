@@ -6,11 +6,11 @@ from typing import Self
 from whisperfleet_operator.observe import Problem
 from whisperfleet_operator.resource import ConditionStatus, Reason
 
-__all__ = ["Judgement"]
+__all__ = ["ConditionState"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ConditionState:
     """A condition's status, its reason for programs and its message for people."""
 
     status: ConditionStatus
