@@ -12,7 +12,7 @@ from whisperfleet_operator.kube.kinds import SERVICE
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
 from whisperfleet_operator.service_metrics import ServiceMetricsCollector
-from whisperfleet_operator.status import Announcement, announcements
+from whisperfleet_operator.status import ServiceEvent, events_between
 from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Reporter", "merge_patch"]
@@ -75,8 +75,8 @@ class Reporter:
                 raise
             self._cache.saw(resource)
         # After the write: an Event told twice is worse than one that a crash swallows.
-        for announcement in announcements(before, after):
-            self._tell(resource, announcement)
+        for event in events_between(before, after):
+            self._tell(resource, event)
         return 0.0
 
     def leave_to(self, resource: Object, other: str, release: str) -> None:
@@ -89,29 +89,29 @@ class Reporter:
             "looks after the namespace too: uninstall one of them, or give each its own "
             "watchNamespaces"
         )
-        self._tell(resource, Announcement("AnotherOperator", message, warning=True, seldom=True))
+        self._tell(resource, ServiceEvent("AnotherOperator", message, warning=True, seldom=True))
 
     def forget(self, key: Key) -> None:
         """Forget a service that is gone."""
         self._written.pop(key, None)
 
-    def _tell(self, resource: Object, announcement: Announcement) -> None:
+    def _tell(self, resource: Object, event: ServiceEvent) -> None:
         metadata = resource["metadata"]
         try:
-            self._kube.create(_event(resource, announcement, self._clock()), OPERATOR)
+            self._kube.create(_event(resource, event, self._clock()), OPERATOR)
         except AlreadyExistsError:
             # Told a moment ago, by whichever operator.
             return
         except KubeError as error:
             _log.warning("an Event could not be posted: %s", error)
-        log = _log.warning if announcement.warning else _log.info
+        log = _log.warning if event.warning else _log.info
         log(
             "%s",
-            announcement.message,
+            event.message,
             extra={
                 "namespace": metadata["namespace"],
                 "service": metadata["name"],
-                "reason": announcement.reason,
+                "reason": event.reason,
             },
         )
 
@@ -129,14 +129,14 @@ def merge_patch(before: Object, after: Object) -> Object:
     return patch
 
 
-def _event(resource: Object, announcement: Announcement, now: datetime) -> Object:
+def _event(resource: Object, event: ServiceEvent, now: datetime) -> Object:
     metadata = resource["metadata"]
     moment = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
-            "name": f"{metadata['name']}.{_distinction(metadata['uid'], announcement, now)}",
+            "name": f"{metadata['name']}.{_distinction(metadata['uid'], event, now)}",
             "namespace": metadata["namespace"],
         },
         "involvedObject": {
@@ -147,9 +147,9 @@ def _event(resource: Object, announcement: Announcement, now: datetime) -> Objec
             "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"],
         },
-        "type": "Warning" if announcement.warning else "Normal",
-        "reason": announcement.reason,
-        "message": announcement.message.encode()[:_MESSAGE_BYTES].decode("utf-8", "ignore"),
+        "type": "Warning" if event.warning else "Normal",
+        "reason": event.reason,
+        "message": event.message.encode()[:_MESSAGE_BYTES].decode("utf-8", "ignore"),
         "source": {"component": OPERATOR},
         "reportingComponent": OPERATOR,
         "reportingInstance": OPERATOR,
@@ -159,11 +159,11 @@ def _event(resource: Object, announcement: Announcement, now: datetime) -> Objec
     }
 
 
-def _distinction(uid: str, announcement: Announcement, now: datetime) -> str:
+def _distinction(uid: str, event: ServiceEvent, now: datetime) -> str:
     """Return what tells an Event's name from those of the service's others."""
-    if not announcement.seldom:
+    if not event.seldom:
         # As client-go names them.
         return f"{int(now.timestamp() * 1e9):x}"
     # The same for some minutes, so that the API server refuses the second one.
     period = int(now.timestamp()) // _SELDOM_SECONDS
-    return f"{announcement.reason.lower()}-{uid[:8]}-{period:x}"
+    return f"{event.reason.lower()}-{uid[:8]}-{period:x}"

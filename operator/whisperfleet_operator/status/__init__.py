@@ -1,6 +1,5 @@
 """From what was seen to what is said: pure functions, from an observation to the status."""
 
-from whisperfleet_operator.status.announce import Announcement, announcements
 from whisperfleet_operator.status.conditions import (
     failed_status,
     hands_off_status,
@@ -9,10 +8,11 @@ from whisperfleet_operator.status.conditions import (
     service_status,
     waiting_status,
 )
+from whisperfleet_operator.status.events import ServiceEvent, events_between
 
 __all__ = [
-    "Announcement",
-    "announcements",
+    "ServiceEvent",
+    "events_between",
     "failed_status",
     "hands_off_status",
     "invalid_status",

@@ -25,7 +25,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.status import (
-    announcements,
+    events_between,
     hands_off_status,
     invalid_status,
     parse_status,
@@ -259,7 +259,7 @@ def test_what_a_silent_server_was_is_about_the_spec_of_that_time():
 
 def told(before: TranscriptionServiceStatus, **seen: Any) -> list[tuple[str, bool]]:
     return [
-        (each.reason, each.warning) for each in announcements(before, status_of(before, **seen))
+        (each.reason, each.warning) for each in events_between(before, status_of(before, **seen))
     ]
 
 
@@ -320,7 +320,7 @@ def test_a_person_is_told_what_changed_and_once(before, after, expected):
 def test_a_fleet_that_wakes_says_why_as_far_as_it_shows(seen, words):
     (woke,) = (
         each
-        for each in announcements(NOTHING, status_of(NOTHING, replicas=2, **seen))
+        for each in events_between(NOTHING, status_of(NOTHING, replicas=2, **seen))
         if each.reason == "FleetWoke"
     )
     assert woke.message.endswith(words)
@@ -335,9 +335,9 @@ def test_a_pool_whose_queue_is_gone_is_not_called_idle():
 def test_what_comes_and_goes_with_each_job_is_seldom_told():
     busy = sample(queued=1000)
     threes = {"replicas": 3, "pods": [pod(name) for name in "abc"]}
-    (told,) = announcements(status_of(**threes), status_of(**threes, sample=busy))
+    (told,) = events_between(status_of(**threes), status_of(**threes, sample=busy))
     assert (told.reason, told.warning, told.seldom) == ("AtMaxReplicas", False, True)
-    (told,) = announcements(NOTHING, status_of(keda=Keda.MISSING))
+    (told,) = events_between(NOTHING, status_of(keda=Keda.MISSING))
     assert not told.seldom
 
 

@@ -17,14 +17,14 @@ from whisperfleet_operator.resource import (
 from whisperfleet_operator.resource.status import PoolStatus, QueueStatus
 from whisperfleet_operator.status.pools import BLOCKING
 
-__all__ = ["Announcement", "announcements"]
+__all__ = ["ServiceEvent", "events_between"]
 
 _WAITS = (*BLOCKING, Reason.AT_MAX_REPLICAS)
 _BY_US = ", by the operator, for the autoscaler does not wake it"
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class ServiceEvent:
     """An Event to be: `warning` where somebody should do something.
 
     What is `seldom` told may come and go with every job: once in some minutes is enough.
@@ -36,9 +36,9 @@ class Announcement:
     seldom: bool = False
 
 
-def announcements(
+def events_between(
     before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
-) -> list[Announcement]:
+) -> list[ServiceEvent]:
     """Return what to tell, the most important first."""
     return [
         *_troubles(before, after),
@@ -49,7 +49,7 @@ def announcements(
 
 def _troubles(
     before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
-) -> Iterator[Announcement]:
+) -> Iterator[ServiceEvent]:
     was, now = _conditions(before), _conditions(after)
     told: set[Reason] = set()
     by_pools = {pool.reason for pool in after.pools if pool.reason in _WAITS}
@@ -62,35 +62,35 @@ def _troubles(
         if condition.status is ConditionStatus.FALSE and not _same(earlier, condition):
             if condition.reason not in (*by_pools, *told):
                 told.add(condition.reason)
-                yield Announcement(
+                yield ServiceEvent(
                     condition.reason,
                     condition.message,
                     warning=condition.reason is not Reason.SUSPENDED,
                 )
         elif _mended(earlier, condition) and name is not ConditionType.READY:
-            yield Announcement(f"{name}Again", condition.message)
+            yield ServiceEvent(f"{name}Again", condition.message)
     degraded, earlier = now[ConditionType.DEGRADED], was.get(ConditionType.DEGRADED)
     if degraded.reason is Reason.CHANGED_BY_ANOTHER and not _same(earlier, degraded):
-        yield Announcement(degraded.reason, degraded.message, warning=True)
+        yield ServiceEvent(degraded.reason, degraded.message, warning=True)
     durable, earlier = now[ConditionType.QUEUE_DURABLE], was.get(ConditionType.QUEUE_DURABLE)
     if durable.status is ConditionStatus.FALSE and not _same(earlier, durable):
-        yield Announcement(durable.reason, durable.message, warning=True)
+        yield ServiceEvent(durable.reason, durable.message, warning=True)
 
 
 def _pools(
     before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
-) -> Iterator[Announcement]:
+) -> Iterator[ServiceEvent]:
     earlier = {pool.name: pool for pool in before.pools}
     for pool in after.pools:
         was = earlier.get(pool.name, PoolStatus(name=pool.name))
         if pool.woken_time is not None and pool.woken_time != was.woken_time:
-            yield Announcement("WokenByOperator", _waking(pool, after.queue, _BY_US), warning=True)
+            yield ServiceEvent("WokenByOperator", _waking(pool, after.queue, _BY_US), warning=True)
         elif was.desired == 0 and pool.desired > 0:
-            yield Announcement("FleetWoke", _waking(pool, after.queue))
+            yield ServiceEvent("FleetWoke", _waking(pool, after.queue))
         elif was.desired > 0 and pool.desired == 0:
-            yield Announcement("FleetSleeps", f"the pool {pool.name} is scaled to zero")
+            yield ServiceEvent("FleetSleeps", f"the pool {pool.name} is scaled to zero")
         if pool.reason in _WAITS and pool.reason != was.reason:
-            yield Announcement(
+            yield ServiceEvent(
                 pool.reason,
                 pool.message or "",
                 warning=pool.reason is not Reason.AT_MAX_REPLICAS,
@@ -107,11 +107,11 @@ def _waking(pool: PoolStatus, queue: QueueStatus | None, why: str = "") -> str:
 
 def _dead_letters(
     before: TranscriptionServiceStatus, after: TranscriptionServiceStatus
-) -> Iterator[Announcement]:
+) -> Iterator[ServiceEvent]:
     was = before.queue.dead_letters if before.queue else None
     now = after.queue.dead_letters if after.queue else None
     if now and now > (was or 0):
-        yield Announcement(
+        yield ServiceEvent(
             "DeadLetters",
             f"{now - (was or 0)} more jobs need a person, {now} in all: whisperfleet dlq list "
             "shows them",
