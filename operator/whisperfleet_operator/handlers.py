@@ -16,13 +16,13 @@ __all__: list[str] = []
 @kopf.on.startup()
 async def configure(settings: kopf.OperatorSettings, memo: Any, **_: Any) -> None:
     """Set kopf up before anything is watched."""
-    memo.intake.configure(settings)
+    memo.event_sink.configure(settings)
 
 
 @kopf.on.event(GROUP, VERSION, PLURAL)
 async def service(event: Any, memo: Any, **_: Any) -> None:
     """Pass on that a service was seen, changed or deleted."""
-    memo.intake.service(event)
+    memo.event_sink.service(event)
 
 
 @kopf.on.event("apps", "v1", "deployments")
@@ -34,4 +34,4 @@ async def service(event: Any, memo: Any, **_: Any) -> None:
 @kopf.on.event("v1", "pods")
 async def child(event: Any, memo: Any, **_: Any) -> None:
     """Pass on that a child of a service, or a pod of one, was seen, changed or deleted."""
-    memo.intake.child(event)
+    memo.event_sink.child(event)

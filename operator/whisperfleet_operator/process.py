@@ -14,8 +14,8 @@ from prometheus_client import REGISTRY
 from whisperfleet import __version__
 from whisperfleet_operator import metrics
 from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.health import HealthServer
-from whisperfleet_operator.intake import Intake
 from whisperfleet_operator.kube import Kube, KubeError
 from whisperfleet_operator.kube.client import ApiKube, load_configuration
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, NAMESPACE, POD
@@ -52,7 +52,7 @@ def run_operator(settings: OperatorSettings) -> None:
     cache = ObjectCache(SERVICE_LABEL)
     service_metrics = ServiceMetricsCollector()
     keda = KedaWatch(kube)
-    watches = Watches(kube, keda, Intake(cache, queue, (*CHILD_KINDS, POD)), settings.namespaces)
+    watches = Watches(kube, keda, EventSink(cache, queue, (*CHILD_KINDS, POD)), settings.namespaces)
     checks = {"/livez": lambda: queue.stalled(settings.stall_seconds), "/readyz": watches.ready}
     with suppress(KeyboardInterrupt), ExitStack() as parts:
         health = parts.enter_context(HealthServer(settings.http_host, settings.http_port, checks))

@@ -10,7 +10,7 @@ import kopf
 
 # The decorators in it put the handlers into kopf's registry.
 import whisperfleet_operator.handlers  # noqa: F401
-from whisperfleet_operator.intake import Intake
+from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError
 from whisperfleet_operator.observe import Keda, KedaWatch
 from whisperfleet_operator.resource.names import API_VERSION, KIND
@@ -38,11 +38,11 @@ class Watches:
     """kopf, as often as it takes. `run` belongs on the main thread: kopf handles signals there."""
 
     def __init__(
-        self, kube: Kube, keda: KedaWatch, intake: Intake, namespaces: tuple[str, ...]
+        self, kube: Kube, keda: KedaWatch, event_sink: EventSink, namespaces: tuple[str, ...]
     ) -> None:
         self._kube = kube
         self._keda = keda
-        self._memo = kopf.Memo(intake=intake)
+        self._memo = kopf.Memo(event_sink=event_sink)
         self._namespaces = namespaces
         self._watching = threading.Event()
 

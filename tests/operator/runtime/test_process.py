@@ -20,8 +20,8 @@ from servers import wait_for
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ConfigurationError
 from whisperfleet_operator.cache import ObjectCache
+from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.health import HealthServer
-from whisperfleet_operator.intake import Intake
 from whisperfleet_operator.kube import UnavailableError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
@@ -117,9 +117,9 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
 def test_events_are_remembered_and_name_the_service_to_look_at():
     queue = WorkQueue()
     cache = ObjectCache(SERVICE_LABEL)
-    intake = Intake(cache, queue, ())
+    event_sink = EventSink(cache, queue, ())
     seen = service_object()
-    intake.service({"type": None, "object": seen})
+    event_sink.service({"type": None, "object": seen})
     assert queue.take(0) == KEY
     queue.done(KEY)
     assert cache.get(SERVICE, *KEY) == seen
@@ -127,7 +127,7 @@ def test_events_are_remembered_and_name_the_service_to_look_at():
     pod = waiting_pod()
     pod["metadata"] |= {"labels": {SERVICE_LABEL: "calls"}, "uid": "1", "resourceVersion": "1"}
     for change, expected in (("ADDED", True), ("DELETED", False)):
-        intake.child({"type": change, "object": pod})
+        event_sink.child({"type": change, "object": pod})
         assert queue.take(0) == KEY
         queue.done(KEY)
         assert (cache.get(POD, NAMESPACE, pod["metadata"]["name"]) is not None) is expected
@@ -135,7 +135,7 @@ def test_events_are_remembered_and_name_the_service_to_look_at():
 
 def test_kopf_sees_no_more_than_it_must_and_writes_nothing():
     settings = kopf.OperatorSettings()
-    Intake(ObjectCache(SERVICE_LABEL), WorkQueue(), (*CHILD_KINDS, POD)).configure(settings)
+    EventSink(ObjectCache(SERVICE_LABEL), WorkQueue(), (*CHILD_KINDS, POD)).configure(settings)
     assert settings.scanning.disabled
     assert not settings.posting.enabled
     selectors = settings.watching.label_selectors

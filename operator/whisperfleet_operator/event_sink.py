@@ -10,10 +10,10 @@ from whisperfleet_operator.kube import Kind
 from whisperfleet_operator.resource.names import children_selector
 from whisperfleet_operator.work_queue import WorkQueue
 
-__all__ = ["Intake"]
+__all__ = ["EventSink"]
 
 
-class Intake:
+class EventSink:
     """The one place where events come in. kopf calls it from its event loop; nothing here waits."""
 
     def __init__(self, cache: ObjectCache, queue: WorkQueue, labelled: Iterable[Kind]) -> None:
