@@ -83,7 +83,7 @@ class Applier:
             wanted["metadata"]["uid"] = live["metadata"]["uid"]
         if not self._attempt(wanted, self._write) and live is not None:
             # It may be another object by now: the next look reads it anew.
-            self._cache.doubt(live)
+            self._cache.invalidate(live)
 
     def _attempt(self, manifest: Manifest, write: Callable[[Manifest], None]) -> bool:
         """Return whether it was done."""

@@ -58,7 +58,7 @@ class ObjectCache:
             if len(self._deleted) > _DELETIONS_KEPT:
                 self._deleted.popitem(last=False)
 
-    def doubt(self, obj: Object) -> None:
+    def invalidate(self, obj: Object) -> None:
         """Forget an object that may be another by now, so that it is read anew."""
         with self._lock:
             self._forget(_name(obj))

@@ -253,7 +253,7 @@ class Reconciler:
         applier.carry_out(parts)
         if any(isinstance(failure, NotFoundError) for failure in applier.failures):
             # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
-            self._keda.doubt()
+            self._keda.invalidate()
         for failure in (*applier.failures, leaving):
             if failure is not None:
                 raise failure

@@ -71,7 +71,7 @@ class Reporter:
             try:
                 resource = self._kube.patch_status(SERVICE, *key, patch)
             except NotFoundError:
-                self._cache.doubt(resource)
+                self._cache.invalidate(resource)
                 raise
             self._cache.saw(resource)
         # After the write: an Event told twice is worse than one that a crash swallows.

@@ -103,7 +103,7 @@ class Waker:
             self._kube.scale(deployment, 1, WAKING_MANAGER)
         except (AlreadyExistsError, NotFoundError):
             # Somebody was faster, the autoscaler at best: the next look will see.
-            self._cache.doubt(deployment)
+            self._cache.invalidate(deployment)
             return view
         except (ForbiddenError, InvalidError) as error:
             _log.warning("%s/%s sleeps with work and may not be woken: %s", *key, error)

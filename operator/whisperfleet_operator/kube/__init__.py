@@ -1,4 +1,4 @@
-"""The operator's seam to the Kubernetes API: nothing else in it knows the client library.
+"""The operator's interface to the Kubernetes API: nothing else in it knows the client library.
 
 `client` is the real one, `fake` the double that ships beside it; one contract test runs against
 both. Objects are plain JSON: dicts with `apiVersion`, `kind` and `metadata`.
@@ -13,8 +13,8 @@ from whisperfleet_operator.kube.errors import (
     ServerError,
     UnavailableError,
 )
+from whisperfleet_operator.kube.interface import Kube, Object
 from whisperfleet_operator.kube.kinds import Kind, kind_of
-from whisperfleet_operator.kube.seam import Kube, Object
 
 __all__ = [
     "AlreadyExistsError",

@@ -1,4 +1,4 @@
-"""The seam over the `kubernetes` client: its transport and its logins, none of its models.
+"""The interface over the `kubernetes` client: its transport and its logins, none of its models.
 
 Models, and the imports behind them, are most of what the client weighs; plain JSON needs none.
 """
@@ -27,8 +27,8 @@ from whisperfleet_operator.kube.errors import (
     ServerError,
     UnavailableError,
 )
+from whisperfleet_operator.kube.interface import Object
 from whisperfleet_operator.kube.kinds import Kind, kind_of
-from whisperfleet_operator.kube.seam import Object
 
 __all__ = ["ApiKube", "load_configuration"]
 

@@ -1,4 +1,4 @@
-"""`FakeKube`: the seam's test double, an API server in a dictionary.
+"""`FakeKube`: the interface's test double, an API server in a dictionary.
 
 It does what the operator relies on: names are unique, versions grow, a status has its own door, a
 server-side apply merges by owner and leaves what others own, owners take their children with them.
@@ -18,8 +18,8 @@ from whisperfleet_operator.kube.errors import (
     KubeError,
     NotFoundError,
 )
+from whisperfleet_operator.kube.interface import Object
 from whisperfleet_operator.kube.kinds import Kind, kind_of
-from whisperfleet_operator.kube.seam import Object
 
 __all__ = ["FakeKube"]
 

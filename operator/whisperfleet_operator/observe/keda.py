@@ -25,8 +25,8 @@ _GROUP = "apis/keda.sh/v1alpha1"
 _DISCOVERY = f"/{_GROUP}"
 _MISSING_SECONDS = 5.0
 _PRESENT_SECONDS = 10.0
-# Between two looks that find nothing.
-_DOUBT_SECONDS = 2.0
+# Between two checks that find nothing.
+_CONFIRM_SECONDS = 2.0
 _BELIEVED_ABSENCES = 2
 # Both of which a service may need; the CRDs come one after the other.
 _KINDS = frozenset({"ScaledObject", "TriggerAuthentication"})
@@ -73,10 +73,10 @@ class KedaWatch:
                 raise self._failure.with_traceback(None)
             return self._state
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Look again at the next question: what was there seems to be gone."""
         with self._lock:
-            # Many may doubt at once, and a second look counts only some time after the first.
+            # Many may invalidate it at once; a second check counts only some time after the first.
             if not self._absences:
                 self._look_again = float("-inf")
 
@@ -86,7 +86,7 @@ class KedaWatch:
         except KubeError as error:
             self._failure = error
         if self._state is Keda.UNKNOWN or 0 < self._absences < _BELIEVED_ABSENCES:
-            pause = _DOUBT_SECONDS
+            pause = _CONFIRM_SECONDS
         elif self._failure is None and self._state is Keda.READY:
             pause = _PRESENT_SECONDS
         else:

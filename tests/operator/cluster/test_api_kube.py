@@ -1,4 +1,4 @@
-"""The real seam keeps the same contract as the fake."""
+"""The real client keeps the same contract as the fake."""
 
 import uuid
 from collections.abc import Iterator

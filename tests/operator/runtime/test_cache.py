@@ -64,9 +64,9 @@ def test_an_answer_from_before_its_end_does_not_bring_an_object_back(cache: Obje
     assert version(cache) == "7"
 
 
-def test_what_is_doubted_is_read_anew(cache: ObjectCache):
+def test_what_is_invalidated_is_read_anew(cache: ObjectCache):
     cache.saw(a_pod(5))
-    cache.doubt(a_pod(5))
+    cache.invalidate(a_pod(5))
     assert version(cache) is None
     cache.saw(a_pod(5))
     assert version(cache) == "5"

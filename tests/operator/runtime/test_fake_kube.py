@@ -1,4 +1,4 @@
-"""The fake keeps the contract of the seam, and tells what a test needs to know."""
+"""The fake keeps the contract of the interface, and tells what a test needs to know."""
 
 import pytest
 

@@ -89,13 +89,13 @@ def test_one_kind_of_two_is_not_keda(watched: Watched):
     assert watched.later() is Keda.READY
 
 
-def test_a_doubt_is_looked_into_at_once_and_believed_no_sooner(watched: Watched):
+def test_an_invalidation_is_followed_at_once_and_believed_no_sooner(watched: Watched):
     assert watched.later() is Keda.READY
     watched.kube.documents = dict(NOTHING)
     for _ in range(8):
-        watched.watch.doubt()
+        watched.watch.invalidate()
         assert watched.later(0.1) is Keda.READY
-    # Without a doubt the first look would come only now.
+    # Without it the first check would come only now.
     assert watched.later(3) is Keda.MISSING
 
 
