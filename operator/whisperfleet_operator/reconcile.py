@@ -53,9 +53,9 @@ from whisperfleet_operator.resource.patience import LOOK_SECONDS
 from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import (
     failed_status,
-    hands_off_status,
     invalid_status,
     parse_status,
+    reconcile_disabled_status,
     service_status,
     waiting_status,
 )
@@ -135,8 +135,8 @@ class Reconciler:
             generation = resource["metadata"]["generation"]
             after = invalid_status(generation, _first_line(error), before, now)
             return self._reporter.report(resource, before, after) or self._until_resync(key)
-        if service.is_hands_off:
-            after = hands_off_status(service, before, now)
+        if service.is_reconcile_disabled:
+            after = reconcile_disabled_status(service, before, now)
             return self._reporter.report(resource, before, after) or self._until_resync(key)
         is_new = before.observed_generation is None
         try:

@@ -63,7 +63,7 @@ class TranscriptionService(Part):
         return RedisAddress.parse(self.spec.queue.redis.url, self.namespace)
 
     @property
-    def is_hands_off(self) -> bool:
+    def is_reconcile_disabled(self) -> bool:
         """Whether the annotation forbids the operator to change anything."""
         return self.metadata.annotations.get(RECONCILE_ANNOTATION) == RECONCILE_DISABLED
 

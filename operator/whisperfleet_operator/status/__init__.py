@@ -2,9 +2,9 @@
 
 from whisperfleet_operator.status.conditions import (
     failed_status,
-    hands_off_status,
     invalid_status,
     parse_status,
+    reconcile_disabled_status,
     service_status,
     waiting_status,
 )
@@ -14,9 +14,9 @@ __all__ = [
     "ServiceEvent",
     "events_between",
     "failed_status",
-    "hands_off_status",
     "invalid_status",
     "parse_status",
+    "reconcile_disabled_status",
     "service_status",
     "waiting_status",
 ]

@@ -24,9 +24,9 @@ from whisperfleet_operator.status.rollouts import model_that_runs
 
 __all__ = [
     "failed_status",
-    "hands_off_status",
     "invalid_status",
     "parse_status",
+    "reconcile_disabled_status",
     "service_status",
     "waiting_status",
 ]
@@ -103,7 +103,7 @@ def failed_status(
     return _without_a_look(states, service.metadata.generation, before, now)
 
 
-def hands_off_status(
+def reconcile_disabled_status(
     service: TranscriptionService, before: TranscriptionServiceStatus, now: datetime
 ) -> TranscriptionServiceStatus:
     """Return the status of a service that the operator has been told to leave alone."""

@@ -218,7 +218,7 @@ def test_a_queue_of_another_cluster(apply_service, raw: redis.Redis, namespace: 
     service.wait_for("Ready", "Idle", "True", 90)
 
 
-def test_hands_off(apply_service):
+def test_reconcile_disabled(apply_service):
     service = apply_service()
     service.wait_for("Ready", "Idle")
     service.patch({"metadata": {"annotations": {"whisperfleet.io/reconcile": "disabled"}}})

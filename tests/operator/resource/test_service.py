@@ -73,16 +73,16 @@ def test_a_service_cannot_be_changed_in_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "hands_off"),
+    ("annotations", "disabled"),
     [
         ({}, False),
         ({"whisperfleet.io/reconcile": "disabled"}, True),
         ({"whisperfleet.io/reconcile": "enabled"}, False),
     ],
 )
-def test_an_annotation_takes_the_hands_off(annotations: dict[str, str], hands_off: bool) -> None:
+def test_an_annotation_disables_the_reconcile(annotations: dict[str, str], disabled: bool) -> None:
     service = read(changed(minimal(), "metadata.annotations", annotations))
-    assert service.is_hands_off is hands_off
+    assert service.is_reconcile_disabled is disabled
 
 
 def test_children_are_deleted_with_their_service() -> None:

@@ -1,4 +1,4 @@
-"""What is left as it is, or put to sleep: without Redis, suspended, another's, hands off."""
+"""What is left as it is, or put to sleep: without Redis, suspended, another's, reconcile disabled."""
 
 import redis
 
@@ -85,7 +85,7 @@ def _annotate(fake: FakeKube, value: str) -> None:
     )
 
 
-def test_hands_off(settled: World, fake: FakeKube):
+def test_reconcile_disabled(settled: World, fake: FakeKube):
     _annotate(fake, "disabled")
     fake.remove(SCALED_OBJECT, NAMESPACE, CHILD)
     settled.look()

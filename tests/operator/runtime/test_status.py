@@ -26,9 +26,9 @@ from whisperfleet_operator.resource import (
 )
 from whisperfleet_operator.status import (
     events_between,
-    hands_off_status,
     invalid_status,
     parse_status,
+    reconcile_disabled_status,
     service_status,
 )
 
@@ -227,12 +227,12 @@ def generations_of(status: TranscriptionServiceStatus) -> dict[ConditionType, in
 
 def test_a_service_that_is_left_alone_keeps_its_other_conditions():
     before = status_of(sample=sample(queued=5))
-    status = hands_off_status(at_generation(9), before, NOW)
+    status = reconcile_disabled_status(at_generation(9), before, NOW)
     assert said(status) == said(before) | {READY: ("Unknown", Reason.RECONCILE_DISABLED)}
     assert generations_of(status) == generations_of(before) | {READY: 9}
     assert status.observed_generation == 9
     assert status.queue == before.queue
-    fresh = said(hands_off_status(service(), NOTHING, NOW))
+    fresh = said(reconcile_disabled_status(service(), NOTHING, NOW))
     assert fresh[QUEUE] == ("Unknown", Reason.PENDING)
 
 
