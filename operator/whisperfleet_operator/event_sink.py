@@ -22,7 +22,7 @@ class EventSink:
         self._labelled = tuple(labelled)
 
     def configure(self, settings: kopf.OperatorSettings) -> None:
-        """Make kopf ask for no more than it may see, and keep its hands off the objects."""
+        """Make kopf ask for no more than it may see, and write to no object."""
         # Its list of every CRD and namespace of the cluster costs rights and memory.
         settings.scanning.disabled = True
         settings.posting.enabled = False

@@ -20,7 +20,7 @@ from whisperfleet_operator.kube import Kube, KubeError
 from whisperfleet_operator.kube.client import ApiKube, load_configuration
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, NAMESPACE, POD
 from whisperfleet_operator.observe import KedaWatch
-from whisperfleet_operator.observe.children import LeavingError
+from whisperfleet_operator.observe.children import OwnerTerminatingError
 from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
@@ -98,7 +98,7 @@ def _look_at(key: Key, queue: WorkQueue, reconciler: Reconciler) -> None:
     began = time.monotonic()
     try:
         again_after = reconciler.look(key)
-    except (KubeError, LeavingError) as error:
+    except (KubeError, OwnerTerminatingError) as error:
         result = "retried"
         pause = queue.failed(key)
         _log.warning("the look at %s/%s is repeated in %.1f s: %s", *key, pause, error)

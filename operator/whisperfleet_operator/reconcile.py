@@ -28,7 +28,12 @@ from whisperfleet_operator.observe import (
     SecretReader,
 )
 from whisperfleet_operator.observe.autoscalers import AutoscalerReader
-from whisperfleet_operator.observe.children import Children, LeavingError, is_own, obstacles
+from whisperfleet_operator.observe.children import (
+    Children,
+    OwnerTerminatingError,
+    is_own,
+    obstacles,
+)
 from whisperfleet_operator.observe.queue import QueueReader
 from whisperfleet_operator.observe.spells import SpellWatch, seconds_left
 from whisperfleet_operator.plan import (
@@ -112,7 +117,7 @@ class Reconciler:
         """Bring the service `key` to where it shall be; return in how many seconds to look again.
 
         None where the service is gone. Raises KubeError where the API server does not answer, and
-        LeavingError while an earlier service of that name is still being deleted.
+        OwnerTerminatingError while an earlier service of that name is still being deleted.
         """
         resource = self._resource(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -143,7 +148,7 @@ class Reconciler:
             self._refresh(key, is_new=is_new)
             seen = self._spells.complete(service, self._bring_about(service), before)
             seen = self._waker.wake(service, seen, now)
-        except (KubeError, LeavingError) as error:
+        except (KubeError, OwnerTerminatingError) as error:
             self._report_failure(error, service, resource, before, now)
             raise
         self._failing_since.pop(key, None)
@@ -181,7 +186,7 @@ class Reconciler:
 
     def _report_failure(
         self,
-        error: KubeError | LeavingError,
+        error: KubeError | OwnerTerminatingError,
         service: TranscriptionService,
         resource: Object,
         before: TranscriptionServiceStatus,
@@ -191,7 +196,7 @@ class Reconciler:
         clock = self._clock()
         since = self._failing_since.setdefault((service.namespace, service.name), clock)
         lasts = clock - since >= _LASTING_SECONDS
-        if isinstance(error, LeavingError):
+        if isinstance(error, OwnerTerminatingError):
             problem = Problem(Reason.PREDECESSOR_LEAVING, str(error))
             make_status = failed_status if lasts else waiting_status
         elif lasts and not isinstance(error, UnavailableError):
@@ -237,15 +242,15 @@ class Reconciler:
     def _bring_about(self, service: TranscriptionService) -> Observation:
         """Do for the service what can be done, and return how it is then.
 
-        What lacks something, has its name taken or fails holds up nothing else; LeavingError and
-        what the API server failed in are raised in the end.
+        What lacks something, has its name taken or fails does not hold up the rest;
+        OwnerTerminatingError and what the API server failed in are raised at the end.
         """
         key = (service.namespace, service.name)
         keda = self._keda.state()
         secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
         sample, queue_problem = self._queues.read(service, secrets)
         live, strangers = self._live(service, keda)
-        taken, leaving = obstacles(service, strangers)
+        taken, terminating = obstacles(service, strangers)
         credentials = self._credentials.choose(key, secrets, live, accepted=sample is not None)
         plan = make_plan(service, Observed(frozenset(live), *credentials, self._ports))
         parts = divide(plan, live, strangers, keda=keda.has_kinds, streams=sample is not None)
@@ -254,7 +259,7 @@ class Reconciler:
         if any(isinstance(failure, NotFoundError) for failure in applier.failures):
             # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
             self._keda.invalidate()
-        for failure in (*applier.failures, leaving):
+        for failure in (*applier.failures, terminating):
             if failure is not None:
                 raise failure
         problems = [*taken, *secrets.problems, *self._lacking(service), *applier.problems]

@@ -19,12 +19,12 @@ from whisperfleet_operator.resource.names import (
 )
 from whisperfleet_operator.work_queue import Key
 
-__all__ = ["Children", "LeavingError", "child_kind", "is_own", "obstacles"]
+__all__ = ["Children", "OwnerTerminatingError", "child_kind", "is_own", "obstacles"]
 
 _KINDS = {(kind.api_version, kind.name): kind for kind in CHILD_KINDS}
 
 
-class LeavingError(Exception):
+class OwnerTerminatingError(Exception):
     """A child of an earlier service of this name is still being deleted; most are gone soon."""
 
 
@@ -119,15 +119,17 @@ def is_own(obj: Object, service: TranscriptionService) -> bool:
 
 def obstacles(
     service: TranscriptionService, strangers: Mapping[ChildRef, Object]
-) -> tuple[list[Problem], LeavingError | None]:
+) -> tuple[list[Problem], OwnerTerminatingError | None]:
     """Return what there is to say of objects that have the names of the service's children.
 
     They are somebody else's, or what an earlier service of the same name left.
     """
     left = {ref: obj for ref, obj in sorted(strangers.items()) if _is_predecessors(obj, service)}
     taken = sorted(strangers.keys() - left.keys())
-    leaving = next((LeavingError(_leaving(service, *each)) for each in left.items()), None)
-    return ([_name_taken(service, taken)] if taken else []), leaving
+    terminating = next(
+        (OwnerTerminatingError(_terminating(service, *each)) for each in left.items()), None
+    )
+    return ([_name_taken(service, taken)] if taken else []), terminating
 
 
 def _name_taken(service: TranscriptionService, taken: Sequence[ChildRef]) -> Problem:
@@ -151,7 +153,7 @@ def _is_predecessors(obj: Object, service: TranscriptionService) -> bool:
     return _owner(obj) == (API_VERSION, KIND, service.name)
 
 
-def _leaving(service: TranscriptionService, ref: ChildRef, obj: Object) -> str:
+def _terminating(service: TranscriptionService, ref: ChildRef, obj: Object) -> str:
     finalizers = obj["metadata"].get("finalizers", ())
     holder = f"its finalizer {', '.join(finalizers)}" if finalizers else "the garbage collector"
     remedy = " (that is the keda-operator's: check that it runs)" if ref.is_kedas else ""

@@ -49,7 +49,7 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 SERVICE_LABEL: Final = f"{GROUP}/service"
 POOL_LABEL: Final = f"{GROUP}/pool"
 
-# On the service: `disabled` takes the operator's hands off it.
+# On the service: `disabled` keeps the operator from changing anything of it.
 RECONCILE_ANNOTATION: Final = f"{GROUP}/reconcile"
 RECONCILE_DISABLED: Final = "disabled"
 # On the pod template: a digest of the credentials, so that workers are rolled with them.

@@ -1,4 +1,4 @@
-"""What is left as it is, or put to sleep: without Redis, suspended, another's, reconcile disabled."""
+"""What is left as it is, or put to sleep: no Redis, suspended, another's, reconcile disabled."""
 
 import redis
 

@@ -16,7 +16,7 @@ from whisperfleet_operator.kube import (
 )
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE
-from whisperfleet_operator.observe.children import LeavingError
+from whisperfleet_operator.observe.children import OwnerTerminatingError
 
 
 def test_a_first_look_makes_everything_in_order(world: World):
@@ -155,7 +155,7 @@ def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, f
     fake.remove(SERVICE, NAMESPACE, "calls")
     fake.create({**left, "metadata": {**left["metadata"]}}, "garbage-collector-is-slow")
     settled.apply()
-    with pytest.raises(LeavingError):
+    with pytest.raises(OwnerTerminatingError):
         settled.look()
     # What needs none of it is made meanwhile.
     assert settled.children() == ALL - {"Deployment", "ScaledObject"}
@@ -176,7 +176,7 @@ def test_a_predecessor_that_does_not_leave_is_somebodys_task(settled: World, fak
     fake.create(left, "keda-is-down")
     settled.apply()
     for _ in range(2):
-        with pytest.raises(LeavingError):
+        with pytest.raises(OwnerTerminatingError):
             settled.look()
     status, reason, message = settled.condition("Ready")
     assert (status, reason) == ("False", "PredecessorLeaving")

@@ -28,7 +28,7 @@ GUARDED = {"secretName": "redis-access"}
 
 
 @pytest.fixture
-def strangers(kube: Kube, namespace: str, redis_url: str) -> set[str]:  # noqa: ARG001 - Redis too
+def foreign(kube: Kube, namespace: str, redis_url: str) -> set[str]:  # noqa: ARG001 - Redis too
     """What is in the namespace before there is a service, and what the service itself needs."""
     there = Service(kube, namespace).everything()
     return there | {"configmap/program", "secret/redis-access"}
@@ -69,7 +69,7 @@ def busy(
 
 
 def test_a_deleted_service_leaves_its_queue_until_that_is_dropped(
-    strangers: set[str],
+    foreign: set[str],
     busy: Service,
     operator: Operator,
     raw: redis.Redis,
@@ -78,7 +78,7 @@ def test_a_deleted_service_leaves_its_queue_until_that_is_dropped(
 ):
     busy.delete()
     until(lambda: not busy.get(), "the service is gone", 10)
-    until(lambda: busy.everything() == strangers, lambda: _left(busy, strangers), 90)
+    until(lambda: busy.everything() == foreign, lambda: _left(busy, foreign), 90)
     operator.stop()
 
     # Nothing but the queue, with the job that nobody does any more.
@@ -94,7 +94,7 @@ def test_a_deleted_service_leaves_its_queue_until_that_is_dropped(
 
 
 def test_an_operator_that_goes_first_leaves_nothing_stuck(
-    strangers: set[str], busy: Service, operator: Operator
+    foreign: set[str], busy: Service, operator: Operator
 ):
     assert "finalizers" not in busy.get()["metadata"]
     annotations = busy.get()["metadata"].get("annotations", {})
@@ -103,7 +103,7 @@ def test_an_operator_that_goes_first_leaves_nothing_stuck(
 
     busy.delete()
     until(lambda: not busy.get(), "the service is gone", 10)
-    until(lambda: busy.everything() == strangers, lambda: _left(busy, strangers), 90)
+    until(lambda: busy.everything() == foreign, lambda: _left(busy, foreign), 90)
 
 
 def test_a_service_of_the_same_name_right_after(apply_service, operator: Operator):
@@ -135,8 +135,8 @@ def _is_begun(queue: Client) -> bool:
     return status is not None and status.state is State.RUNNING
 
 
-def _left(service: Service, strangers: set[str]) -> str:
-    return f"nothing is left but {sorted(service.everything() ^ strangers)}"
+def _left(service: Service, foreign: set[str]) -> str:
+    return f"nothing is left but {sorted(service.everything() ^ foreign)}"
 
 
 def _run_queue_command(name: str, redis_url: str, queue: Client) -> None:
