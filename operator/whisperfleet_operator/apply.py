@@ -8,7 +8,6 @@ that has gone since is a conflict, for the next look.
 from collections.abc import Callable, Mapping
 
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.contests import Contests
 from whisperfleet_operator.drift import difference, stamped
 from whisperfleet_operator.kube import (
     ForbiddenError,
@@ -25,6 +24,7 @@ from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.names import CREATION_MANAGER, FIELD_MANAGER
 from whisperfleet_operator.status.refusals import refusal
 from whisperfleet_operator.work_queue import Key
+from whisperfleet_operator.write_conflicts import WriteConflicts
 
 __all__ = ["Applier"]
 
@@ -33,7 +33,7 @@ class Applier:
     """Writes for one look at one service; what it wrote is in `live` and in the cache.
 
     What the API server refuses becomes one of `problems`, what fails in it one of `failures`, and
-    the rest goes on; what it does not answer is raised, for the next look. `contested` says what
+    the rest goes on; what it does not answer is raised, for the next look. `conflicting` says what
     others make of what was written.
     """
 
@@ -41,17 +41,17 @@ class Applier:
         self,
         kube: Kube,
         cache: ObjectCache,
-        contests: Contests,
+        write_conflicts: WriteConflicts,
         key: Key,
         live: Mapping[ChildRef, Object],
     ) -> None:
         self.live = dict(live)
         self.problems: list[Problem] = []
         self.failures: list[KubeError] = []
-        self.contested: list[Problem] = []
+        self.conflicting: list[Problem] = []
         self._kube = kube
         self._cache = cache
-        self._contests = contests
+        self._write_conflicts = write_conflicts
         self._key = key
         self._unborn: set[ChildRef] = set()
 
@@ -77,8 +77,8 @@ class Applier:
             field = difference(live, wanted)
             if field is None:
                 return
-            if not self._contests.may_write(self._key, wanted, live):
-                self.contested.append(_contested(live, field))
+            if not self._write_conflicts.may_write(self._key, wanted, live):
+                self.conflicting.append(_conflict(live, field))
                 return
             wanted["metadata"]["uid"] = live["metadata"]["uid"]
         if not self._attempt(wanted, self._write) and live is not None:
@@ -104,11 +104,11 @@ class Applier:
 
     def _write(self, wanted: Manifest) -> None:
         came_back = self._kube.apply(wanted, FIELD_MANAGER)
-        self._contests.wrote(self._key, wanted, came_back)
+        self._write_conflicts.wrote(self._key, wanted, came_back)
         self._took(came_back)
         field = difference(came_back, wanted)
         if field is not None:
-            self.contested.append(_contested(came_back, field))
+            self.conflicting.append(_conflict(came_back, field))
 
     def _delete(self, obj: Object) -> None:
         metadata, ref = obj["metadata"], ChildRef.of(obj)
@@ -120,7 +120,7 @@ class Applier:
         self._cache.saw(obj)
 
 
-def _contested(live: Object, field: str) -> Problem:
+def _conflict(live: Object, field: str) -> Problem:
     ref, namespace = ChildRef.of(live), live["metadata"]["namespace"]
     plural = child_kind(ref).plural
     return Problem(

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 
 from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.contests import Contests
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe import (
@@ -68,6 +67,7 @@ from whisperfleet_operator.status.pods import cannot_pull
 from whisperfleet_operator.tenancy import Tenancy
 from whisperfleet_operator.waking import Waker
 from whisperfleet_operator.work_queue import Key
+from whisperfleet_operator.write_conflicts import WriteConflicts
 
 __all__ = ["Reconciler"]
 
@@ -108,7 +108,7 @@ class Reconciler:
         self._queues = QueueReader(probe, cluster_id, clock)
         self._tenancy = Tenancy(kube, release, clock)
         self._ports = ports
-        self._contests = Contests(clock)
+        self._write_conflicts = WriteConflicts(clock)
         self._reporter = Reporter(kube, cache, service_metrics, monotonic=clock)
         self._resync_due: dict[Key, float] = {}
         self._failing_since: dict[Key, float] = {}
@@ -220,7 +220,7 @@ class Reconciler:
         self._credentials.forget(key)
         self._spells.forget(key)
         self._waker.forget(key)
-        self._contests.forget(key)
+        self._write_conflicts.forget(key)
         self._reporter.forget(key)
         self._service_metrics.forget(key)
 
@@ -249,12 +249,12 @@ class Reconciler:
         keda = self._keda.state()
         secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
         sample, queue_problem = self._queues.read(service, secrets)
-        live, strangers = self._live(service, keda)
-        taken, terminating = obstacles(service, strangers)
+        live, name_conflicts = self._live(service, keda)
+        taken, terminating = obstacles(service, name_conflicts)
         credentials = self._credentials.choose(key, secrets, live, accepted=sample is not None)
         plan = make_plan(service, Observed(frozenset(live), *credentials, self._ports))
-        parts = divide(plan, live, strangers, keda=keda.has_kinds, streams=sample is not None)
-        applier = Applier(self._kube, self._cache, self._contests, key, live)
+        parts = divide(plan, live, name_conflicts, keda=keda.has_kinds, streams=sample is not None)
+        applier = Applier(self._kube, self._cache, self._write_conflicts, key, live)
         applier.carry_out(parts)
         if any(isinstance(failure, NotFoundError) for failure in applier.failures):
             # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
@@ -264,7 +264,7 @@ class Reconciler:
                 raise failure
         problems = [*taken, *secrets.problems, *self._lacking(service), *applier.problems]
         seen = self._seen(service, applier.live, keda, sample, queue_problem, problems)
-        return replace(seen, contested=tuple(applier.contested))
+        return replace(seen, conflicting=tuple(applier.conflicting))
 
     def _live(
         self, service: TranscriptionService, keda: Keda
@@ -275,9 +275,9 @@ class Reconciler:
         found = self._children.find(
             service.namespace, (ref for ref in wanted if keda.has_kinds or not ref.is_kedas)
         )
-        strangers = {ref: obj for ref, obj in found.items() if not is_own(obj, service)}
-        own = {ref: obj for ref, obj in found.items() if ref not in strangers}
-        return own | self._children.owned(service), strangers
+        name_conflicts = {ref: obj for ref, obj in found.items() if not is_own(obj, service)}
+        own = {ref: obj for ref, obj in found.items() if ref not in name_conflicts}
+        return own | self._children.owned(service), name_conflicts
 
     def _lacking(self, service: TranscriptionService) -> tuple[Problem, ...]:
         """Return what the pools' templates name and nobody has made."""

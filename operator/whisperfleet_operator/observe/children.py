@@ -118,14 +118,16 @@ def is_own(obj: Object, service: TranscriptionService) -> bool:
 
 
 def obstacles(
-    service: TranscriptionService, strangers: Mapping[ChildRef, Object]
+    service: TranscriptionService, name_conflicts: Mapping[ChildRef, Object]
 ) -> tuple[list[Problem], OwnerTerminatingError | None]:
     """Return what there is to say of objects that have the names of the service's children.
 
     They are somebody else's, or what an earlier service of the same name left.
     """
-    left = {ref: obj for ref, obj in sorted(strangers.items()) if _is_predecessors(obj, service)}
-    taken = sorted(strangers.keys() - left.keys())
+    left = {
+        ref: obj for ref, obj in sorted(name_conflicts.items()) if _is_predecessors(obj, service)
+    }
+    taken = sorted(name_conflicts.keys() - left.keys())
     terminating = next(
         (OwnerTerminatingError(_terminating(service, *each)) for each in left.items()), None
     )

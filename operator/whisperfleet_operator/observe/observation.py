@@ -64,7 +64,7 @@ class Observation:
     """What was seen after the plan had been carried out as far as it could be.
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
-    under way. `problems` are those of carrying out the plan, the worst first. `contested` is what
+    under way. `problems` are those of carrying out the plan, the worst first. `conflicting` is what
     others make of the children.
     """
 
@@ -73,7 +73,7 @@ class Observation:
     sample: Sample | None
     queue_problem: Problem | None
     problems: tuple[Problem, ...]
-    contested: tuple[Problem, ...] = ()
+    conflicting: tuple[Problem, ...] = ()
 
     @property
     def jobs(self) -> int:

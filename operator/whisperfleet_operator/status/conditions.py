@@ -208,9 +208,9 @@ def _degraded(
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
         return ConditionState(TRUE, reason, message)
-    for contest in seen.contested:
+    for conflict in seen.conflicting:
         # It may be meant so: a mirror for images, say.
-        return ConditionState.of(FALSE, contest)
+        return ConditionState.of(FALSE, conflict)
     return ConditionState(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
 
 

@@ -14,7 +14,7 @@ from whisperfleet_operator.kube import Object
 from whisperfleet_operator.plan import ChildRef
 from whisperfleet_operator.work_queue import Key
 
-__all__ = ["Contests"]
+__all__ = ["WriteConflicts"]
 
 # A person who edits by hand is not a fight, nor are two.
 _REPAIRS_AT_ONCE = 3
@@ -35,7 +35,7 @@ class _Written:
     last: float
 
 
-class Contests:
+class WriteConflicts:
     """What was written last, and what came back; for any thread, one service at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
