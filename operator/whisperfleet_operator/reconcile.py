@@ -17,6 +17,7 @@ from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
+from whisperfleet_operator.namespace_lease import NamespaceLease
 from whisperfleet_operator.observe import (
     CredentialsMemory,
     Keda,
@@ -64,7 +65,6 @@ from whisperfleet_operator.status import (
     waiting_status,
 )
 from whisperfleet_operator.status.pods import cannot_pull
-from whisperfleet_operator.tenancy import Tenancy
 from whisperfleet_operator.waking import Waker
 from whisperfleet_operator.work_queue import Key
 from whisperfleet_operator.write_conflicts import WriteConflicts
@@ -106,7 +106,7 @@ class Reconciler:
         self._spells = SpellWatch(AutoscalerReader(kube, clock), self._children, clock)
         self._waker = Waker(kube, cache, clock)
         self._queues = QueueReader(probe, cluster_id, clock)
-        self._tenancy = Tenancy(kube, release, clock)
+        self._namespace_lease = NamespaceLease(kube, release, clock)
         self._ports = ports
         self._write_conflicts = WriteConflicts(clock)
         self._reporter = Reporter(kube, cache, service_metrics, monotonic=clock)
@@ -123,11 +123,11 @@ class Reconciler:
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._forget(key)
             return None
-        standing = self._tenancy.standing(resource)
+        standing = self._namespace_lease.standing(resource)
         if standing.other is not None:
             self._forget(key)
             if standing.answered:
-                self._reporter.leave_to(resource, standing.other, self._tenancy.release)
+                self._reporter.leave_to(resource, standing.other, self._namespace_lease.release)
             return standing.again_seconds
         return self._look_at(key, resource)
 

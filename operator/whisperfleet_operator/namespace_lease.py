@@ -28,7 +28,7 @@ from whisperfleet_operator.resource.names import (
     OPERATOR,
 )
 
-__all__ = ["Standing", "Tenancy"]
+__all__ = ["NamespaceLease", "Standing"]
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class _Known:
     asked_at: float = 0.0
 
 
-class Tenancy:
+class NamespaceLease:
     """The Leases of namespaces; for any thread."""
 
     def __init__(

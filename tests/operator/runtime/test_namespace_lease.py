@@ -7,8 +7,8 @@ from operating.world import NAMESPACE, service_object
 from whisperfleet_operator.kube import ForbiddenError, KubeError, NotFoundError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import LEASE, SERVICE
+from whisperfleet_operator.namespace_lease import NamespaceLease
 from whisperfleet_operator.resource.names import OPERATOR
-from whisperfleet_operator.tenancy import Tenancy
 
 
 class Releases:
@@ -20,10 +20,10 @@ class Releases:
         self.service = self.kube.create(service_object(), "kubectl")
         self.kube.writes.clear()
 
-    def make(self, name: str) -> Tenancy:
-        return Tenancy(self.kube, name, lambda: self.now)
+    def make(self, name: str) -> NamespaceLease:
+        return NamespaceLease(self.kube, name, lambda: self.now)
 
-    def go_on(self, seconds: float, *releases: Tenancy) -> list[str | None]:
+    def go_on(self, seconds: float, *releases: NamespaceLease) -> list[str | None]:
         """Let time pass while they look every five seconds; return whom each leaves it to."""
         for _ in range(int(seconds / 5)):
             self.now += 5
