@@ -2,7 +2,7 @@
 
 Server-side apply makes what is not there, and a Deployment that it makes has a pod. So what was to
 be created and was refused is not applied, and what is applied names the object that was seen: one
-that has gone since is a conflict, for the next look.
+that has gone since is a conflict, for the next reconcile.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,11 +30,11 @@ __all__ = ["Applier"]
 
 
 class Applier:
-    """Writes for one look at one service; what it wrote is in `live` and in the cache.
+    """Writes for one reconcile of one service; what it wrote is in `live` and in the cache.
 
     What the API server refuses becomes one of `problems`, what fails in it one of `failures`, and
-    the rest goes on; what it does not answer is raised, for the next look. `conflicting` says what
-    others make of what was written.
+    the rest goes on; what it does not answer is raised, for the next reconcile. `conflicting` says
+    what others make of what was written.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Applier:
         for manifest in parts.scale:
             self._apply(manifest)
         for manifest in parts.create:
-            # Where somebody was faster it fails; whose it is shows at the next look.
+            # Where somebody was faster it fails; whose it is shows at the next reconcile.
             if not self._attempt(manifest, self._create):
                 self._unborn.add(ChildRef.of(manifest))
         for manifest in (*parts.apply, *parts.autoscale):
@@ -82,7 +82,7 @@ class Applier:
                 return
             wanted["metadata"]["uid"] = live["metadata"]["uid"]
         if not self._attempt(wanted, self._write) and live is not None:
-            # It may be another object by now: the next look reads it anew.
+            # It may be another object by now: the next reconcile reads it anew.
             self._cache.invalidate(live)
 
     def _attempt(self, manifest: Manifest, write: Callable[[Manifest], None]) -> bool:

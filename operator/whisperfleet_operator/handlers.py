@@ -1,6 +1,6 @@
 """What kopf calls: decorators, and one delegating call each.
 
-Level-triggered: an event only says which service to look at. No handler here makes kopf write
+Level-triggered: an event only says which service to reconcile. No handler here makes kopf write
 anything, so there is no finalizer and no annotation of its own.
 """
 

@@ -1,7 +1,7 @@
 """`/livez`, `/readyz` and `/metrics` over HTTP.
 
-Live means that services are being looked at: an operator whose work queue hangs is restarted. Ready
-means that it watches the cluster.
+Live means that services are being reconciled: an operator whose work queue hangs is restarted.
+Ready means that it watches the cluster.
 """
 
 import threading

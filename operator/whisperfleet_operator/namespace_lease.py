@@ -33,7 +33,7 @@ __all__ = ["NamespaceLease", "Standing"]
 _log = logging.getLogger(__name__)
 
 # How often the Lease is read: a release that lives answers within this time.
-_LOOK_SECONDS = 15.0
+_READ_SECONDS = 15.0
 _PATIENCE_SECONDS = 60.0
 _WAITING_SECONDS = 5.0
 _AGAIN_SECONDS = 600.0
@@ -48,7 +48,7 @@ class Standing:
 
     other: str | None = None
     answered: bool = False
-    again_seconds: float = _LOOK_SECONDS
+    again_seconds: float = _READ_SECONDS
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class NamespaceLease:
             # Who comes meanwhile goes by what is known.
             known.due = now + _WAITING_SECONDS
         try:
-            found = self._look(namespace, service, known, now)
+            found = self._negotiate(namespace, service, known, now)
         except (ForbiddenError, NotFoundError) as error:
             self._tell(namespace, "", "goes without a Lease: %s", error)
             found = _Known(Standing(), now + _AGAIN_SECONDS)
@@ -96,7 +96,9 @@ class NamespaceLease:
         self._known[namespace] = found
         return found.standing
 
-    def _look(self, namespace: str, service: Object, known: _Known | None, now: float) -> _Known:
+    def _negotiate(
+        self, namespace: str, service: Object, known: _Known | None, now: float
+    ) -> _Known:
         lease = self._lease(namespace, service)
         holder = lease["spec"].get("holderIdentity") or ""
         asked_by = lease["metadata"].get("annotations", {}).get(ASKED_BY_ANNOTATION) or None
@@ -110,7 +112,7 @@ class NamespaceLease:
                     asked_by,
                 )
                 self._write(lease, holder, asked_by=None)
-            return _Known(Standing(), now + _LOOK_SECONDS)
+            return _Known(Standing(), now + _READ_SECONDS)
         if asked_by is None and known is not None and known.asked_version is not None:
             self._tell(
                 namespace,
@@ -127,7 +129,7 @@ class NamespaceLease:
         since = known.asked_at if known is not None and known.asked_version == version else now
         if now - since >= _PATIENCE_SECONDS:
             self._write(lease, self.release, asked_by=None)
-            return _Known(Standing(), now + _LOOK_SECONDS)
+            return _Known(Standing(), now + _READ_SECONDS)
         standing = Standing(holder, again_seconds=_WAITING_SECONDS)
         return _Known(standing, now + _WAITING_SECONDS, version, since)
 
@@ -136,7 +138,7 @@ class NamespaceLease:
             return self._kube.get(LEASE, namespace, OPERATOR)
         except NotFoundError:
             metadata = service["metadata"]
-            # It goes with the service, and the next look at another one makes it anew.
+            # It goes with the service, and the next reconcile of another one makes it anew.
             owner = {
                 "apiVersion": service["apiVersion"],
                 "kind": service["kind"],

@@ -1,4 +1,4 @@
-"""The operator as a process: wire the parts, look at services, tell the truth about health."""
+"""The operator as a process: wire the parts, reconcile services, report health."""
 
 import logging
 import tempfile
@@ -30,7 +30,7 @@ from whisperfleet_operator.settings import OperatorSettings
 from whisperfleet_operator.watches import Watches, obey_signals
 from whisperfleet_operator.work_queue import Key, WorkQueue
 
-__all__ = ["look_at_services", "run_operator"]
+__all__ = ["reconcile_services", "run_operator"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run_operator(settings: OperatorSettings) -> None:
     """
     obey_signals()
     _configure_logging(settings.log_level)
-    # One connection more than there are looks, for KEDA's watch.
+    # One connection more than there are reconciles, for KEDA's watch.
     kube = ApiKube(load_configuration(settings.workers + 1))
     queue = WorkQueue()
     cache = ObjectCache(SERVICE_LABEL)
@@ -66,16 +66,18 @@ def run_operator(settings: OperatorSettings) -> None:
         reconciler = Reconciler(
             kube, cache, probe, keda, service_metrics, cluster_id, settings.release, ports
         )
-        parts.enter_context(look_at_services(queue, reconciler, settings.workers))
+        parts.enter_context(reconcile_services(queue, reconciler, settings.workers))
         watches.run()
     _log.info("stopped")
 
 
 @contextmanager
-def look_at_services(queue: WorkQueue, reconciler: Reconciler, workers: int) -> Iterator[None]:
-    """Look at whatever is due, on `workers` threads, until the context is left."""
+def reconcile_services(queue: WorkQueue, reconciler: Reconciler, workers: int) -> Iterator[None]:
+    """Reconcile whatever is due, on `workers` threads, until the context is left."""
     threads = [
-        threading.Thread(target=_look, args=(queue, reconciler), daemon=True, name=f"look-{n}")
+        threading.Thread(
+            target=_reconcile_due, args=(queue, reconciler), daemon=True, name=f"reconcile-{n}"
+        )
         for n in range(workers)
     ]
     for thread in threads:
@@ -88,24 +90,24 @@ def look_at_services(queue: WorkQueue, reconciler: Reconciler, workers: int) -> 
             thread.join()
 
 
-def _look(queue: WorkQueue, reconciler: Reconciler) -> None:
+def _reconcile_due(queue: WorkQueue, reconciler: Reconciler) -> None:
     while not queue.stopped:
         if (key := queue.take(_TAKE_SECONDS)) is not None:
-            _look_at(key, queue, reconciler)
+            _reconcile(key, queue, reconciler)
 
 
-def _look_at(key: Key, queue: WorkQueue, reconciler: Reconciler) -> None:
+def _reconcile(key: Key, queue: WorkQueue, reconciler: Reconciler) -> None:
     began = time.monotonic()
     try:
-        again_after = reconciler.look(key)
+        again_after = reconciler.reconcile(key)
     except (KubeError, OwnerTerminatingError) as error:
         result = "retried"
         pause = queue.failed(key)
-        _log.warning("the look at %s/%s is repeated in %.1f s: %s", *key, pause, error)
+        _log.warning("the reconcile of %s/%s is repeated in %.1f s: %s", *key, pause, error)
     except Exception:  # noqa: BLE001 - one service that breaks us must not stop the others
         result = "broken"
         pause = queue.failed(key)
-        _log.exception("the look at %s/%s broke; it is repeated in %.1f s", *key, pause)
+        _log.exception("the reconcile of %s/%s broke; it is repeated in %.1f s", *key, pause)
     else:
         result = "done" if again_after is not None else "gone"
         queue.done(key, again_after)

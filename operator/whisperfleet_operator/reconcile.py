@@ -1,4 +1,4 @@
-"""One look at one service: observe, plan, apply, say.
+"""One reconcile of one service: observe, plan, apply, say.
 
 It depends on nothing but how things are now, so it may be called at any time, be killed anywhere in
 between, and run beside another operator.
@@ -54,7 +54,7 @@ from whisperfleet_operator.resource import (
     TranscriptionServiceStatus,
 )
 from whisperfleet_operator.resource.names import child_name
-from whisperfleet_operator.resource.patience import LOOK_SECONDS
+from whisperfleet_operator.resource.patience import RECONCILE_SECONDS
 from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import (
     failed_status,
@@ -81,7 +81,7 @@ _FIRST = Problem(Reason.PENDING, "not looked at yet")
 
 
 class Reconciler:
-    """Looks at services. One look at a service at a time, any number of services at once."""
+    """Reconciles services: one thread at a time for a service, any number of services at once."""
 
     def __init__(
         self,
@@ -113,11 +113,12 @@ class Reconciler:
         self._resync_due: dict[Key, float] = {}
         self._failing_since: dict[Key, float] = {}
 
-    def look(self, key: Key) -> float | None:
-        """Bring the service `key` to where it shall be; return in how many seconds to look again.
+    def reconcile(self, key: Key) -> float | None:
+        """Bring the service `key` to its wanted state.
 
-        None where the service is gone. Raises KubeError where the API server does not answer, and
-        OwnerTerminatingError while an earlier service of that name is still being deleted.
+        Return in how many seconds to reconcile again; None where the service is gone. Raises
+        KubeError where the API server does not answer, and OwnerTerminatingError while an earlier
+        service of that name is still being deleted.
         """
         resource = self._resource(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -129,9 +130,9 @@ class Reconciler:
             if standing.answered:
                 self._reporter.leave_to(resource, standing.other, self._namespace_lease.release)
             return standing.again_seconds
-        return self._look_at(key, resource)
+        return self._reconcile(key, resource)
 
-    def _look_at(self, key: Key, resource: Object) -> float:
+    def _reconcile(self, key: Key, resource: Object) -> float:
         before = parse_status(resource)
         now = datetime.now(UTC)
         try:
@@ -155,10 +156,10 @@ class Reconciler:
         after = service_status(service, seen, before, now)
         held_seconds = self._reporter.report(resource, before, after)
         # Apart from each other, however they began.
-        pause = LOOK_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
+        pause = RECONCILE_SECONDS * random.uniform(0.9, 1.0)  # noqa: S311
         if not _is_settled(seen):
             pause = _SOON_SECONDS
-        # What lasts too long is said when it does, and not at the look after.
+        # What lasts too long is said when it does, and not at the reconcile after.
         return min(held_seconds or pause, pause, max(_SOON_SECONDS, seconds_left(service, seen)))
 
     def _resource(self, key: Key) -> Object | None:
@@ -192,7 +193,7 @@ class Reconciler:
         before: TranscriptionServiceStatus,
         now: datetime,
     ) -> None:
-        """Say why a look came to nothing, if it is worth saying."""
+        """Say why a reconcile came to nothing, if it is worth saying."""
         clock = self._clock()
         since = self._failing_since.setdefault((service.namespace, service.name), clock)
         lasts = clock - since >= _LASTING_SECONDS
@@ -227,7 +228,7 @@ class Reconciler:
     def _refresh(self, key: Key, *, is_new: bool) -> None:
         """Read anew what a broken watch may have missed.
 
-        At first sight that is the pods alone, and of a service that nobody has looked at before
+        At first sight that is the pods alone, and of a service that nobody has reconciled before
         there are none.
         """
         due = self._resync_due.get(key)
@@ -257,7 +258,7 @@ class Reconciler:
         applier = Applier(self._kube, self._cache, self._write_conflicts, key, live)
         applier.carry_out(parts)
         if any(isinstance(failure, NotFoundError) for failure in applier.failures):
-            # KEDA's kinds went a moment ago: the next look, which comes soon, will know.
+            # KEDA's kinds went a moment ago: the next reconcile, which comes soon, will know.
             self._keda.invalidate()
         for failure in (*applier.failures, terminating):
             if failure is not None:

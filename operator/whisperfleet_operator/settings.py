@@ -14,8 +14,8 @@ class OperatorSettings:
 
     `cluster_id` tells this cluster from others on the same Redis; None: the uid of the namespace
     kube-system. `release` tells this operator from others that may look after the same namespaces.
-    Every worker may reach `dns_ports` and `worker_ports`. `workers` services are looked at at once.
-    A look that takes `stall_seconds` means that the operator hangs.
+    Every worker may reach `dns_ports` and `worker_ports`. `workers` services are reconciled at
+    once. A reconcile that takes `stall_seconds` means that the operator hangs.
     """
 
     namespaces: tuple[str, ...] = ()

@@ -102,7 +102,7 @@ class Waker:
         try:
             self._kube.scale(deployment, 1, WAKING_MANAGER)
         except (AlreadyExistsError, NotFoundError):
-            # Somebody was faster, the autoscaler at best: the next look will see.
+            # Somebody was faster, the autoscaler at best: the next reconcile will see.
             self._cache.invalidate(deployment)
             return view
         except (ForbiddenError, InvalidError) as error:

@@ -91,7 +91,7 @@ class Watches:
         return not begin_anew.is_set()
 
     async def _check_keda(self, begin_anew: asyncio.Event) -> None:
-        """End this run of kopf when KEDA's kinds appear or vanish: it looks only at its start."""
+        """End this run of kopf when KEDA's kinds appear or vanish: it finds kinds only then."""
         present = await asyncio.to_thread(self._keda_is_there)
         while True:
             await asyncio.sleep(_CHECK_SECONDS)

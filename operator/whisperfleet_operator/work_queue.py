@@ -1,8 +1,8 @@
-"""When which service is looked at: each at most once at a time, as soon as it is due.
+"""When which service is reconciled: each at most once at a time, as soon as it is due.
 
-Level-triggered: an entry is a name, never a change, so that a hundred events of one service are one
-look at how it is now. Failures come back after a growing pause; everything comes back by itself
-after the pause that its last look asked for.
+Level-triggered: an entry is a name, never a change, so a hundred events of one service lead to one
+reconcile of its present state. A failure is repeated after a growing pause, and every service is
+reconciled again after the pause that its last reconcile asked for.
 """
 
 import heapq
@@ -73,13 +73,13 @@ class WorkQueue:
         return None
 
     def done(self, key: Key, again_after_seconds: float | None = None) -> None:
-        """End the work on `key`, and look again then; None only when it is added again."""
+        """End the work on `key`, and repeat it then; None only when it is added again."""
         with self._changed:
             self._failures.pop(key, None)
             self._end(key, again_after_seconds)
 
     def failed(self, key: Key) -> float:
-        """End the work on `key` and look again after a pause that grows; return that pause."""
+        """End the work on `key` and repeat it after a pause that grows; return that pause."""
         with self._changed:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = self._backoff.seconds(failures)
@@ -105,7 +105,7 @@ class WorkQueue:
             return sum(due <= now for key, due in self._due.items() if key not in self._begun)
 
     def stalled(self, limit_seconds: float) -> str | None:
-        """Return a sentence when a look takes, or a due key waits, longer than the limit.
+        """Return a sentence when a reconcile takes, or a due key waits, longer than the limit.
 
         Also when nobody has asked for work for that long: whoever takes work, once it has begun,
         does so again and again, with a timeout.
@@ -116,7 +116,7 @@ class WorkQueue:
                 return f"nobody has asked for work for {now - self._last_taken:.0f} s"
             for (namespace, name), begun in self._begun.items():
                 if now - begun > limit_seconds:
-                    return f"the look at {namespace}/{name} has taken {now - begun:.0f} s"
+                    return f"the reconcile of {namespace}/{name} has taken {now - begun:.0f} s"
             for key, due in self._due.items():
                 if key not in self._begun and now - due > limit_seconds:
                     return f"{key[0]}/{key[1]} has been due for {now - due:.0f} s"

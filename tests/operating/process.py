@@ -92,8 +92,8 @@ class Operator:
             text = log.read().decode()
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
-    def looks(self) -> int:
-        """Return how often it has looked at a service."""
+    def reconciles(self) -> int:
+        """Return how often it has reconciled a service."""
         text = self.ask("/metrics")
         prefix = "whisperfleet_operator_reconciles_total{"
         return int(
@@ -104,10 +104,10 @@ class Operator:
             )
         )
 
-    def wait_for_looks(self, more: int, seconds: float = 60) -> None:
-        """Return once it has looked so many times more."""
-        wanted = self.looks() + more
-        until(lambda: self.looks() >= wanted, f"{more} more looks", seconds)
+    def wait_for_reconciles(self, more: int, seconds: float = 60) -> None:
+        """Return once it has reconciled so many times more."""
+        wanted = self.reconciles() + more
+        until(lambda: self.reconciles() >= wanted, f"{more} more reconciles", seconds)
 
     def resident_megabytes(self) -> float:
         assert self.process is not None

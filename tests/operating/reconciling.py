@@ -1,4 +1,4 @@
-"""A service in a fake Kubernetes, and the operator's look at it."""
+"""A service in a fake Kubernetes, and the operator's reconcile of it."""
 
 import base64
 import uuid
@@ -109,10 +109,10 @@ class World:
         del self.kube.writes[before:]
         return made
 
-    def look(self, after_seconds: float = 60.0) -> float | None:
-        """Look once, later; return when to look again."""
+    def reconcile(self, after_seconds: float = 60.0) -> float | None:
+        """Reconcile once, later; return when to do so again."""
         self.now += after_seconds
-        return self.reconciler.look(KEY)
+        return self.reconciler.reconcile(KEY)
 
     def service(self) -> Object:
         return self.kube.get(SERVICE_KIND, *KEY)

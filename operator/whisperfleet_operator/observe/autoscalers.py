@@ -52,7 +52,7 @@ class AutoscalerReader:
         try:
             hpas = tuple(map(_slim, self._kube.list(HPA, namespace, "")))
         except KubeError:
-            # The role may be an older release's. KEDA's own word has to do; no look fails by it.
+            # The role may be an older release's. KEDA's conditions must do; no reconcile fails.
             hpas = None
         with self._lock:
             for other, old in list(self._listed.items()):

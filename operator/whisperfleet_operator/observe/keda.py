@@ -47,7 +47,7 @@ class Keda(Enum):
 
 
 class KedaWatch:
-    """Looks rarely: the schema is read again only when its hash has changed."""
+    """Checks rarely: the schema is read again only when its hash has changed."""
 
     def __init__(self, kube: Kube, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
@@ -58,7 +58,7 @@ class KedaWatch:
         self._schema: tuple[str, Keda] | None = None
         self._absences = 0
         self._failure: KubeError | None = None
-        self._look_again = float("-inf")
+        self._check_due = float("-inf")
 
     def state(self) -> Keda:
         """Return what there is. Raises KubeError where the API server does not say.
@@ -67,22 +67,22 @@ class KedaWatch:
         it one after the other.
         """
         with self._lock:
-            if self._clock() >= self._look_again:
+            if self._clock() >= self._check_due:
                 self._ask()
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
             return self._state
 
     def invalidate(self) -> None:
-        """Look again at the next question: what was there seems to be gone."""
+        """Check again at the next question: what was there seems to be gone."""
         with self._lock:
             # Many may invalidate it at once; a second check counts only some time after the first.
             if not self._absences:
-                self._look_again = float("-inf")
+                self._check_due = float("-inf")
 
     def _ask(self) -> None:
         try:
-            self._state, self._failure = self._look(), None
+            self._state, self._failure = self._check(), None
         except KubeError as error:
             self._failure = error
         if self._state is Keda.UNKNOWN or 0 < self._absences < _BELIEVED_ABSENCES:
@@ -91,9 +91,9 @@ class KedaWatch:
             pause = _PRESENT_SECONDS
         else:
             pause = _MISSING_SECONDS
-        self._look_again = self._clock() + pause
+        self._check_due = self._clock() + pause
 
-    def _look(self) -> Keda:
+    def _check(self) -> Keda:
         state = self._by_schema()
         if state is not None:
             self._absences = 0

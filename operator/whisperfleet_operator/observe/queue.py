@@ -18,7 +18,7 @@ from whisperfleet_operator.work_queue import Key
 
 __all__ = ["QueueReader", "queue_address"]
 
-# A service is also looked at for each change of a child, and its queue need not be asked each time.
+# A service is also reconciled for each change of a child; its queue need not be read each time.
 _FRESH_SECONDS = 3.0
 
 

@@ -24,7 +24,7 @@ from whisperfleet_operator.resource import (
 from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.resource.patience import (
     CREATION_SECONDS,
-    LOOK_SECONDS,
+    RECONCILE_SECONDS,
     growing_seconds,
     keda_seconds,
     sleeping_seconds,
@@ -34,8 +34,8 @@ from whisperfleet_operator.work_queue import Key
 __all__ = ["SpellWatch", "hpa_trouble", "keda_has_yet_to_notice", "seconds_left"]
 
 # How old what is known of the autoscalers may be. Of a pool at zero none does anything.
-_AWAKE_SECONDS = LOOK_SECONDS / 2
-_ASLEEP_SECONDS = 2 * LOOK_SECONDS
+_AWAKE_SECONDS = RECONCILE_SECONDS / 2
+_ASLEEP_SECONDS = 2 * RECONCILE_SECONDS
 
 # What has lasted for too long where a status says so.
 _BEHIND: Mapping[Reason | None, tuple[Spell, ...]] = {
@@ -76,7 +76,7 @@ class SpellWatch:
         """
         key = (service.namespace, service.name)
         told = frozenset() if key in self._known else _told_by(before)
-        # Who removes another's autoscaler looks whether that was it.
+        # Who removes another's autoscaler wants to see whether that was it.
         is_contested = any(each.reason is Reason.AUTOSCALER_CONTESTED for each in before.conditions)
         views = []
         for view in seen.pools:

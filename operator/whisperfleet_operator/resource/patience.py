@@ -12,34 +12,34 @@ from whisperfleet_operator.resource.spec import TranscriptionServiceSpec
 __all__ = [
     "CREATION_SECONDS",
     "FORGIVEN_SECONDS",
-    "LOOK_SECONDS",
+    "RECONCILE_SECONDS",
     "forgiven_seconds",
     "growing_seconds",
     "keda_seconds",
     "sleeping_seconds",
 ]
 
-# How often the operator looks at a service by itself.
-LOOK_SECONDS: Final = 10.0
+# How often the operator reconciles a service when nothing happens.
+RECONCILE_SECONDS: Final = 10.0
 # What the controllers need to make pods that are asked for.
 CREATION_SECONDS: Final = 60.0
 # Who has run for so long has nothing to do with what ended before, as to the kubelet.
 FORGIVEN_SECONDS: Final = 600.0
 
 _INTERVALS: Final = 3
-# How often a HorizontalPodAutoscaler looks, unless its controller was told otherwise.
+# How often a HorizontalPodAutoscaler acts, unless its controller was told otherwise.
 _HPA_SECONDS: Final = 15.0
 
 
 def keda_seconds(spec: TranscriptionServiceSpec) -> float:
     """Return how long KEDA may take to notice something."""
-    return _INTERVALS * max(spec.scaling.polling_seconds, LOOK_SECONDS)
+    return _INTERVALS * max(spec.scaling.polling_seconds, RECONCILE_SECONDS)
 
 
 def growing_seconds(spec: TranscriptionServiceSpec, pool: Pool) -> float:
     """Return how long the autoscaler may take to ask for one more pod."""
-    looks = _INTERVALS * max(spec.scaling.polling_seconds, _HPA_SECONDS)
-    return looks + _held_back_seconds(pool.behavior.scale_up if pool.behavior else None)
+    intervals = _INTERVALS * max(spec.scaling.polling_seconds, _HPA_SECONDS)
+    return intervals + _held_back_seconds(pool.behavior.scale_up if pool.behavior else None)
 
 
 def sleeping_seconds(spec: TranscriptionServiceSpec) -> float:

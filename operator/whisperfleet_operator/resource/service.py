@@ -18,7 +18,7 @@ __all__ = ["Metadata", "TranscriptionService"]
 
 
 class Metadata(Part):
-    """What of an object's metadata the operator looks at."""
+    """The part of an object's metadata that the operator reads."""
 
     name: str
     namespace: str

@@ -86,7 +86,7 @@ def waiting_status(
 ) -> TranscriptionServiceStatus:
     """Return the status of a service before what `problem` says has passed."""
     states = {ConditionType.READY: ConditionState.of(UNKNOWN, problem)}
-    return _without_a_look(states, service.metadata.generation, before, now)
+    return _unobserved(states, service.metadata.generation, before, now)
 
 
 def failed_status(
@@ -100,7 +100,7 @@ def failed_status(
         ConditionType.READY: ConditionState.of(FALSE, problem),
         ConditionType.DEGRADED: ConditionState.of(TRUE, problem),
     }
-    return _without_a_look(states, service.metadata.generation, before, now)
+    return _unobserved(states, service.metadata.generation, before, now)
 
 
 def reconcile_disabled_status(
@@ -113,7 +113,7 @@ def reconcile_disabled_status(
     )
     state = ConditionState(UNKNOWN, Reason.RECONCILE_DISABLED, message)
     states = {ConditionType.READY: state}
-    return _without_a_look(states, service.metadata.generation, before, now)
+    return _unobserved(states, service.metadata.generation, before, now)
 
 
 def invalid_status(
@@ -128,10 +128,10 @@ def invalid_status(
         ConditionType.READY: ConditionState(FALSE, Reason.INVALID_SPEC, message),
         ConditionType.DEGRADED: ConditionState(TRUE, Reason.INVALID_SPEC, message),
     }
-    return _without_a_look(states, generation, before, now)
+    return _unobserved(states, generation, before, now)
 
 
-def _without_a_look(
+def _unobserved(
     states: _States, generation: int, before: TranscriptionServiceStatus, now: datetime
 ) -> TranscriptionServiceStatus:
     return before.model_copy(

@@ -1,7 +1,7 @@
 """Why no node takes a pod, from the scheduler's message: one cause, and what to do about it.
 
 The scheduler tells, for each reason, on how many nodes it was the first that it met; a node that
-lacks several resources is counted for each. It looks at a node in this order: cordoned, taints,
+lacks several resources is counted for each. It checks a node in this order: cordoned, taints,
 labels, resources, volumes. So a node that lacks only memory has the GPU, one whose volume is
 elsewhere has all of it, and of one that is cordoned or tainted nobody knows.
 """

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.usefixtures("operator"),
 ]
 
-# Three intervals, the time that a look may be late, and that of a busy machine.
+# Three intervals, the time that a reconcile may be late, and that of a busy machine.
 TOLD_SECONDS = 120
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 ENFORCE = "pod-security.kubernetes.io/enforce"

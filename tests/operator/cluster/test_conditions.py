@@ -230,7 +230,7 @@ def test_reconcile_disabled(apply_service):
     generation = service.get()["metadata"]["generation"]
     until(
         lambda: service.get()["status"]["observedGeneration"] == generation,
-        "the operator has looked",
+        "the operator has reconciled",
         60,
     )
     assert service.child("scaledobject")["spec"]["maxReplicaCount"] == 9

@@ -40,25 +40,25 @@ def test_the_sample_becomes_every_child_and_no_pod(
     )
 
 
-def test_a_second_look_writes_nothing(apply_service, operator: Operator, audit: AuditLog):
+def test_a_second_reconcile_writes_nothing(apply_service, operator: Operator, audit: AuditLog):
     service = apply_service()
     service.wait_until_made()
     service.wait_for("Ready", "Idle", "True")
-    # KEDA's last words about a new ScaledObject are over when looks come only by the clock.
+    # KEDA's last words about a new ScaledObject are over when reconciles come only by the clock.
     until(lambda: _quiet(operator, audit), "the operator has nothing more to say", 60)
 
     again = audit.from_now()
-    operator.wait_for_looks(2)
+    operator.wait_for_reconciles(2)
     assert again.writes() == []
 
     operator.stop()
     operator.start()
-    operator.wait_for_looks(2)
+    operator.wait_for_reconciles(2)
     assert again.writes() == []
     assert any(entry["verb"] == "get" for entry in again.by_operator())
 
 
 def _quiet(operator: Operator, audit: AuditLog) -> bool:
     before = len(audit.writes())
-    operator.wait_for_looks(1)
+    operator.wait_for_reconciles(1)
     return len(audit.writes()) == before

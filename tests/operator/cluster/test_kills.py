@@ -35,7 +35,7 @@ BELONGINGS = (
 )
 # The revision counts rollouts, and the digest is of what the twin is named in.
 HISTORY = ("deployment.kubernetes.io/revision", APPLIED_ANNOTATION)
-# From before its first call to after its last: an operator looks within some seconds of its start.
+# From before its first call to after its last: it reconciles some seconds after its start.
 SHORTEST_LIFE_SECONDS = 1.0
 LONGEST_LIFE_SECONDS = 5.0
 

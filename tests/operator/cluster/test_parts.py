@@ -55,7 +55,7 @@ def test_a_label_on_the_secret_while_the_operator_is_away_rolls_nobody(
     operator.stop()
     guarded.patch({"metadata": {"labels": {"team": "a"}}}, "secret", "redis-access")
     operator.start()
-    operator.wait_for_looks(1)
+    operator.wait_for_reconciles(1)
     after = guarded.child("deployment")["metadata"]
     assert after["generation"] == before["generation"]
     # A digest that tells nothing of what it is of.
@@ -105,7 +105,7 @@ def test_an_api_server_that_restarts_is_not_without_keda(
     for _ in range(2):
         testbed.kill("kube-apiserver")
         testbed.restart("kube-apiserver")
-        operator.wait_for_looks(1, 120)
+        operator.wait_for_reconciles(1, 120)
     assert not [line for line in operator.lines() if "the watches begin anew" in line["message"]]
     events = service.events()
     assert not [reason for reason in events if reason.startswith("Keda")]

@@ -66,7 +66,7 @@ def test_an_edit_by_hand_is_undone_and_what_others_add_stays(service):
 def test_the_autoscaler_owns_the_replicas(service, operator: Operator):
     # As KEDA does it, with the scale subresource; there is no work, so KEDA will undo it by itself.
     service.kube.run("-n", service.namespace, "scale", "deployment", CHILD, "--replicas=1")
-    operator.wait_for_looks(2)
+    operator.wait_for_reconciles(2)
     managers = {
         entry["manager"]: "f:replicas" in entry["fieldsV1"].get("f:spec", {})
         for entry in service.child("deployment")["metadata"]["managedFields"]

@@ -101,7 +101,7 @@ def test_a_changed_secret(
 
         # KEDA has to be let in too, to see that there is nothing to do and then that there is.
         until(lambda: not service.pods(), "the fleet sleeps", SCALING["cooldownSeconds"] + 300)
-        operator.wait_for_looks(2)
+        operator.wait_for_reconciles(2)
         assert service.condition("QueueReachable")["status"] == "True"
         assert service.condition("AutoscalerReady")["status"] == "True"
         began = time.monotonic()

@@ -64,7 +64,7 @@ def test_a_hundred_services_at_once(
     applied = time.monotonic() - began
     until(lambda: _reconciled(kube, namespace) == SERVICES + 1, "all are reconciled", MOST_SECONDS)
     seconds = time.monotonic() - began
-    operator.wait_for_looks(2 * SERVICES, 120)
+    operator.wait_for_reconciles(2 * SERVICES, 120)
     megabytes = operator.resident_megabytes()
 
     report_figure(
@@ -86,9 +86,9 @@ def _beside_a_webhook(kube: Kube, namespace: str, operator: Operator, audit: Aud
     ours = ("-l", f"{MANAGED_BY_LABEL}={OPERATOR}")
     kube.run("-n", namespace, "annotate", "deployments", *ours, "example.org/touched=yes")
 
-    def writes_in(looks: int) -> list[str]:
+    def writes_in(reconciles: int) -> list[str]:
         later = audit.from_now()
-        operator.wait_for_looks(looks * SERVICES, 180)
+        operator.wait_for_reconciles(reconciles * SERVICES, 180)
         return later.writes()
 
     until(lambda: writes_in(1) == [], "all has settled", 120)
@@ -97,7 +97,7 @@ def _beside_a_webhook(kube: Kube, namespace: str, operator: Operator, audit: Aud
     assert writes_in(2) == []
     return (
         f"{SERVICES} services beside a webhook that changes Deployments: 0 writes in "
-        f"{2 * SERVICES} looks and {time.monotonic() - began:.0f} s"
+        f"{2 * SERVICES} reconciles and {time.monotonic() - began:.0f} s"
     )
 
 
@@ -112,8 +112,8 @@ def _told(kube: Kube, namespace: str) -> int:
 
 
 def _megabytes_in_use(operator: Operator) -> float:
-    """Return what it holds once it has looked at its one service again."""
-    operator.wait_for_looks(2)
+    """Return what it holds once it has reconciled its one service again."""
+    operator.wait_for_reconciles(2)
     return operator.resident_megabytes()
 
 

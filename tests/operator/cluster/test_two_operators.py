@@ -30,10 +30,14 @@ def test_two_operators_do_not_fight(
             "the change is carried out",
         )
 
-        def writes_in(looks: int) -> list[str]:
+        def writes_in(reconciles: int) -> list[str]:
             later = audit.from_now()
-            wanted = [(each, each.looks() + looks) for each in (operator, second)]
-            until(lambda: all(each.looks() >= count for each, count in wanted), "more looks", 90)
+            wanted = [(each, each.reconciles() + reconciles) for each in (operator, second)]
+            until(
+                lambda: all(each.reconciles() >= count for each, count in wanted),
+                "more reconciles",
+                90,
+            )
             return later.writes()
 
         until(lambda: writes_in(1) == [], "neither has anything more to write", 90)

@@ -23,7 +23,7 @@ def test_work_wakes_the_fleet_and_it_sleeps_again(
     audit = audit.from_now()
     service = apply_service(scaling=FAST, worker={"maxInFlight": 2, "drainSeconds": 10})
     service.wait_for("Ready", "Idle", "True")
-    operator.wait_for_looks(2)
+    operator.wait_for_reconciles(2)
     assert not audit.created_pods()
 
     assert _words(queue, "first") == clips()[0][1]

@@ -17,7 +17,7 @@ from whisperfleet.demo.server import EmbeddedServer
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 # Ten seconds apart: what goes on for ever shows in each of them.
-LOOKS = 3
+RECONCILES = 3
 LEASE = "whisperfleet-operator"
 
 
@@ -41,7 +41,7 @@ def test_what_a_webhook_changed_is_written_again_once_it_is_gone(
         assert "ChangedByAnother" in service.events()
         service.wait_for("Ready", "Idle", "True")
         assert _image(service) == MIRROR
-    operator.wait_for_looks(2)
+    operator.wait_for_reconciles(2)
     assert _image(service) == MIRROR
     # The remedy, word for word.
     command = message.partition("such as kubectl ")[2].split()
@@ -88,7 +88,7 @@ def test_two_releases_over_one_namespace(
 
         began = time.monotonic()
         again = audit.from_now()
-        first.wait_for_looks(LOOKS, 180)
+        first.wait_for_reconciles(RECONCILES, 180)
         seconds = time.monotonic() - began
         writes = len(again.writes())
         assert writes * 60 / seconds < 10

@@ -35,9 +35,9 @@ def queue(world: World) -> Iterator[redis.Redis]:
 def settled(world: World) -> World:
     """A service that has all it needs, and an operator that has nothing more to say about it."""
     world.apply()
-    world.look()
+    world.reconcile()
     world.keda_says(Ready="True", Active="False", Paused="False")
-    world.look()
+    world.reconcile()
     assert world.ready() == ("True", "Idle")
     world.writes()
     return world
@@ -50,5 +50,5 @@ def guarded(fake: FakeKube, tmp_path) -> Iterator[World]:
         world = World(fake, server.url, tmp_path)
         world.make_secret("r", password="one")
         world.apply(queue={"redis": {"url": server.url, "credentials": {"secretName": "r"}}})
-        world.look()
+        world.reconcile()
         yield world

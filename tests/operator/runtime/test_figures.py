@@ -11,7 +11,9 @@ from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
 
 
-def test_pods_are_counted_from_the_first_look_of_an_operator_on(settled: World, fake: FakeKube):
+def test_pods_are_counted_from_the_first_reconcile_of_an_operator_on(
+    settled: World, fake: FakeKube
+):
     fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=1))
     labels = settled.child()["spec"]["template"]["metadata"]["labels"]
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -26,7 +28,7 @@ def test_pods_are_counted_from_the_first_look_of_an_operator_on(settled: World, 
     )
     settled.deaf = True
     settled.restart()
-    settled.look()
+    settled.reconcile()
     assert settled.service()["status"]["replicas"] == "1/1"
     assert fake.list(POD, NAMESPACE, "")
 
@@ -35,7 +37,7 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
     settled: World, queue: redis.Redis
 ):
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
-    settled.look()
+    settled.reconcile()
     depths = settled.service()["status"]["queue"]
     assert (depths["queued"], depths["running"], depths["deadLetters"]) == (1, 0, 0)
     assert depths["oldestEnqueueTime"].endswith("Z")
@@ -49,7 +51,7 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
     oldest = datetime.fromisoformat(depths["oldestEnqueueTime"]).timestamp()
     assert samples["whisperfleet_queue_oldest_timestamp_seconds", NAMESPACE, "calls"] == oldest
     queue.delete(settled.keys.stream("normal"))
-    settled.look()
+    settled.reconcile()
     assert "oldestEnqueueTime" not in settled.service()["status"]["queue"]
     oldest_of_none = [
         family.samples
@@ -61,7 +63,7 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
 
 def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
     fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=2))
-    settled.look()
+    settled.reconcile()
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in settled.service_metrics.collect()
@@ -86,13 +88,13 @@ def test_an_autoscaler_that_fails_is_in_the_metrics_whatever_the_pods_wait_for(
         ]
 
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
-    settled.look()
+    settled.reconcile()
     assert reasons() == []
-    settled.look(31)
+    settled.reconcile(31)
     assert settled.child()["spec"]["replicas"] == 1
     waiting = waiting_pod()
     waiting["metadata"]["labels"] = settled.child()["spec"]["template"]["metadata"]["labels"]
     fake.create(waiting, "the controllers")
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.service()["status"]["pools"][0]["reason"] != "AutoscalerSilent"
     assert reasons() == ["AutoscalerSilent"]

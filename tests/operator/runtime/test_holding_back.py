@@ -12,7 +12,7 @@ from whisperfleet_operator.kube.kinds import SCALED_OBJECT, SERVICE
 def test_a_redis_that_is_down_holds_back_the_autoscaler_alone(fake: FakeKube, tmp_path):
     world = World(fake, "redis://127.0.0.1:1/0", tmp_path)
     world.apply()
-    world.look()
+    world.reconcile()
     assert world.ready() == ("False", "QueueUnreachable")
     assert "QueueUnreachable" in world.events()
     assert world.children() == ALL - {"ScaledObject"}
@@ -20,7 +20,7 @@ def test_a_redis_that_is_down_holds_back_the_autoscaler_alone(fake: FakeKube, tm
 
 def test_a_fleet_can_be_suspended_while_redis_is_down(settled: World):
     settled.apply(suspend=True, queue={"redis": {"url": "redis://127.0.0.1:1/0"}})
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("False", "QueueUnreachable")
     annotations = settled.child(SCALED_OBJECT)["metadata"]["annotations"]
     assert annotations["autoscaling.keda.sh/paused-replicas"] == "0"
@@ -28,19 +28,19 @@ def test_a_fleet_can_be_suspended_while_redis_is_down(settled: World):
 
 def test_a_suspended_fleet_says_so_and_wakes_again(settled: World):
     settled.apply(suspend=True)
-    settled.look()
+    settled.reconcile()
     settled.keda_says(Ready="True", Paused="True")
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("False", "Suspended")
     settled.apply(suspend=False)
-    settled.look()
+    settled.reconcile()
     annotations = settled.child(SCALED_OBJECT)["metadata"]["annotations"]
     assert "autoscaling.keda.sh/paused-replicas" not in annotations
     # KEDA's condition says what was until KEDA has looked again.
     assert settled.ready() == ("Unknown", "AutoscalerPending")
     assert settled.condition("Degraded")[0] == "False"
     settled.keda_says(Ready="True", Paused="False")
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("True", "Idle")
     assert "AutoscalerPaused" not in settled.events()
 
@@ -48,7 +48,7 @@ def test_a_suspended_fleet_says_so_and_wakes_again(settled: World):
 def test_another_clusters_queue_is_left_alone(world: World, queue: redis.Redis):
     queue.hset(world.keys.meta, "owner", "cluster-2/team-a/calls")
     world.apply()
-    world.look()
+    world.reconcile()
     assert world.ready() == ("False", "QueueOwnedByAnother")
     assert "ScaledObject" not in world.children()
 
@@ -68,7 +68,7 @@ def test_words_of_another_version_are_read_and_nothing_is_told_again(
         live["status"]["pools"][0]["reason"] = "AnotherWord"
 
     fake.edit(SERVICE, NAMESPACE, "calls", upgrade_and_back)
-    settled.look()
+    settled.reconcile()
     after = {each["type"]: each for each in settled.service()["status"]["conditions"]}
     assert after.keys() == before.keys()
     for name, condition in after.items():
@@ -88,27 +88,27 @@ def _annotate(fake: FakeKube, value: str) -> None:
 def test_reconcile_disabled(settled: World, fake: FakeKube):
     _annotate(fake, "disabled")
     fake.remove(SCALED_OBJECT, NAMESPACE, CHILD)
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("Unknown", "ReconcileDisabled")
     assert settled.children() == ALL - {"ScaledObject"}
     _annotate(fake, "enabled")
-    settled.look()
+    settled.reconcile()
     assert settled.children() == ALL
 
 
 def test_hands_on_again_is_noticed_though_no_watch_told(world: World, fake: FakeKube):
     world.apply()
     _annotate(fake, "disabled")
-    world.look()
+    world.reconcile()
     world.deaf = True
     _annotate(fake, "enabled")
-    world.look(3600)
+    world.reconcile(3600)
     assert world.children() == ALL
 
 
 def test_a_spec_of_another_version_is_told_and_left_alone(settled: World, fake: FakeKube):
     fake.edit(SERVICE, NAMESPACE, "calls", lambda live: live["spec"].update(pools=[]))
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("False", "InvalidSpec")
     assert "spec.pools" in settled.condition("Ready")[2]
     assert settled.children() == ALL

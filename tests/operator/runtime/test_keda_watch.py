@@ -39,7 +39,7 @@ def test_what_is_there_is_known_at_once(watched: Watched):
 def test_what_is_not_there_is_known_the_second_time(watched: Watched):
     watched.kube.documents = dict(NOTHING)
     assert watched.later() is Keda.UNKNOWN
-    # The second look comes soon, and not at once.
+    # The second check comes soon, and not at once.
     assert watched.later(0.1) is Keda.UNKNOWN
     assert watched.later(3) is Keda.MISSING
 

@@ -116,13 +116,13 @@ def test_the_release_that_steps_back_says_so_once_and_writes_nothing(settled: Wo
     for _ in range(12):
         for each in (settled, other):
             each.now = settled.now = settled.now + 5
-            each.look(0)
+            each.reconcile(0)
     assert settled.events().count("AnotherOperator") == 1
     settled.writes()
     for _ in range(100):
         for each in (settled, other):
             each.now = settled.now = settled.now + 5
-            each.look(0)
+            each.reconcile(0)
     # But for their questions.
     assert set(settled.writes()) == {"apply Lease"}
     assert settled.events().count("AnotherOperator") == 1

@@ -1,4 +1,4 @@
-"""Looks on threads, health, events from kopf, and what is known of KEDA."""
+"""Reconciles on threads, health, events from kopf, and what is known of KEDA."""
 
 import socket
 import time
@@ -27,7 +27,7 @@ from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.plan import PolicyPorts
-from whisperfleet_operator.process import look_at_services
+from whisperfleet_operator.process import reconcile_services
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL, children_selector
@@ -35,35 +35,35 @@ from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.work_queue import Backoff, WorkQueue
 
 
-class Looker:
-    """Looks at services as a test says."""
+class Reconciling:
+    """Reconciles services as a test says."""
 
-    def __init__(self, look: Callable[[tuple[str, str]], float | None]) -> None:
-        self.look = look
-
-
-def looking(look: Callable[[Any], float | None], queue: WorkQueue) -> Any:
-    return look_at_services(queue, Looker(look), workers=4)
+    def __init__(self, reconcile: Callable[[tuple[str, str]], float | None]) -> None:
+        self.reconcile = reconcile
 
 
-def test_a_look_that_fails_is_repeated_and_disturbs_nobody():
+def reconciling(reconcile: Callable[[Any], float | None], queue: WorkQueue) -> Any:
+    return reconcile_services(queue, Reconciling(reconcile), workers=4)
+
+
+def test_a_reconcile_that_fails_is_repeated_and_disturbs_nobody():
     queue = WorkQueue(Backoff(0.01, 0.05))
-    looks: list[str] = []
+    reconciles: list[str] = []
 
-    def look(key: tuple[str, str]) -> float | None:
-        looks.append(key[1])
+    def reconcile(key: tuple[str, str]) -> float | None:
+        reconciles.append(key[1])
         if key[1] == "unavailable":
             raise UnavailableError("get", "x", "no answer")
-        if key[1] == "broken" and looks.count("broken") < 3:
+        if key[1] == "broken" and reconciles.count("broken") < 3:
             raise RuntimeError("a bug")
         return None
 
-    with looking(look, queue):
+    with reconciling(reconcile, queue):
         for name in ("unavailable", "broken", "healthy"):
             queue.add((NAMESPACE, name))
-        wait_for(lambda: looks.count("unavailable") > 3, "it is tried again and again")
-        wait_for(lambda: looks.count("broken") == 3, "it is tried until it is well")
-    assert looks.count("healthy") == 1
+        wait_for(lambda: reconciles.count("unavailable") > 3, "it is tried again and again")
+        wait_for(lambda: reconciles.count("broken") == 3, "it is tried until it is well")
+    assert reconciles.count("healthy") == 1
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
             for each in status.get("conditions", ())
         )
 
-    with look_at_services(queue, reconciler, workers=8):
+    with reconcile_services(queue, reconciler, workers=8):
         for number in range(len(silent_servers)):
             queue.add((NAMESPACE, f"dead-{number}"))
         queue.add((NAMESPACE, "healthy"))
@@ -110,11 +110,11 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
         for _ in range(3):
             began = time.monotonic()
             queue.add((NAMESPACE, "healthy"))
-            wait_for(lambda: queue.depth == 0, "it is looked at", 2)
+            wait_for(lambda: queue.depth == 0, "it is reconciled", 2)
             assert time.monotonic() - began < 2
 
 
-def test_events_are_remembered_and_name_the_service_to_look_at():
+def test_events_are_remembered_and_name_the_service_to_reconcile():
     queue = WorkQueue()
     cache = ObjectCache(SERVICE_LABEL)
     event_sink = EventSink(cache, queue, ())
@@ -155,11 +155,11 @@ def test_health_says_what_is_the_matter_and_metrics_are_served():
 
         assert ask("/livez") == "ok\n"
         assert "whisperfleet_operator_reconciles" in ask("/metrics")
-        problems.append("the look at a/b has taken 200 s")
+        problems.append("the reconcile of a/b has taken 200 s")
         with pytest.raises(urllib.error.HTTPError) as caught:
             ask("/livez")
         assert caught.value.code == 503
-        assert caught.value.read() == b"the look at a/b has taken 200 s\n"
+        assert caught.value.read() == b"the reconcile of a/b has taken 200 s\n"
         caught.value.close()
         with pytest.raises(ConfigurationError, match="--http-port"):
             HealthServer("127.0.0.1", server.port, checks)

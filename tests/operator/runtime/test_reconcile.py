@@ -1,4 +1,4 @@
-"""Looks at a service: what is made, and mended."""
+"""Reconciles of a service: what is made, and mended."""
 
 import itertools
 
@@ -19,9 +19,9 @@ from whisperfleet_operator.kube.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe.children import OwnerTerminatingError
 
 
-def test_a_first_look_makes_everything_in_order(world: World):
+def test_a_first_reconcile_makes_everything_in_order(world: World):
     world.apply()
-    assert world.look() == pytest.approx(10, abs=1)
+    assert world.reconcile() == pytest.approx(10, abs=1)
     assert world.children() == ALL
     writes = world.writes()
     assert writes[:2] == ["create Lease", "create Deployment"]
@@ -36,29 +36,29 @@ def test_streams_are_there_before_the_autoscaler(world: World, fake: FakeKube, q
     fake.refuse("apply", "ScaledObject", UnavailableError("apply", CHILD, "not now"))
     world.apply()
     with pytest.raises(UnavailableError):
-        world.look()
+        world.reconcile()
     assert queue.exists(world.keys.stream("high"), world.keys.stream("low")) == 2
 
 
-def test_a_second_look_writes_nothing(settled: World):
+def test_a_second_reconcile_writes_nothing(settled: World):
     for _ in range(3):
-        settled.look()
+        settled.reconcile()
     # Longer than a resync, which reads everything anew.
-    settled.look(3600)
+    settled.reconcile(3600)
     assert settled.writes() == []
 
 
 def test_an_operator_that_begins_anew_writes_nothing(settled: World):
     settled.restart()
-    settled.look()
-    settled.look()
+    settled.reconcile()
+    settled.reconcile()
     assert settled.writes() == []
 
 
 def test_the_replicas_are_the_autoscalers(settled: World, fake: FakeKube):
     fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=2))
     settled.apply(model={"image": "example/worker:0.2.0"})
-    settled.look()
+    settled.reconcile()
     deployment = settled.child()
     assert deployment["spec"]["replicas"] == 2
     (worker,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -68,7 +68,7 @@ def test_the_replicas_are_the_autoscalers(settled: World, fake: FakeKube):
 @pytest.mark.parametrize("kind", sorted(ALL))
 def test_a_deleted_child_comes_back(settled: World, fake: FakeKube, kind: str):
     fake.remove(KINDS[kind], NAMESPACE, CHILD)
-    settled.look()
+    settled.reconcile()
     assert settled.children() == ALL
 
 
@@ -78,7 +78,7 @@ def test_a_child_whose_end_no_watch_told_comes_back_with_the_resync(
 ):
     settled.deaf = True
     fake.remove(KINDS[kind], NAMESPACE, CHILD)
-    settled.look(3600)
+    settled.reconcile(3600)
     assert settled.children() == ALL
 
 
@@ -88,7 +88,7 @@ def test_an_edit_by_hand_is_undone_and_what_others_add_stays(settled: World, fak
         live["metadata"]["labels"]["theirs"] = "1"
 
     fake.edit(SCALED_OBJECT, NAMESPACE, CHILD, edit)
-    settled.look()
+    settled.reconcile()
     scaler = settled.child(SCALED_OBJECT)
     assert scaler["spec"]["maxReplicaCount"] == 3
     assert scaler["metadata"]["labels"]["theirs"] == "1"
@@ -100,11 +100,11 @@ def test_two_operators_do_not_fight(settled: World):
     other.__dict__.update(settled.__dict__)
     other.restart()
     settled.apply(model={"image": "example/worker:0.2.0"})
-    settled.look()
+    settled.reconcile()
     settled.writes()
     for _ in range(3):
-        other.look()
-        settled.look()
+        other.reconcile()
+        settled.reconcile()
     assert settled.writes() == []
 
 
@@ -125,7 +125,7 @@ def test_an_operator_killed_after_any_write_goes_on_to_the_same_end(world: World
         fake._check = check
         try:
             world.restart()
-            world.look()
+            world.reconcile()
         except UnavailableError:
             continue
         finally:
@@ -135,15 +135,15 @@ def test_an_operator_killed_after_any_write_goes_on_to_the_same_end(world: World
     assert world.children() == ALL
     assert world.child()["spec"]["replicas"] == 0
     world.keda_says(Ready="True")
-    world.look()
+    world.reconcile()
     world.writes()
-    world.look()
+    world.reconcile()
     assert world.writes() == []
 
 
-def test_the_end_of_a_service_is_the_end_of_looking(settled: World, fake: FakeKube):
+def test_the_end_of_a_service_is_the_end_of_reconciles(settled: World, fake: FakeKube):
     fake.remove(SERVICE, NAMESPACE, "calls")
-    assert settled.look() is None
+    assert settled.reconcile() is None
     assert settled.children() == set()
     assert settled.writes() == []
     assert next(iter(settled.service_metrics.collect())).samples == []
@@ -156,7 +156,7 @@ def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, f
     fake.create({**left, "metadata": {**left["metadata"]}}, "garbage-collector-is-slow")
     settled.apply()
     with pytest.raises(OwnerTerminatingError):
-        settled.look()
+        settled.reconcile()
     # What needs none of it is made meanwhile.
     assert settled.children() == ALL - {"Deployment", "ScaledObject"}
     status, reason, message = settled.condition("Ready")
@@ -164,7 +164,7 @@ def test_a_successor_waits_for_what_is_left_of_its_predecessor(settled: World, f
     assert f"ServiceAccount {CHILD} of an earlier calls" in message
     assert "PredecessorLeaving" not in settled.events()
     fake.remove(KINDS["ServiceAccount"], NAMESPACE, CHILD)
-    settled.look()
+    settled.reconcile()
     assert settled.children() == ALL
     assert "NameTaken" not in settled.events()
 
@@ -177,7 +177,7 @@ def test_a_predecessor_that_does_not_leave_is_somebodys_task(settled: World, fak
     settled.apply()
     for _ in range(2):
         with pytest.raises(OwnerTerminatingError):
-            settled.look()
+            settled.reconcile()
     status, reason, message = settled.condition("Ready")
     assert (status, reason) == ("False", "PredecessorLeaving")
     assert "finalizer.keda.sh" in message
@@ -191,13 +191,13 @@ def test_a_first_sight_is_told_before_anything_else(world: World, fake: FakeKube
     fake.refuse("create", "Deployment", UnavailableError("create", CHILD, "not now"))
     world.apply()
     with pytest.raises(UnavailableError):
-        world.look()
+        world.reconcile()
     for name in ("Ready", "QueueReachable", "QueueDurable", "AutoscalerReady", "Degraded"):
         assert world.condition(name)[:2] == ("Unknown", "Pending")
     fake.allow_all()
-    world.look()
+    world.reconcile()
     world.keda_says(Ready="True")
-    world.look()
+    world.reconcile()
     assert world.ready() == ("True", "Idle")
 
 
@@ -206,22 +206,22 @@ def test_an_error_that_lasts_is_told_and_one_that_passes_is_not(settled: World, 
     fake.refuse("apply", "Deployment", failure)
     settled.apply(model={"image": "example/worker:0.2.0"})
     with pytest.raises(ServerError):
-        settled.look()
+        settled.reconcile()
     assert settled.ready() == ("True", "Idle")
     for _ in range(2):
         with pytest.raises(ServerError):
-            settled.look()
+            settled.reconcile()
     status, reason, message = settled.condition("Ready")
     assert (status, reason) == ("False", "APIServerError")
     assert "webhook policy.example" in message
     assert settled.events().count("APIServerError") == 1
     fake.allow_all()
-    settled.look()
+    settled.reconcile()
     assert settled.ready() == ("True", "Idle")
     fake.refuse("apply", "Deployment", failure)
     settled.apply(model={"image": "example/worker:0.3.0"})
     with pytest.raises(ServerError):
-        settled.look()
+        settled.reconcile()
     assert settled.ready() == ("True", "Idle")
 
 
@@ -232,20 +232,20 @@ def test_a_service_that_went_unseen_is_forgotten(
     fake.remove(SERVICE, NAMESPACE, "calls")
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
     with pytest.raises(NotFoundError):
-        settled.look()
-    assert settled.look() is None
+        settled.reconcile()
+    assert settled.reconcile() is None
 
 
 def test_a_service_is_not_gone_because_one_answer_says_so(settled: World, fake: FakeKube):
     """An API server that has just started may not know the kind yet."""
     fake.refuse("get", "TranscriptionService", NotFoundError("get", "calls", "404 page not found"))
-    assert settled.look(3600) is not None
+    assert settled.reconcile(3600) is not None
     fake.refuse("list", "TranscriptionService", NotFoundError("list", "", "404 page not found"))
     with pytest.raises(NotFoundError):
-        settled.look(3600)
+        settled.reconcile(3600)
     fake.allow_all()
     settled.apply(pools=[{"name": "main", "replicas": {"max": 9}}])
-    settled.look(3600)
+    settled.reconcile(3600)
     assert settled.child(SCALED_OBJECT)["spec"]["maxReplicaCount"] == 9
 
 
@@ -254,10 +254,10 @@ def test_a_child_that_is_no_longer_asked_for_goes(fake: FakeKube, tmp_path):
         world = World(fake, server.url, tmp_path)
         world.make_secret("r", password="one")
         world.apply(queue={"redis": {"url": server.url, "credentials": {"secretName": "r"}}})
-        world.look()
+        world.reconcile()
         assert world.children() == ALL | {"TriggerAuthentication"}
         world.apply(queue={"redis": {"url": server.url}})
-        world.look()
+        world.reconcile()
         assert world.children() == ALL
         # Redis still wants a password: the last good state but for what is not asked for.
         assert world.ready() == ("False", "QueueRefused")

@@ -97,11 +97,11 @@ def test_another_service_of_the_same_name_is_told_about(told: Told):
 def test_a_status_is_written_once_a_second_whatever_happens(told: Told):
     reporter, before = told.reporters[0], TranscriptionServiceStatus()
     told.kube.writes.clear()
-    for look in range(100):
-        after = status(keda=Keda.MISSING if look % 2 else Keda.READY)
+    for number in range(100):
+        after = status(keda=Keda.MISSING if number % 2 else Keda.READY)
         wait = reporter.report(told.resource, before, after)
         assert 0 <= wait <= 1
-        assert bool(wait) is (look % 10 != 0)
+        assert bool(wait) is (number % 10 != 0)
         told.now += timedelta(milliseconds=100)
     written = [name for verb, _, name in told.kube.writes if verb == "patch_status"]
     assert len(written) == 10

@@ -67,14 +67,14 @@ def test_who_waits_for_the_crd_lives_and_obeys_signals(running: tuple[StubApi, O
     operator.stop()
 
 
-def test_a_look_that_hangs_ends_the_liveness(running: tuple[StubApi, Operator]):
+def test_a_reconcile_that_hangs_ends_the_liveness(running: tuple[StubApi, Operator]):
     api, operator = running
     api.serve(service_object())
     api.silent.add(_SILENT_PATH)
     operator.start()
     assert _answer(operator, "/livez") == (200, "ok\n")
     wait_for(lambda: _answer(operator, "/livez")[0] == 503, "the stall is told")
-    assert f"the look at {NAMESPACE}/calls has taken" in _answer(operator, "/livez")[1]
+    assert f"the reconcile of {NAMESPACE}/calls has taken" in _answer(operator, "/livez")[1]
 
 
 def test_calls_by_verb_and_the_duration_of_reconciles_are_served(
@@ -83,7 +83,7 @@ def test_calls_by_verb_and_the_duration_of_reconciles_are_served(
     api, operator = running
     api.serve(service_object())
     operator.start()
-    operator.wait_for_looks(1)
+    operator.wait_for_reconciles(1)
     text = _answer(operator, "/metrics")[1]
     calls = re.findall(
         r'whisperfleet_operator_api_calls_total\{status="(\d+)",verb="(\w+)"\} (\S+)', text

@@ -341,7 +341,7 @@ def test_what_comes_and_goes_with_each_job_is_seldom_told():
     assert not told.seldom
 
 
-def test_a_first_look_at_a_healthy_service_is_no_news():
+def test_a_first_reconcile_of_a_healthy_service_is_no_news():
     assert told(NOTHING) == []
 
 

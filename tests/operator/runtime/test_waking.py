@@ -78,7 +78,7 @@ def test_a_pool_is_woken_where_nobody_else_will_and_nobody_minds(situation, wake
 def job(settled: World, queue: redis.Redis) -> bytes:
     """A job that nobody comes for."""
     entry = queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/a.wav"})
-    settled.look()
+    settled.reconcile()
     return entry
 
 
@@ -96,11 +96,11 @@ def put_to_sleep(world: World) -> None:
 @pytest.mark.usefixtures("job")
 def test_a_keda_that_does_nothing_is_noticed_and_one_pod_woken(settled: World):
     settled.writes()
-    settled.look(20)
+    settled.reconcile(20)
     assert settled.ready() == ("True", "ScalingUp")
-    # It is looked at when the time is up, not some seconds later.
-    assert settled.look(5) == pytest.approx(5, abs=0.1)
-    settled.look(5.1)
+    # It is reconciled when the time is up, not some seconds later.
+    assert settled.reconcile(5) == pytest.approx(5, abs=0.1)
+    settled.reconcile(5.1)
     status, reason, message = settled.condition("AutoscalerReady")
     assert (status, reason) == ("False", "AutoscalerSilent")
     assert "keda-operator" in message
@@ -111,12 +111,12 @@ def test_a_keda_that_does_nothing_is_noticed_and_one_pod_woken(settled: World):
     assert settled.events().count("WokenByOperator") == 1
     # It stays so for the next operator, and is told once.
     settled.restart()
-    settled.look(60)
+    settled.reconcile(60)
     assert settled.condition("AutoscalerReady")[1] == "AutoscalerSilent"
     assert settled.events().count("WokenByOperator") == 1
     assert "scale Deployment" not in settled.writes()
     keda_looks(settled)
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.condition("AutoscalerReady")[:2] == ("True", "AsExpected")
     assert "AutoscalerReadyAgain" in settled.events()
     assert "wokenTime" not in settled.service()["status"]["pools"][0]
@@ -124,25 +124,25 @@ def test_a_keda_that_does_nothing_is_noticed_and_one_pod_woken(settled: World):
 
 @pytest.mark.usefixtures("job")
 def test_who_puts_the_pod_to_sleep_again_is_not_fought(settled: World):
-    settled.look(31)
+    settled.reconcile(31)
     put_to_sleep(settled)
-    settled.look(1)
+    settled.reconcile(1)
     for _ in range(5):
-        settled.look(10)
+        settled.reconcile(10)
     assert settled.writes().count("scale Deployment") == 1
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.writes().count("scale Deployment") == 1
     assert settled.child()["spec"]["replicas"] == 1
 
 
 def test_a_queue_that_was_empty_begins_anew(settled: World, queue: redis.Redis, job: bytes):
-    settled.look(31)
+    settled.reconcile(31)
     put_to_sleep(settled)
     queue.xdel(settled.keys.stream("normal"), job)
-    settled.look(10)
+    settled.reconcile(10)
     queue.xadd(settled.keys.stream("normal"), {"url": "https://example.org/b.wav"})
-    settled.look(10)
-    settled.look(31)
+    settled.reconcile(10)
+    settled.reconcile(31)
     assert settled.writes().count("scale Deployment") == 2
 
 
@@ -151,16 +151,16 @@ def test_who_is_faster_is_left_alone(settled: World, fake: FakeKube):
     """The autoscaler wakes two pods, and no watch has told of it yet."""
     settled.deaf = True
     fake.edit(DEPLOYMENT, NAMESPACE, CHILD, lambda live: live["spec"].update(replicas=2))
-    settled.look(31)
+    settled.reconcile(31)
     assert settled.child()["spec"]["replicas"] == 2
-    settled.look(1)
+    settled.reconcile(1)
     assert settled.condition("AutoscalerReady")[0] == "True"
 
 
 @pytest.mark.usefixtures("job")
 def test_an_operator_that_may_not_wake_goes_on_with_the_rest(settled: World, fake: FakeKube):
     fake.refuse("scale", "Deployment", ForbiddenError("scale", CHILD, "no such right"))
-    settled.look(31)
+    settled.reconcile(31)
     assert settled.ready() == ("False", "AutoscalerSilent")
     assert settled.child()["spec"]["replicas"] == 0
     assert "WokenByOperator" not in settled.events()
@@ -169,8 +169,8 @@ def test_an_operator_that_may_not_wake_goes_on_with_the_rest(settled: World, fak
 def test_without_keda_a_fleet_with_work_is_woken(settled: World, fake: FakeKube, job: bytes):
     del job
     fake.documents = {"/openapi/v3": {"paths": {}}}
-    settled.look(10)
-    settled.look(21)
+    settled.reconcile(10)
+    settled.reconcile(21)
     assert settled.condition("AutoscalerReady")[:2] == ("False", "KedaMissing")
     assert settled.child()["spec"]["replicas"] == 1
 
@@ -185,35 +185,35 @@ def test_too_few_pods_are_noticed_and_progress_is_not(settled: World, queue: red
     for number in range(200):
         queue.xadd(settled.keys.stream("normal"), {"url": f"https://example.org/{number}.wav"})
     grown(settled, 1)
-    settled.look(10)
-    settled.look(40)
+    settled.reconcile(10)
+    settled.reconcile(40)
     assert settled.condition("AutoscalerReady")[0] == "True"
     grown(settled, 2)
-    settled.look(10)
-    settled.look(40)
+    settled.reconcile(10)
+    settled.reconcile(40)
     assert settled.condition("AutoscalerReady")[0] == "True"
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.condition("AutoscalerReady")[:2] == ("False", "AutoscalerHoldsBack")
-    # An operator that begins anew takes nothing back; what heals is gone at the next look.
+    # An operator that begins anew takes nothing back; what heals is gone at the next reconcile.
     settled.restart()
-    settled.look(1)
+    settled.reconcile(1)
     assert settled.condition("AutoscalerReady")[1] == "AutoscalerHoldsBack"
     grown(settled, 3)
-    settled.look(1)
+    settled.reconcile(1)
     assert settled.condition("AutoscalerReady")[0] == "True"
 
 
 def test_pods_that_nobody_puts_to_sleep_are_noticed(settled: World):
     grown(settled, 1)
-    settled.look(10)
-    settled.look(625)
+    settled.reconcile(10)
+    settled.reconcile(625)
     assert settled.condition("AutoscalerReady")[0] == "True"
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.condition("AutoscalerReady")[:2] == ("False", "AutoscalerKeepsAwake")
     assert settled.condition("Degraded")[1] == "AutoscalerKeepsAwake"
     assert "AutoscalerKeepsAwake" in settled.events()
     put_to_sleep(settled)
-    settled.look(1)
+    settled.reconcile(1)
     assert settled.ready() == ("True", "Idle")
 
 
@@ -223,8 +223,8 @@ def test_somebody_may_want_pods_without_work(settled: World, fake: FakeKube):
 
     fake.edit(SCALED_OBJECT, NAMESPACE, CHILD, force)
     grown(settled, 1)
-    settled.look(10)
-    settled.look(3600)
+    settled.reconcile(10)
+    settled.reconcile(3600)
     assert settled.condition("AutoscalerReady")[0] == "True"
 
 
@@ -236,12 +236,12 @@ def test_another_autoscaler_on_the_deployment_is_named(
     rival = autoscaler("by-hand", owner="")
     fake.create(copy.deepcopy(rival), "somebody")
     grown(settled, replicas)
-    settled.look(20)
+    settled.reconcile(20)
     status, reason, message = settled.condition("AutoscalerReady")
     assert (status, reason) == ("False", "AutoscalerContested")
     assert "by-hand" in message
     fake.remove(HPA, NAMESPACE, "by-hand")
-    settled.look(10)
+    settled.reconcile(10)
     assert settled.condition("AutoscalerReady")[0] == "True"
 
 
@@ -249,9 +249,9 @@ def test_who_may_not_list_autoscalers_goes_by_kedas_word(settled: World, fake: F
     fake.refuse("list", "HorizontalPodAutoscaler", ForbiddenError("list", "hpa", "forbidden"))
     settled.keda_says(Ready="True", HPAActive="False")
     grown(settled, 1)
-    settled.look(70)
+    settled.reconcile(70)
     assert settled.condition("AutoscalerReady")[0] == "True"
-    settled.look(50)
+    settled.reconcile(50)
     assert settled.condition("AutoscalerReady")[1] == "AutoscalerHoldsBack"
 
 
@@ -259,11 +259,11 @@ def test_the_autoscalers_of_a_namespace_are_listed_once_for_a_while(settled: Wor
     asked = []
     listing = fake.list
     fake.list = lambda kind, *rest: asked.append(kind) or listing(kind, *rest)
-    settled.look(70)
+    settled.reconcile(70)
     for _ in range(5):
-        settled.look(10)
+        settled.reconcile(10)
     assert asked.count(HPA) == 3
     grown(settled, 1)
-    settled.look(10)
-    settled.look(10)
+    settled.reconcile(10)
+    settled.reconcile(10)
     assert asked.count(HPA) == 5

@@ -28,7 +28,7 @@ def queue(clock: Clock) -> WorkQueue:
     return WorkQueue(Backoff(1.0, 8.0), clock)
 
 
-def test_a_hundred_events_are_one_look(queue: WorkQueue):
+def test_a_hundred_events_are_one_reconcile(queue: WorkQueue):
     for _ in range(100):
         queue.add(A)
     assert queue.depth == 1
@@ -55,14 +55,14 @@ def test_an_earlier_time_wins_and_a_later_one_does_not(queue: WorkQueue, clock: 
     assert queue.take(0) is None
 
 
-def test_nobody_gets_a_key_that_is_being_looked_at(queue: WorkQueue):
+def test_nobody_gets_a_key_that_is_being_reconciled(queue: WorkQueue):
     queue.add(A)
     assert queue.take(0) == A
     queue.add(A)
     assert queue.take(0) is None
     assert queue.depth == 0
     queue.done(A, 30)
-    # What happened during the look is looked at now, and not in 30 s.
+    # What happened during the reconcile is reconciled now, and not in 30 s.
     assert queue.take(0) == A
 
 
@@ -76,7 +76,7 @@ def test_everything_comes_back_after_its_pause(queue: WorkQueue, clock: Clock):
     assert queue.take(0) == A
 
 
-def test_failures_come_back_ever_later_until_one_look_is_well(queue: WorkQueue, clock: Clock):
+def test_failures_come_back_ever_later_until_one_reconcile_is_well(queue: WorkQueue, clock: Clock):
     pauses = []
     queue.add(A)
     for _ in range(6):
@@ -118,12 +118,12 @@ def test_a_waiting_thread_is_woken_by_an_event_and_by_the_end():
     assert taken == [A, None]
 
 
-def test_a_look_that_hangs_is_told(queue: WorkQueue, clock: Clock):
+def test_a_reconcile_that_hangs_is_told(queue: WorkQueue, clock: Clock):
     queue.add(A)
     queue.take(0)
     clock.now += 61
     queue.take(0)
-    assert queue.stalled(60) == "the look at team/a has taken 61 s"
+    assert queue.stalled(60) == "the reconcile of team/a has taken 61 s"
     queue.done(A)
     assert queue.stalled(60) is None
 
@@ -141,11 +141,11 @@ def test_an_operator_that_waits_for_its_api_server_does_not_hang(queue: WorkQueu
     assert queue.stalled(60) is None
 
 
-def test_many_threads_never_look_at_one_service_together():
+def test_many_threads_never_reconcile_one_service_together():
     queue = WorkQueue()
     keys = [("team", str(n)) for n in range(5)]
     busy: set[tuple[str, str]] = set()
-    looks: list[tuple[str, str]] = []
+    reconciles: list[tuple[str, str]] = []
     lock = threading.Lock()
     clashes = []
 
@@ -154,8 +154,8 @@ def test_many_threads_never_look_at_one_service_together():
             with lock:
                 clashes.extend([key] if key in busy else [])
                 busy.add(key)
-                looks.append(key)
-                enough = len(looks) >= 2000
+                reconciles.append(key)
+                enough = len(reconciles) >= 2000
             with lock:
                 busy.discard(key)
             queue.done(key, 0)
@@ -170,4 +170,4 @@ def test_many_threads_never_look_at_one_service_together():
     for thread in threads:
         thread.join(60)
     assert not clashes
-    assert set(looks) == set(keys)
+    assert set(reconciles) == set(keys)
