@@ -63,7 +63,7 @@ def work_through_everything(
             producer.cancel("cancelled-before")
             producer.submit_many([Job(url=URL), Job(id="cancelled-before", url=URL)])
         claim = take(worker)
-        worker.beat([claim])
+        worker.renew([claim])
         connection.get(keys.cache("of-a-transcript"))
         worker.release(claim)
         claim = take(worker)
@@ -75,7 +75,7 @@ def work_through_everything(
             "caretaker",
             policy=QueuePolicy(lease_seconds=0.0021, beat_seconds=0.001),
         )
-        worker.audit([])
-        wait_for(caretaker.tidy, "the worker to be forgotten")
+        worker.release_orphans([])
+        wait_for(caretaker.prune, "the worker to be forgotten")
     finally:
         connection.close()

@@ -39,7 +39,7 @@ class Entry:
 
 @dataclass
 class Record:
-    """What is known of a job. `beats` is whether its attempt was heard of within a lease."""
+    """What is known of a job. `is_renewed` is whether its attempt was heard of within a lease."""
 
     state: State | None = None
     epoch: int = 0
@@ -47,7 +47,7 @@ class Record:
     payload: str = ""
     tenant: str = ""
     owner: int = 0
-    beats: bool = False
+    is_renewed: bool = False
     deliveries: int = 0
     cancel: bool = False
     # Who asked for it before it came: tenants, or "" for an operator.
@@ -127,7 +127,7 @@ class Model:
         entry, job = self.entries[entry_id], self.record(self.entries[entry_id].job_id)
         runs = job.state is State.RUNNING and job.entry == entry_id
         entry.deliveries = job.deliveries if runs else 0
-        if runs and job.beats:
+        if runs and job.is_renewed:
             entry.owner, entry.is_old = job.owner, False
             return None
         return self._begin(consumer, entry_id, entry)
@@ -138,7 +138,7 @@ class Model:
     def _lose(self, entry_id: str, entry: Entry) -> None:
         job = self.record(entry.job_id)
         if job.state in {State.QUEUED, State.RUNNING} and job.entry == entry_id:
-            if job.state is State.RUNNING and job.beats:
+            if job.state is State.RUNNING and job.is_renewed:
                 return
             job.epoch += 1
             self.end(entry.job_id, State.DEAD)
@@ -167,7 +167,7 @@ class Model:
             job.cancellers = frozenset()
         job.state, job.entry = State.RUNNING, entry_id
         job.payload, job.tenant = entry.payload, entry.tenant
-        job.owner, job.beats, job.deliveries = consumer, True, entry.deliveries
+        job.owner, job.is_renewed, job.deliveries = consumer, True, entry.deliveries
         job.epoch += 1
         if job.cancel:
             self.end(entry.job_id, State.CANCELLED)

@@ -19,8 +19,9 @@ SLOW_SECONDS = 0.010
 _DIGEST = "return redis.sha1hex(string.rep('x', 1048576))"
 _SLOW_DIGESTS = 5
 _SCRIPTS = (
-    "audit beat cancel claim depths drop finish page redrive register release tidy trial".split()
-)
+    "cancel claim depths drop finish page prune redrive register release release_orphans renew "
+    "trial"
+).split()
 _NAMES = {
     known: script.name for script in map(Script, _SCRIPTS) for known in (script._sha, script.source)
 }

@@ -76,7 +76,7 @@ def test_row_18_cancel_queued_running_and_done(own_stage: Scene) -> None:
         asked = datetime.now(UTC)
         result = stage.results([long])[long]
         assert result.state is State.CANCELLED
-        # A beat, and the window that the engine has begun.
+        # A renewal, and the window that the engine has begun.
         assert (result.finished_at - asked).total_seconds() < BEAT_SECONDS + 1 + SLACK_SECONDS
         assert worker.counted("whisperfleet_windows_total") < 16
     waiting = client.submit(Job(audio=clip()))

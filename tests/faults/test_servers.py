@@ -18,7 +18,7 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Beat, Finished, Released, WorkQueue
+from whisperfleet.queue import Finished, Released, Renewal, WorkQueue
 
 IDS = ("call-1", "call-2", "call-3")
 
@@ -59,7 +59,7 @@ def test_row_07_the_reply_to_xadd_lost_and_duplicates_sent(own_stage: Scene) -> 
 
 def test_row_08_the_reply_to_a_claim_lost(own_stage: Scene) -> None:
     stage, beat = own_stage, 4.0
-    # Leases cannot lapse here, and a third beat would come later than the bound below.
+    # Leases cannot lapse here, and a third renewal would come later than the bound below.
     options = ("--lease-seconds", "120", "--beat-seconds", str(beat))
     with Proxy(stage.server.port) as line, stage.worker(*options, through=line):
         line.lose_reply_with(b"\r\nrun\r\n")
@@ -69,7 +69,7 @@ def test_row_08_the_reply_to_a_claim_lost(own_stage: Scene) -> None:
     status = stage.status(job_id)
     assert (status.epoch, status.deliveries) == (2, 1)
     assert "its claim never reached" in status.history
-    # The first audit may come before the entry has been silent for a beat.
+    # The first search for orphans may come before the entry is old enough.
     between = (status.claimed_at - status.enqueued_at).total_seconds()
     assert between < 2.75 * beat
     stage.assert_invariants(accepted=1)
@@ -269,7 +269,7 @@ def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(
     after = queue.claim()
     assert before.epoch == after.epoch == 1
 
-    assert queue.beat([before, after]) == {before: Beat.FENCED, after: Beat.OK}
+    assert queue.renew([before, after]) == {before: Renewal.FENCED, after: Renewal.OK}
     assert queue.release(before) is Released.FENCED
     assert queue.finish(before, done(before)) is Finished.FENCED
     assert queue.finish(after, done(after)) is Finished.PUBLISHED
@@ -285,7 +285,7 @@ def test_row_13_script_flush(own_stage: Scene) -> None:
         beat = stage.raw.hget(stage.keys.job("call-1"), "beat")
         wait_for(
             lambda: stage.raw.hget(stage.keys.job("call-1"), "beat") != beat,
-            "a beat after the flush",
+            "a renewal after the flush",
         )
         stage.raw.script_flush()
         stage.open_gate()

@@ -88,7 +88,7 @@ def test_row_02_cut_off_longer_than_the_lease(stage: Scene) -> None:
             line.point_at(stage.server.port)
             wait_for(
                 lambda: any(entry.get("reason") == "fenced" for entry in list(first.log)),
-                "the first worker's beat is fenced",
+                "the first worker's renewal is fenced",
             )
             stage.open_gate()
             stage.assert_done(["call-1"])

@@ -15,7 +15,7 @@ from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Beat, Finished, QueuePolicy, WorkQueue
+from whisperfleet.queue import Finished, QueuePolicy, Renewal, WorkQueue
 from whisperfleet.queue.queue import weighted_order
 
 URL = "https://media.example.org/a.wav"
@@ -374,6 +374,6 @@ def test_two_workers_never_hold_the_same_job(
 
     assert sorted(claim.job_id for claim in claims) == sorted(ids)
     for n, claim in enumerate(claims):
-        assert workers[n % 2].beat([claim]) == {claim: Beat.OK}
+        assert workers[n % 2].renew([claim]) == {claim: Renewal.OK}
         assert workers[n % 2].finish(claim, done(claim)) is Finished.PUBLISHED
     assert_invariants(redis_client, keys, accepted=50)

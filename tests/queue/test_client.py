@@ -17,7 +17,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Beat, Finished, WorkQueue
+from whisperfleet.queue import Finished, Renewal, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(url=URL)
@@ -32,7 +32,7 @@ def acme(server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
 def test_the_status_follows_a_job_through_its_life(worker: WorkQueue, client: Client) -> None:
     job_id = client.submit(JOB, priority="high")
     waiting = client.status(job_id)
-    assert (waiting.state, waiting.source, waiting.epoch) == (State.QUEUED, "high", 0)
+    assert (waiting.state, waiting.stream, waiting.epoch) == (State.QUEUED, "high", 0)
     assert abs(waiting.enqueued_at - datetime.now(UTC)) < timedelta(minutes=1)
 
     claim = worker.claim()
@@ -171,7 +171,7 @@ def test_a_running_job_is_cancelled_with_its_next_beat(
 
     assert client.cancel(job_id) is Cancelled.RUNNING
     assert client.status(job_id).cancel_requested
-    assert worker.beat([claim]) == {claim: Beat.CANCELLED}
+    assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
 
     stopped = done(claim).model_copy(update={"state": State.CANCELLED})
     assert worker.finish(claim, stopped) is Finished.PUBLISHED
@@ -236,7 +236,7 @@ def test_a_cancel_that_comes_first_must_be_of_the_jobs_own_tenant(
     claim = worker.claim()
 
     if claim:
-        assert worker.beat([claim]) == {claim: Beat.OK}
+        assert worker.renew([claim]) == {claim: Renewal.OK}
         assert redis_client.ttl(keys.job("call-7")) == -1, "the record fades under its worker"
         worker.finish(claim, done(claim))
     assert acme.result("call-7").state is (state or State.DONE)
@@ -344,8 +344,8 @@ def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client)
     stats = client.stats()
 
     high, normal, _ = stats.streams
-    assert (high.source, high.oldest_enqueued_at) == ("high", None)
-    assert (normal.source, normal.length, normal.running) == ("normal", 2, 1)
+    assert (high.name, high.oldest_enqueued_at) == ("high", None)
+    assert (normal.name, normal.length, normal.running) == ("normal", 2, 1)
     assert normal.oldest_enqueued_at.timestamp() >= claim.enqueued_at
     assert stats.dead_letters == 1
     worker.retry(claim, TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30)
@@ -371,7 +371,7 @@ def test_purge_ends_everything(
 
     assert client.purge() == 254
 
-    assert worker.beat([running]) == {running: Beat.CANCELLED}
+    assert worker.renew([running]) == {running: Renewal.CANCELLED}
     worker.finish(running, done(running))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=255)
@@ -433,7 +433,7 @@ def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
 
     assert client.result(f"low-{entry}").state is State.CANCELLED
     if first == "runs":
-        assert worker.beat([claim]) == {claim: Beat.CANCELLED}
+        assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
         worker.finish(claim, done(claim))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=2)
@@ -503,7 +503,7 @@ def test_a_tenant_may_have_streams_of_its_own(
         assert job_id.startswith("normal:acme-")
         assert acme.status(job_id).state is State.QUEUED
         claim = take(worker)
-        assert acme.stats().streams[1].source == "normal:acme"
+        assert acme.stats().streams[1].name == "normal:acme"
         worker.finish(claim, done(claim))
         assert acme.result(job_id).state is State.DONE
         assert acme.cancel(acme.submit(JOB)) is Cancelled.CANCELLED

@@ -16,7 +16,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Beat, Claim, Finished
+from whisperfleet.queue import Claim, Finished, Renewal
 
 SHORT = replace(PATIENT, lease_seconds=0.5)
 HOUR_MS = 3_600_000
@@ -59,7 +59,7 @@ def test_a_worker_that_lives_keeps_its_job(
     set_clock_back(redis_client, keys, claim)
 
     assert other.claim() is None
-    assert owner.beat([claim]) == {claim: Beat.OK}
+    assert owner.renew([claim]) == {claim: Renewal.OK}
     assert other.claim() is None
     assert owner.finish(claim, done(claim)) is Finished.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)

@@ -16,7 +16,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Beat, Finished, QueuePolicy, Released, WorkQueue
+from whisperfleet.queue import Finished, QueuePolicy, Released, Renewal, WorkQueue
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav?token=secret", tenant="acme")
 BUSY = TransientError(Code.FETCH_FAILED, "the server answered 503")
@@ -65,7 +65,7 @@ def test_a_repeated_finish_is_told_so_and_changes_nothing(
     assert worker.finish(claim, done(claim)) is Finished.ALREADY
     assert worker.bury(claim, Code.INTERNAL, "late") is Finished.ALREADY
     assert worker.release(claim) is Released.FENCED
-    assert worker.beat([claim]) == {claim: Beat.FENCED}
+    assert worker.renew([claim]) == {claim: Renewal.FENCED}
 
     assert client.result("call-7") == published
     assert list(client.dead_letters()) == []
@@ -81,7 +81,7 @@ def test_a_worker_that_lost_its_lease_can_change_nothing(
     after = take(fresh)
     assert (after.job_id, after.epoch, after.deliveries) == ("call-7", 2, 2)
 
-    assert stale.beat([before]) == {before: Beat.FENCED}
+    assert stale.renew([before]) == {before: Renewal.FENCED}
     assert stale.finish(before, done(before)) is Finished.FENCED
     assert stale.bury(before, Code.INTERNAL, "late") is Finished.FENCED
     assert stale.release(before) is Released.FENCED
@@ -111,10 +111,10 @@ def test_a_lease_that_is_renewed_is_never_reclaimed(
     while time.monotonic() < ends:
         # A machine that stood still for a lease proves nothing about the queue.
         began = time.monotonic()
-        verdict, stolen = holder.beat([claim]), other.claim()
+        verdict, stolen = holder.renew([claim]), other.claim()
         if time.monotonic() - began > policy.lease_seconds / 2:
             pytest.skip("this machine is too slow for leases of half a second")
-        assert verdict == {claim: Beat.OK}
+        assert verdict == {claim: Renewal.OK}
         assert stolen is None
 
     (pending,) = redis_client.xpending_range(claim.stream, keys.group, "-", "+", 9)
@@ -257,7 +257,7 @@ def test_handing_back_does_not_use_up_the_delivery_budget(
     assert_invariants(redis_client, keys, accepted=1)
 
 
-def test_a_claim_whose_reply_was_lost_comes_back_with_the_audit(
+def test_an_orphan_whose_reply_was_lost_comes_back(
     make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     worker = make_worker(QueuePolicy(beat_seconds=0.02, reclaim_seconds=0.001))
@@ -265,10 +265,12 @@ def test_a_claim_whose_reply_was_lost_comes_back_with_the_audit(
     held, *lost = [worker.claim() for _ in ids]
 
     found: list[int] = []
-    # Each of them is left alone until it is a beat old.
-    wait_for(lambda: found.append(worker.audit([held])) or sum(found) == 2, "both to be found")
+    # Each of them is left alone until it is older than the time between renewals.
+    wait_for(
+        lambda: found.append(worker.release_orphans([held])) or sum(found) == 2, "both to be found"
+    )
 
-    assert worker.audit([held]) == 0
+    assert worker.release_orphans([held]) == 0
     again = [take(worker), take(worker)]
     assert {claim.job_id for claim in again} == {claim.job_id for claim in lost}
     assert {claim.deliveries for claim in again} == {1}
@@ -291,7 +293,7 @@ def test_a_job_that_no_worker_can_end_is_not_handed_back_for_ever(
         if claim := worker.claim():
             begun.append(claim.deliveries)
             # Whatever it meant to say of the job, it could not.
-            wait_for(lambda: worker.audit([]), "the audit to find it")
+            wait_for(lambda: worker.release_orphans([]), "the orphan to be found")
         return client.result("call-7") is not None
 
     wait_for(let_go, "the job to be given up")
@@ -341,15 +343,15 @@ def test_a_job_ends_whatever_bytes_name_its_tenant(
     assert_invariants(redis_client, keys, accepted=1)
 
 
-def test_the_audit_leaves_a_claim_alone_that_may_be_on_its_way(
+def test_a_claim_that_may_be_on_its_way_is_no_orphan(
     make_worker: MakeWorker, client: Client
 ) -> None:
     worker = make_worker(QueuePolicy(beat_seconds=30, reclaim_seconds=0.001))
     client.submit(JOB)
     claim = worker.claim()
 
-    assert worker.audit([]) == 0
-    assert worker.beat([claim]) == {claim: Beat.OK}
+    assert worker.release_orphans([]) == 0
+    assert worker.renew([claim]) == {claim: Renewal.OK}
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -365,7 +367,7 @@ def test_an_entry_that_somebody_deleted_while_it_was_pending(
     if alive:
         # Its worker goes on and finishes: beating keeps the job although there is nothing to renew.
         for _ in range(50):
-            assert worker.beat([claim]) == {claim: Beat.OK}
+            assert worker.renew([claim]) == {claim: Renewal.OK}
             assert other.claim() is None
         assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
     else:
@@ -490,7 +492,7 @@ def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
     assert consumers() == {b"worker-1", b"worker-2"}
     # Some servers list a consumer in each stream that it asked, and it goes from each in its time.
     wait_for(
-        lambda: caretaker.tidy() == 0 and consumers() == {b"worker-2"},
+        lambda: caretaker.prune() == 0 and consumers() == {b"worker-2"},
         "the first to be forgotten, and the second not",
     )
     # Longer than its lease: nobody holds it.

@@ -24,7 +24,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
-from whisperfleet.queue import Beat, Claim, Finished, QueuePolicy, Released, WorkQueue
+from whisperfleet.queue import Claim, Finished, QueuePolicy, Released, Renewal, WorkQueue
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav")
 
@@ -46,7 +46,7 @@ def test_scripts_come_back_after_a_script_flush(
     flush()
     claim = worker.claim()
     flush()
-    assert worker.beat([claim]) == {claim: Beat.OK}
+    assert worker.renew([claim]) == {claim: Renewal.OK}
     flush()
     assert worker.release(claim) is Released.RELEASED
     claim = take(worker)
@@ -63,13 +63,13 @@ def test_a_destroyed_group_comes_back_and_nothing_runs_twice(
     held = first.claim()
     redis_client.xgroup_destroy(keys.stream("normal"), keys.group)
 
-    assert first.beat([held]) == {held: Beat.OK}
+    assert first.renew([held]) == {held: Renewal.OK}
     other = take(second)
 
     assert other.job_id == "call-8"
     # The first one lives, so the group that was made anew gives nobody else its job.
     assert second.claim() is None
-    assert first.beat([held]) == {held: Beat.OK}
+    assert first.renew([held]) == {held: Renewal.OK}
     for queue, claim in ((first, held), (second, other)):
         assert queue.finish(claim, done(claim)) is Finished.PUBLISHED
     assert_invariants(redis_client, keys, accepted=2)
@@ -101,10 +101,10 @@ def test_a_worker_goes_on_after_flushall(
         held = worker.claim()
         own_client.flushall()
 
-        assert worker.beat([held]) == {held: Beat.FENCED}
+        assert worker.renew([held]) == {held: Renewal.FENCED}
         assert worker.finish(held, done(held)) is Finished.FENCED
         assert worker.release(held) is Released.FENCED
-        assert worker.audit([held]) == 0
+        assert worker.release_orphans([held]) == 0
         client.submit(JOB)
         claim = take(worker)
         assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
@@ -123,7 +123,7 @@ def test_a_full_server_refuses_new_jobs_and_takes_results(
 
         with pytest.raises(redis.OutOfMemoryError):
             client.submit(Job(url=JOB.url))
-        assert worker.beat([claim]) == {claim: Beat.OK}
+        assert worker.renew([claim]) == {claim: Renewal.OK}
         assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
         assert client.result("call-7").state is State.DONE
         claim = worker.claim()
@@ -154,7 +154,7 @@ def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
         # The signal to scale on is there although nobody has asked for anything yet.
         assert connection.xlen(keys.stream("normal")) == 2
         assert client.result("call-7").state is State.DONE
-        assert worker.beat([held]) == {held: Beat.OK}
+        assert worker.renew([held]) == {held: Renewal.OK}
         assert worker.finish(held, done(held)) is Finished.PUBLISHED
         last = take(worker)
         assert worker.finish(last, done(last)) is Finished.PUBLISHED
@@ -187,7 +187,7 @@ def test_after_a_silence_of_everybody_nobody_takes_a_job_from_another(
     others = [newcomer.claim(), other.claim()]
     assert sorted(claim.job_id for claim in others) == ["call-8", "call-9"]
     assert newcomer.claim() is None
-    assert holder.beat([held]) == {held: Beat.OK}
+    assert holder.renew([held]) == {held: Renewal.OK}
     for worker, claim in zip((holder, newcomer, other), (held, *others), strict=True):
         assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
     assert client.stats().totals.get("reclaimed", 0) == 0
@@ -207,7 +207,7 @@ def test_a_lease_that_lapses_while_others_are_heard_is_free_at_once(
     before = gone.claim()
 
     def lapses() -> bool:
-        other.audit([])
+        other.release_orphans([])
         return redis_client.time()[0] > before.claimed_at + OUTAGE.lease_seconds + 1
 
     wait_for(lapses, "the lease to lapse")
@@ -244,7 +244,7 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
         newcomer = WorkQueue(connection, keys, "two", policy=policy)
         newcomer.register()
         assert newcomer.claim() is None
-        assert holder.beat([held]) == {held: Beat.OK}
+        assert holder.renew([held]) == {held: Renewal.OK}
         assert holder.finish(held, done(held)) is Finished.PUBLISHED
         assert_invariants(connection, keys, accepted=1)
     connection.close()

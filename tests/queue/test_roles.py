@@ -155,7 +155,7 @@ def test_a_worker(
     connection = account.connect()
     worker = WorkQueue(connection, keys, "worker-1")
     for _ in rounds(admin, queue_id):
-        worker.audit([])
+        worker.release_orphans([])
         assert worker.claim() is None
         worker.wait(0.01)
     connection.close()

@@ -20,7 +20,7 @@ from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import InputError
-from whisperfleet.queue import Beat, Finished, Released, WorkQueue
+from whisperfleet.queue import Finished, Released, Renewal, WorkQueue
 from whisperfleet_operator.queues import QueueAddress, QueueProbe
 
 AUDIO = bytes(range(256)) * (MAX_INLINE_AUDIO_BYTES // 256)
@@ -83,9 +83,9 @@ def test_entries_of_a_mebibyte_hold_nobody_up(
         for job in jobs:
             client.submit(job)
         claims = [take(worker) for _ in range(HELD)]
-        assert set(worker.beat(claims).values()) == {Beat.OK}
-        assert worker.audit(claims) == 0
-        assert other.audit([]) == 0
+        assert set(worker.renew(claims).values()) == {Renewal.OK}
+        assert worker.release_orphans(claims) == 0
+        assert other.release_orphans([]) == 0
         assert worker.release(claims[0]) is Released.RELEASED
         claims[0] = take(worker)
         assert client.cancel(claims[1].job_id) is Cancelled.RUNNING
@@ -179,7 +179,7 @@ def test_large_dead_letters_go_a_few_at_a_time(
 
     for left in (50, 0):
         with server_time.counted():
-            worker.tidy()
+            worker.prune()
         assert redis_client.xlen(keys.dead_letters) == left
 
 
@@ -200,7 +200,7 @@ def test_old_dead_letters_go_though_redis_keeps_them_together_with_new_ones(
 ) -> None:
     for entry_id in ("1-1", "1-2", "*"):
         redis_client.xadd(keys.dead_letters, {"id": "call-1"}, id=entry_id)
-    worker.tidy()
+    worker.prune()
     assert redis_client.xlen(keys.dead_letters) == 1
 
 
@@ -231,10 +231,10 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
 
     def live() -> None:
         claims = [take(worker) for _ in range(32)]
-        assert set(worker.beat(claims).values()) == {Beat.OK}
-        assert worker.audit(claims) == 0
-        assert other.audit([]) == 0
-        worker.tidy()
+        assert set(worker.renew(claims).values()) == {Renewal.OK}
+        assert worker.release_orphans(claims) == 0
+        assert other.release_orphans([]) == 0
+        worker.prune()
         assert probe.sample(address, "cluster/team-a/calls").running == 32
         for stream in streams:
             # What KEDA asks: its trigger by length, which is ours, and the one by lag.

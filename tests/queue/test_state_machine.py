@@ -32,7 +32,7 @@ from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Beat, Claim, Finished, Released, WorkQueue
+from whisperfleet.queue import Claim, Finished, Released, Renewal, WorkQueue
 
 PRIORITIES = (Priority("normal", 1),)
 OLD_MS = 600_001
@@ -161,15 +161,15 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.known)
     @rule(which=WHICH)
-    def beat(self, which: Which) -> None:
+    def renew(self, which: Which) -> None:
         attempt = self._pick(which)
         claim, job = attempt.claim, self.model.record(attempt.claim.job_id)
-        (answer,) = self.workers[attempt.consumer].beat([claim]).values()
+        (answer,) = self.workers[attempt.consumer].renew([claim]).values()
         if not self.model.owns(claim):
-            assert answer is Beat.FENCED
+            assert answer is Renewal.FENCED
             return
-        assert answer is (Beat.CANCELLED if job.cancel else Beat.OK)
-        job.beats = True
+        assert answer is (Renewal.CANCELLED if job.cancel else Renewal.OK)
+        job.is_renewed = True
         if self.model.has_group and self.model.exists(job.entry):
             entry = self.model.entries[job.entry]
             entry.owner, entry.is_old, entry.deliveries = job.owner, False, job.deliveries
@@ -323,7 +323,7 @@ class QueueMachine(RuleBasedStateMachine):
             if entry.is_pending:
                 self._make_old(job.entry, entry)
             self.redis.hset(self.keys.job(attempt.claim.job_id), "beat", 0)
-            job.beats = False
+            job.is_renewed = False
 
     @precondition(lambda self: self.known)
     @rule(which=WHICH, consumer=consumers)
@@ -353,12 +353,12 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.known)
     @rule(which=WHICH)
     def lose_reply(self, which: Which) -> None:
-        """The worker never learnt of its claim; its next audit hands it back."""
+        """The worker never learnt of its claim; its next search for orphans hands it back."""
         attempt = self._pick(which)
         self.known.remove(attempt)
         held = [known.claim for known in self.known if known.consumer == attempt.consumer]
         orphans = self.model.orphans(attempt.consumer, {claim.entry_id for claim in held})
-        assert self.workers[attempt.consumer].audit(held) == len(orphans)
+        assert self.workers[attempt.consumer].release_orphans(held) == len(orphans)
         for job in orphans:
             forgiven = job.releases < POLICY.max_releases
             job.releases += 1
@@ -411,7 +411,7 @@ class QueueMachine(RuleBasedStateMachine):
             deliver_later(self.redis, self.stream, entry_id, HOUR_MS)
             later = (self.redis.time()[0] + 3600) * 1000
             self.redis.hset(self.keys.job(entry.job_id), "beat", later)
-            entry.is_old, job.beats = False, True
+            entry.is_old, job.is_renewed = False, True
 
     @invariant()
     def the_stream_is_what_waits_and_runs(self) -> None:

@@ -11,7 +11,7 @@ from servers import assert_invariants
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.queue import Beat, Claim, Finished, WorkQueue
+from whisperfleet.queue import Claim, Finished, Renewal, WorkQueue
 
 # Leases that lapse while a test waits for it, and not in what it does meanwhile.
 SHORT = replace(PATIENT, lease_seconds=0.5)
@@ -91,7 +91,7 @@ def test_a_job_in_good_hands_stays_there_whatever_a_person_does_to_its_group(
 
     assert other.claim() is None
     assert owner.claim() is None
-    assert owner.beat([claim]) == {claim: Beat.OK}
+    assert owner.renew([claim]) == {claim: Renewal.OK}
     assert other.claim() is None
     (pending,) = redis_client.xpending_range(claim.stream, keys.group, "-", "+", 10)
     assert pending["message_id"].decode() == claim.entry_id

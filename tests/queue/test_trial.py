@@ -1,4 +1,4 @@
-"""What a worker asks with each beat shows a missing right, and does nothing, whatever is there."""
+"""What a worker asks with each renewal shows a missing right, and does no more."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def test_a_trial_and_an_audit_touch_nothing_that_others_hold(
     other.try_to_publish()
     assert contents(redis_client, keys) == before
 
-    other.audit([])
+    other.release_orphans([])
     pending = redis_client.xpending_range(keys.stream("normal"), keys.group, "-", "+", 10)
     assert [(entry["message_id"], entry["consumer"]) for entry in pending] == owners
 
@@ -84,7 +84,7 @@ def test_a_right_that_is_missing_is_told_within_a_beat_and_leaves_no_trace(
 
     def refusals() -> list[redis.RedisError]:
         errors = []
-        for ask in (idle.claim, lambda: idle.audit([]), idle.try_to_publish):
+        for ask in (idle.claim, lambda: idle.release_orphans([]), idle.try_to_publish):
             try:
                 ask()
             except redis.RedisError as error:

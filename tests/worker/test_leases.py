@@ -23,7 +23,7 @@ from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
 from whisperfleet.worker import leases
 from whisperfleet.worker.control import JobControl
-from whisperfleet.worker.lease_process import Beater, Greeting
+from whisperfleet.worker.lease_process import Greeting, Renewer
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
 from whisperfleet.worker.standing import Standing
@@ -226,20 +226,20 @@ def test_a_job_that_is_stuck_loses_its_lease_while_its_sibling_goes_on(
 def test_what_was_claimed_during_a_beat_is_not_handed_back(stage: Stage) -> None:
     table = LeaseTable.create(4)
     reader = LeaseTable(os.dup(table.descriptor), table.slots)
-    beater = Beater(stage.greeting(reader, parent=os.getppid()))
-    beat = beater._queue.beat
+    renewer = Renewer(stage.greeting(reader, parent=os.getppid()))
+    renew = renewer._queue.renew
 
     def claim_meanwhile(held: object) -> object:
         claim = stage.claim("call-1")
         table.hold(claim, 1e9)
-        # As after a beat that took long: the claim is old enough for an audit.
+        # As after a renewal that took long: the claim is old enough for an orphan.
         stage.raw.xclaim(
             claim.stream, stage.keys.group, CONSUMER, 0, [claim.entry_id], idle=1000, justid=True
         )
-        return beat(held)  # type: ignore[arg-type]
+        return renew(held)  # type: ignore[arg-type]
 
-    beater._queue.beat = claim_meanwhile  # type: ignore[method-assign,assignment]
-    beater.beat()
+    renewer._queue.renew = claim_meanwhile  # type: ignore[method-assign,assignment]
+    renewer.renew()
     assert stage.client.status("call-1").state == "running"
     reader.close()
     table.close()
@@ -253,10 +253,10 @@ def test_a_claim_that_is_still_being_read_is_not_handed_back(stage: Stage, claim
     with stage.keeper() as keeper:
         with keeper.claiming() if claiming else nullcontext():
             claim = stage.claim("call-1")
-            # Its reply takes several beats.
+            # Its reply takes several renewals.
             for _ in range(5):
                 before = beaten()
-                wait_for(lambda: beaten() != before, "another audit")  # noqa: B023
+                wait_for(lambda: beaten() != before, "another renewal")  # noqa: B023
             keeper.hold(claim, JobControl(60.0, keeper.step))
         status = stage.client.status("call-1")
         keeper.drop(claim)
@@ -277,7 +277,9 @@ def test_a_server_that_does_not_answer_costs_a_beat_and_not_the_lease(
         wait_for(lambda: keeper.seconds_since_renewal < 2.0, "leases are renewed")
         os.kill(server.pid, signal.SIGSTOP)
         try:
-            wait_for(said(caplog, "cannot be renewed"), "the beat gives up", policy.lease_seconds)
+            wait_for(
+                said(caplog, "cannot be renewed"), "the renewal gives up", policy.lease_seconds
+            )
         finally:
             os.kill(server.pid, signal.SIGCONT)
         wait_for(lambda: keeper.seconds_since_renewal < 2.0, "leases are renewed again")

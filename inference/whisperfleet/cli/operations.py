@@ -174,7 +174,7 @@ def stats(
     for stream in found.streams:
         waiting, since = stream.length - stream.running, stream.oldest_enqueued_at
         oldest = since.isoformat(timespec="seconds") if since else ""
-        rows.append((stream.source, str(waiting), str(stream.running), oldest))
+        rows.append((stream.name, str(waiting), str(stream.running), oldest))
     print_records(("stream", "waiting", "running", "oldest since"), rows)
     totals = sorted(found.totals.items())
     for name, count in [("dead letters", found.dead_letters), *totals]:

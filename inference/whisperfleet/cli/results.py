@@ -85,7 +85,7 @@ def _describe(status: "JobStatus") -> str:
         "job": status.id,
         "state": status.state + (", cancel requested" if status.cancel_requested else ""),
         "code": status.code,
-        "stream": status.source,
+        "stream": status.stream,
         "attempts": status.epoch,
         "handed back": status.releases,
         "retries": status.retries,

@@ -18,7 +18,7 @@ from whisperfleet.client.reports import (
     JobStatus,
     QueueStats,
     Redriven,
-    find_sources,
+    find_stream_names,
     read_stats,
     read_status,
 )
@@ -76,12 +76,12 @@ class Client:
         self._redis = settings.connect()
         self._tenant = tenant
         self._stream_tenant = tenant if own_stream else None
-        self._sources = [
+        self._stream_names = [
             priority.name + (f":{tenant}" if own_stream else "") for priority in priorities
         ]
         self._policy = policy or QueuePolicy()
         self._results = ResultReader(
-            self._redis, self.keys, tenant, self._sources, settings.max_block_seconds
+            self._redis, self.keys, tenant, self._stream_names, settings.max_block_seconds
         )
         self._letters = DeadLetters(self._redis, self.keys, tenant)
 
@@ -103,9 +103,9 @@ class Client:
         Without one the error comes out, and whether the job arrived is not known. Raises
         `redis.OutOfMemoryError` when Redis is full, InputError for audio of more than 1 MiB.
         """
-        source, fields = self._prepare(job, priority)
-        entry = self._add(self._stream(source), fields, repeatable=job.id is not None)
-        return self._remember(source, entry, job)
+        stream_name, fields = self._prepare(job, priority)
+        entry = self._add(self._stream(stream_name), fields, repeatable=job.id is not None)
+        return self._remember(stream_name, entry, job)
 
     def submit_many(self, jobs: Iterable[Job], priority: str = "normal") -> list[str]:
         """Send jobs, some hundred a round trip; return their ids in order. Nothing is repeated.
@@ -168,9 +168,9 @@ class Client:
         """Stop a job wherever it is; one that has ended stays as it is."""
         status = self.status(job_id)
         tenant = status.tenant if status else self._tenant
-        source, entry = split_made_id(job_id) or ("", "")
-        if source and self._is_source(source):
-            return self._cancel(job_id, source, entry, tenant)
+        stream_name, entry = split_made_id(job_id) or ("", "")
+        if stream_name and self._is_stream_name(stream_name):
+            return self._cancel(job_id, stream_name, entry, tenant)
         return self._cancel(job_id, "", "", tenant)
 
     def dead_letters(self) -> Iterator[tuple[str, DeadLetter]]:
@@ -197,27 +197,27 @@ class Client:
 
         Of every stream there is, also of priorities and tenants that the client was not told of.
         """
-        sources = self._find_sources()
-        return read_stats(self._redis, self.keys, sources, self._policy.lease_seconds)
+        stream_names = self._find_stream_names()
+        return read_stats(self._redis, self.keys, stream_names, self._policy.lease_seconds)
 
     def purge(self) -> int:
         """Cancel every job of the queue that has not ended; return how many waited.
 
-        Running jobs stop with the next beat of their worker.
+        Running jobs stop with the next renewal of their lease.
         """
         cancelled = 0
-        for source in self._find_sources():
-            for paged in read_pages(self._redis, self._stream(source)):
+        for stream_name in self._find_stream_names():
+            for paged in read_pages(self._redis, self._stream(stream_name)):
                 entry, fields = paged.entry_id, paged.fields
                 own = fields.get(b"id", b"").decode("utf-8", "replace")
-                tenant = source.partition(":")[2] or fields.get(b"tenant", b"").decode(
+                tenant = stream_name.partition(":")[2] or fields.get(b"tenant", b"").decode(
                     "utf-8", "replace"
                 )
                 # An entry whose own id cannot be one, or is another job's, has the one that the
                 # queue makes; to any other that one is not known.
                 answers = (
-                    self._cancel(job_id, source, entry, tenant or None)
-                    for job_id in (f"{source}-{entry}", own)
+                    self._cancel(job_id, stream_name, entry, tenant or None)
+                    for job_id in (f"{stream_name}-{entry}", own)
                     if job_id
                 )
                 answer = next((a for a in answers if a is not Cancelled.UNKNOWN), None)
@@ -266,81 +266,81 @@ class Client:
         return self._source(priority), dict(job.to_fields())
 
     def _source(self, priority: str) -> str:
-        source = priority + (f":{self._stream_tenant}" if self._stream_tenant else "")
-        if source not in self._sources:
-            known = ", ".join(source.partition(":")[0] for source in self._sources)
+        stream_name = priority + (f":{self._stream_tenant}" if self._stream_tenant else "")
+        if stream_name not in self._stream_names:
+            known = ", ".join(stream_name.partition(":")[0] for stream_name in self._stream_names)
             raise ValueError(f"there is no priority {priority!r}; choose one of {known}")
-        return source
+        return stream_name
 
     def _send(self, batch: Sequence[Job], priority: str, ids: list[str | None]) -> None:
         """Send a batch in one round trip and note the id of each, None where it was not taken."""
         prepared = [self._prepare(job, priority) for job in batch]
         with self._redis.pipeline(transaction=False) as pipeline:
-            for source, fields in prepared:
-                pipeline.xadd(self._stream(source), fields)
+            for stream_name, fields in prepared:
+                pipeline.xadd(self._stream(stream_name), fields)
             try:
                 entries = pipeline.execute(raise_on_error=False)
             except redis.RedisError as error:
                 entries = [error] * len(batch)
         refusal: redis.RedisError | None = None
-        for job, (source, _), entry in zip(batch, prepared, entries, strict=True):
+        for job, (stream_name, _), entry in zip(batch, prepared, entries, strict=True):
             if isinstance(entry, redis.RedisError):
                 refusal = refusal or entry
                 ids.append(None)
             else:
-                ids.append(self._remember(source, entry, job))
+                ids.append(self._remember(stream_name, entry, job))
         if refusal:
             raise refusal
 
-    def _remember(self, source: str, entry: bytes, job: Job) -> str:
-        made_id = f"{source}-{entry.decode()}"
+    def _remember(self, stream_name: str, entry: bytes, job: Job) -> str:
+        made_id = f"{stream_name}-{entry.decode()}"
         if job.id is None:
             return made_id
         # A submission whose id was taken fails under the id that the queue makes; see `wait`.
         self._results.remember(made_id, job.id)
         return job.id
 
-    def _stream(self, source: str) -> str:
-        return self.keys.source_stream(source)
+    def _stream(self, stream_name: str) -> str:
+        return self.keys.stream_named(stream_name)
 
-    def _find_sources(self) -> list[str]:
+    def _find_stream_names(self) -> list[str]:
         """Return where jobs can be: of one tenant's client, where it sends them."""
         if self._tenant is not None:
-            return self._sources
-        others = find_sources(self._redis, self.keys) - set(self._sources)
-        return [*self._sources, *sorted(others)]
+            return self._stream_names
+        others = find_stream_names(self._redis, self.keys) - set(self._stream_names)
+        return [*self._stream_names, *sorted(others)]
 
-    def _is_source(self, source: str) -> bool:
+    def _is_stream_name(self, stream_name: str) -> bool:
         """Return whether ids that begin so are the queue's own."""
-        if source.partition(":")[0] in {own.partition(":")[0] for own in self._sources}:
+        if stream_name.partition(":")[0] in {own.partition(":")[0] for own in self._stream_names}:
             return True
         try:
-            stream = self._stream(source)
+            stream = self._stream(stream_name)
         except ValueError:
             return False
         return self._tenant is None and bool(self._redis.exists(stream))
 
     def _waiting(self, job_id: str) -> JobStatus | None:
         """Return the status of a job that nobody has begun, where its id says where it is."""
-        source, entry = split_made_id(job_id) or ("", "")
-        if not source or not self._is_source(source):
+        stream_name, entry = split_made_id(job_id) or ("", "")
+        if not stream_name or not self._is_stream_name(stream_name):
             return None
-        entries: Any = self._redis.xrange(self._stream(source), entry, entry)
+        entries: Any = self._redis.xrange(self._stream(stream_name), entry, entry)
         if not entries or b"id" in entries[0][1]:
             return None
-        owner = source.partition(":")[2].encode() or entries[0][1].get(b"tenant", b"")
+        owner = stream_name.partition(":")[2].encode() or entries[0][1].get(b"tenant", b"")
         tenant = owner.decode("utf-8", "replace") or None
         if self._tenant not in {None, tenant}:
             return None
         return JobStatus(
             id=job_id,
             state=State.QUEUED,
-            source=source,
+            stream=stream_name,
             tenant=tenant,
             enqueued_at=entry_time(entry),
         )
 
-    def _cancel(self, job_id: str, source: str, entry: str, tenant: str | None) -> Cancelled:
+    def _cancel(self, job_id: str, stream_name: str, entry: str, tenant: str | None) -> Cancelled:
         keys = self.keys
         result = Result(
             id=job_id,
@@ -352,7 +352,7 @@ class Client:
         event = DoneEvent(
             id=job_id,
             state=State.CANCELLED,
-            stream=source,
+            stream=stream_name,
             entry=entry,
             code=Code.CANCELLED,
             tenant=tenant,
@@ -366,8 +366,8 @@ class Client:
                 keys.counters,
                 keys.running,
                 # A key has to be named all the same, and one that the caller may name.
-                self._stream(source or self._sources[0]),
-                *map(self._stream, self._sources),
+                self._stream(stream_name or self._stream_names[0]),
+                *map(self._stream, self._stream_names),
             ],
             [
                 keys.group,

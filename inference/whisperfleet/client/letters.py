@@ -49,7 +49,7 @@ class DeadLetters:
             return Redriven.UNKNOWN
         keys = self._keys
         try:
-            stream = keys.source_stream(letter.stream)
+            stream = keys.stream_named(letter.stream)
         except ValueError:
             return Redriven.EMPTY
         answer = _REDRIVE.run(

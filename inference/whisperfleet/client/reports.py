@@ -24,7 +24,7 @@ __all__ = [
     "QueueStats",
     "Redriven",
     "StreamStats",
-    "find_sources",
+    "find_stream_names",
     "read_stats",
     "read_status",
 ]
@@ -44,8 +44,9 @@ _CODE: TypeAdapter[Code | str] = TypeAdapter(AnyCode)
 class Cancelled(StrEnum):
     """What a cancel came to.
 
-    CANCELLED: the job waited and is over. RUNNING: its worker stops it with its next beat. ENDED:
-    too late. NOTED: no such job is known yet; if it comes it does not run. UNKNOWN: there is none.
+    CANCELLED: the job waited and is over. RUNNING: its worker stops it at the next renewal of
+    its lease. ENDED: too late. NOTED: no such job is known yet; if it comes it does not
+    run. UNKNOWN: there is none.
     """
 
     CANCELLED = "cancelled"
@@ -85,12 +86,12 @@ class JobStatus:
     """Where a job is in its life. Times are in UTC; None where it has not come to that.
 
     A state or a code that this version does not know is text. An id that tells no time gives none.
-    `source` is `<priority>` or `<priority>:<tenant>`, `worker` the consumer that began it last.
+    `stream` is `<priority>` or `<priority>:<tenant>`, `worker` the consumer that began it last.
     """
 
     id: str
     state: AnyState
-    source: str
+    stream: str
     epoch: int = 0
     worker: str | None = None
     deliveries: int = 0
@@ -118,7 +119,7 @@ class StreamStats:
     waits. `oldest_enqueued_at` is when the job that has waited longest was sent.
     """
 
-    source: str
+    name: str
     length: int
     running: int
     oldest_enqueued_at: datetime | None
@@ -133,17 +134,17 @@ class QueueStats:
     totals: Mapping[str, int]
 
 
-def find_sources(client: redis.Redis, keys: Keys) -> set[str]:
+def find_stream_names(client: redis.Redis, keys: Keys) -> set[str]:
     """Return `<priority>` or `<priority>:<tenant>` of every input stream that Redis holds."""
     prefix = f"{keys.prefix}in:"
     found: set[str] = set()
     for key in client.scan_iter(f"{prefix}*", count=SCAN_COUNT, _type="stream"):
-        source = key.decode("utf-8", "replace").removeprefix(prefix)
-        priority, _, tenant = source.partition(":")
+        stream_name = key.decode("utf-8", "replace").removeprefix(prefix)
+        priority, _, tenant = stream_name.partition(":")
         # What cannot be the name of a stream is somebody else's key.
         with suppress(ValueError):
             if keys.stream(priority, tenant or None).encode() == key:
-                found.add(source)
+                found.add(stream_name)
     return found
 
 
@@ -161,7 +162,7 @@ def read_status(client: redis.Redis, keys: Keys, job_id: str) -> JobStatus | Non
     return JobStatus(
         id=job_id,
         state=_STATE.validate_python(known["state"]),
-        source=known.get("stream", ""),
+        stream=known.get("stream", ""),
         epoch=_count(known, "epoch"),
         worker=known.get("owner"),
         deliveries=_count(known, "deliveries"),
@@ -183,16 +184,16 @@ def _count(known: Mapping[str, str], name: str) -> int:
 
 
 def read_stats(
-    client: redis.Redis, keys: Keys, sources: Sequence[str], lease_seconds: float
+    client: redis.Redis, keys: Keys, stream_names: Sequence[str], lease_seconds: float
 ) -> QueueStats:
     """Read the load of these streams, and the totals of the queue."""
-    streams = [keys.source_stream(source) for source in sources]
+    streams = [keys.stream_named(stream_name) for stream_name in stream_names]
     depths = read_depths(client, keys, streams, lease_seconds)
     totals: Any = client.hgetall(keys.counters)
     return QueueStats(
         streams=tuple(
-            StreamStats(source, depth.length, depth.running, depth.oldest)
-            for source, depth in zip(sources, depths, strict=True)
+            StreamStats(stream_name, depth.length, depth.running, depth.oldest)
+            for stream_name, depth in zip(stream_names, depths, strict=True)
         ),
         dead_letters=int(client.xlen(keys.dead_letters)),
         totals={

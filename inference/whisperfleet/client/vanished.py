@@ -36,19 +36,19 @@ class _Record(NamedTuple):
 
 
 class Vanished:
-    """Looks for jobs that have vanished, for one wait; `sources` are where this client's jobs go.
+    """Looks for jobs that have vanished, for one wait; `stream_names` is where the client sends.
 
     What is nowhere has vanished when that is so twice: a replica may not have it yet. An account
     that may not look finds none.
     """
 
     def __init__(
-        self, client: redis.Redis, keys: Keys, tenant: str | None, sources: Collection[str]
+        self, client: redis.Redis, keys: Keys, tenant: str | None, stream_names: Collection[str]
     ) -> None:
         self._redis = client
         self._keys = keys
         self._tenant = tenant
-        self._sources = sources
+        self._stream_names = stream_names
         self._may_look = True
         self._missed: set[str] = set()
 
@@ -100,8 +100,12 @@ class Vanished:
 
     def _place(self, made_id: str) -> tuple[str, str] | None:
         """Return the stream and the entry of an id that is surely the queue's own."""
-        source, entry = split_made_id(made_id) or ("", "")
-        return (self._keys.source_stream(source), entry) if source in self._sources else None
+        stream_name, entry = split_made_id(made_id) or ("", "")
+        return (
+            (self._keys.stream_named(stream_name), entry)
+            if stream_name in self._stream_names
+            else None
+        )
 
     def _is_gone(self, job_id: str, made_id: str, before: _Record) -> bool:
         """Look again, in the order in which a job moves on: entry, result, record."""

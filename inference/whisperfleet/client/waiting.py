@@ -66,14 +66,14 @@ class ResultReader:
         client: redis.Redis,
         keys: Keys,
         tenant: str | None,
-        sources: Collection[str],
+        stream_names: Collection[str],
         max_block_seconds: float,
     ) -> None:
         self._redis = client
         self._keys = keys
         self._tenant = tenant
         self._max_block_seconds = max_block_seconds
-        self._sources = sources
+        self._stream_names = stream_names
         self._sent_as: OrderedDict[str, str] = OrderedDict()
 
     def remember(self, made_id: str, own_id: str) -> None:
@@ -99,7 +99,7 @@ class ResultReader:
         """
         patience = _Patience(timeout_seconds)
         waiting, gone = set(job_ids), set[str]()
-        vanished = Vanished(self._redis, self._keys, self._tenant, self._sources)
+        vanished = Vanished(self._redis, self._keys, self._tenant, self._stream_names)
         # The position comes before the look: what ends in between is seen twice, not never.
         position = self._last_event()
         next_look = 0.0

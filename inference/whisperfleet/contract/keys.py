@@ -12,7 +12,7 @@ __all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority", "check_name", "split_made_i
 _QUEUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 # An id that the queue made: `<priority>-<entry id>` or `<priority>:<tenant>-<entry id>`.
-_MADE_ID = re.compile(r"(?P<source>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
+_MADE_ID = re.compile(r"(?P<stream_name>[^:]+(?::[^:]+)?)-(?P<entry>\d+-\d+)")
 
 
 def check_name(name: str) -> None:
@@ -25,12 +25,12 @@ def check_name(name: str) -> None:
 
 
 def split_made_id(job_id: str) -> tuple[str, str] | None:
-    """Return the source and the entry of an id that has the queue's own form, else None.
+    """Return the stream's name and the entry of an id that has the queue's own form, else None.
 
     Where there is no such stream, a producer may have chosen it.
     """
     made = _MADE_ID.fullmatch(job_id)
-    return (made["source"], made["entry"]) if made else None
+    return (made["stream_name"], made["entry"]) if made else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Keys:
             check_name(name)
         return f"{self.prefix}in:{priority}" + (f":{tenant}" if tenant else "")
 
-    def source_stream(self, source: str) -> str:
-        """Return the stream of a source: `<priority>` or `<priority>:<tenant>`."""
-        priority, _, tenant = source.partition(":")
+    def stream_named(self, stream_name: str) -> str:
+        """Return the stream of this name: `<priority>` or `<priority>:<tenant>`."""
+        priority, _, tenant = stream_name.partition(":")
         return self.stream(priority, tenant or None)
 
     @property

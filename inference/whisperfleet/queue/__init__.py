@@ -6,12 +6,11 @@ Every change is one script in `scripts`.
 """
 
 from whisperfleet.queue.connection import RedisSettings, describe_url
-from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
+from whisperfleet.queue.leases import Claim, Ending, Finished, Lease, Released, Renewal
 from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.queue import WorkQueue
 
 __all__ = [
-    "Beat",
     "Claim",
     "Ending",
     "Finished",
@@ -19,6 +18,7 @@ __all__ = [
     "QueuePolicy",
     "RedisSettings",
     "Released",
+    "Renewal",
     "WorkQueue",
     "describe_url",
 ]

@@ -105,7 +105,7 @@ class Finisher:
         cause = error.code if isinstance(error, JobError) and error.code is not code else None
         letter = DeadLetter(
             id=claim.job_id,
-            stream=claim.source,
+            stream=claim.stream_name,
             entry=claim.entry_id,
             code=code,
             message=message,
@@ -217,7 +217,7 @@ class Finisher:
                 id=claim.job_id,
                 state=result.state,
                 epoch=claim.epoch,
-                stream=claim.source,
+                stream=claim.stream_name,
                 entry=claim.entry_id,
                 code=code,
                 warnings=len(result.warnings),
@@ -244,7 +244,7 @@ class Finisher:
             milliseconds(policy.dead_letter_seconds if letter else policy.result_seconds),
             policy.done_max_length,
             policy.dead_letter_max_length,
-            f"{claim.source}/{claim.entry_id}",
+            f"{claim.stream_name}/{claim.entry_id}",
             len(event),
             *event,
             *(_flatten(letter.to_fields()) if letter else ()),

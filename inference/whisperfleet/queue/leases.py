@@ -7,10 +7,10 @@ from enum import StrEnum
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 
-__all__ = ["Beat", "Claim", "Ending", "Finished", "Lease", "Released"]
+__all__ = ["Claim", "Ending", "Finished", "Lease", "Released", "Renewal"]
 
 
-class Beat(StrEnum):
+class Renewal(StrEnum):
     """The answer to the renewal of one lease."""
 
     OK = "ok"
@@ -69,13 +69,13 @@ class Lease:
 class Claim(Lease):
     """A job that this worker has begun; two claims are equal when their leases are.
 
-    `source` is what follows `in:` in the stream's name: `<priority>` or `<priority>:<tenant>`.
+    `stream_name` is what follows `in:` in the stream's name: `<priority>` or `<priority>:<tenant>`.
     `deliveries` counts how often the job was begun without an end, this time included; `releases`
     and `retries` how often it came back in order. `enqueued_at` and `claimed_at` are Unix seconds
     of the server's clock. A `suspect` may have brought down its former workers: run it alone.
     """
 
-    source: str
+    stream_name: str
     deliveries: int
     releases: int
     retries: int
@@ -87,7 +87,7 @@ class Claim(Lease):
     @property
     def priority(self) -> str:
         """The priority of the stream that the job came from."""
-        return self.source.partition(":")[0]
+        return self.stream_name.partition(":")[0]
 
     @property
     def tenant(self) -> str | None:

@@ -47,5 +47,5 @@ class QueuePolicy:
         if self.beat_seconds * 2 > self.lease_seconds:
             raise ValueError(
                 f"beat_seconds is {self.beat_seconds} and lease_seconds {self.lease_seconds}; one "
-                "beat may get lost, so a lease lasts at least two"
+                "renewal may get lost, so a lease lasts at least two"
             )

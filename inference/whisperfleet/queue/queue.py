@@ -1,8 +1,8 @@
 """The worker's side of the queue: take a job, keep it, end it.
 
 Redis's own errors (`redis.ConnectionError`, `redis.TimeoutError`, `redis.ResponseError`) come out
-of `claim`, `wait`, `beat`, `audit`, `try_to_publish` and `tidy` as they are: the caller's loop
-goes on after them.
+of `claim`, `wait`, `renew`, `release_orphans`, `try_to_publish` and `prune` as they are: the
+caller's loop goes on after them.
 What ends a claim repeats itself until Redis answers.
 """
 
@@ -22,7 +22,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import JobError
 from whisperfleet.queue.finishing import Finisher, failure, milliseconds
-from whisperfleet.queue.leases import Beat, Claim, Ending, Finished, Lease, Released
+from whisperfleet.queue.leases import Claim, Ending, Finished, Lease, Released, Renewal
 from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet.queue.scripts import Script
@@ -32,9 +32,9 @@ __all__ = ["WorkQueue", "weighted_order"]
 _log = logging.getLogger(__name__)
 
 _CLAIM = Script("claim")
-_BEAT = Script("beat")
-_AUDIT = Script("audit")
-_TIDY = Script("tidy")
+_RENEW = Script("renew")
+_RELEASE_ORPHANS = Script("release_orphans")
+_PRUNE = Script("prune")
 _TRIAL = Script("trial")
 
 # A claim that finds only duplicates, or jobs that are over before they begin, looks again.
@@ -138,27 +138,29 @@ class WorkQueue:
                 self._wakeup_heard = entries[-1][0].decode()
                 self._next_reclaim = 0.0
 
-    def beat(self, leases: Iterable[Lease]) -> dict[Lease, Beat]:
+    def renew(self, leases: Iterable[Lease]) -> dict[Lease, Renewal]:
         """Renew leases. A fenced one is lost: stop, publish nothing. Stop a cancelled one too."""
         wanted = list(leases)
         if not wanted:
             return {}
         keys = [key for lease in wanted for key in (lease.stream, self._keys.job(lease.job_id))]
         arguments = [value for lease in wanted for value in (lease.entry_id, lease.epoch)]
-        answers = _BEAT.run(self._client, keys, [self._keys.group, self._consumer, *arguments])
-        return {lease: Beat(answer.decode()) for lease, answer in zip(wanted, answers, strict=True)}
+        answers = _RENEW.run(self._client, keys, [self._keys.group, self._consumer, *arguments])
+        return {
+            lease: Renewal(answer.decode()) for lease, answer in zip(wanted, answers, strict=True)
+        }
 
-    def audit(self, held: Collection[Lease], claiming_seconds: float = 0.0) -> int:
+    def release_orphans(self, held: Collection[Lease], claiming_seconds: float = 0.0) -> int:
         """Hand back what Redis holds for this consumer beside `held`; return how many entries.
 
         A lost reply to `claim` leaves a job with a worker that knows nothing of it. Call it with
-        each beat, also of a worker that holds nothing: it is a sign that leases can be renewed.
-        Entries younger than a beat are left alone, for their claim may be on its way; with a
-        `claim` that has been under way for `claiming_seconds` those that it may have taken too.
+        each renewal, also of a worker that holds nothing: it is a sign that leases can be renewed.
+        Entries younger than `beat_seconds` are left alone, for their claim may be on its way; with
+        a `claim` that has been under way for `claiming_seconds` those that it may have taken too.
         """
         policy = self.policy
         places = [f"{self._suffix(lease.stream)}/{lease.entry_id}" for lease in held]
-        found: int = _AUDIT.run(
+        found: int = _RELEASE_ORPHANS.run(
             self._client,
             [
                 self._keys.running,
@@ -224,13 +226,13 @@ class WorkQueue:
         """
         return self._finisher.retry(claim, error, delay_seconds)
 
-    def tidy(self) -> int:
+    def prune(self) -> int:
         """Forget consumers that are gone and dead letters that are too old.
 
         Return how many consumers. Once in some minutes is enough.
         """
         policy = self.policy
-        forgotten: int = _TIDY.run(
+        forgotten: int = _PRUNE.run(
             self._client,
             [self._keys.dead_letters, *self._weights],
             [
@@ -280,10 +282,10 @@ class WorkQueue:
     def _read_claim(self, reply: list[Any]) -> tuple[Claim, str]:
         stream, entry_id, job_id = (part.decode() for part in reply[1:4])
         epoch, deliveries, releases, retries, now_ms = reply[4:9]
-        source = self._suffix(stream)
+        stream_name = self._suffix(stream)
         flat = reply[10]
         fields: dict[bytes, bytes] = dict(zip(flat[::2], flat[1::2], strict=True))
-        if owner := source.partition(":")[2]:
+        if owner := stream_name.partition(":")[2]:
             # Whoever owns a stream cannot send in another's name.
             fields[b"tenant"] = owner.encode()
         # A producer's own entry id may tell no time.
@@ -293,7 +295,7 @@ class WorkQueue:
             entry_id=entry_id,
             job_id=job_id,
             epoch=epoch,
-            source=source,
+            stream_name=stream_name,
             deliveries=deliveries,
             releases=releases,
             retries=retries,

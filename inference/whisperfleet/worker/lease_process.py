@@ -1,9 +1,9 @@
 """The child that renews leases: `python -m whisperfleet.worker.lease_process`.
 
-It reads the Greeting as one line of JSON from standard input, and with each beat the shared table
-of what the worker holds. On standard output it says, a JSON object a line, ``{"ready": true}`` once
-it renews, ``{"standing": {need: trouble}}`` with each beat, ``{"lease": lease, "stop": reason}``
-when a job must stop and ``{"log": sentence}``. It ends when its input does.
+It reads the Greeting as one line of JSON from standard input, and with each renewal the shared
+table of what the worker holds. On standard output it says, a JSON object a line, ``{"ready":
+true}`` once it renews, ``{"standing": {need: trouble}}`` with each renewal, ``{"lease": lease,
+"stop": reason}`` when a job must stop and ``{"log": sentence}``. It ends when its input does.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any, Self
 import redis
 
 from whisperfleet.contract.keys import Keys, Priority
-from whisperfleet.queue import Beat, Lease, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.queue import Lease, QueuePolicy, RedisSettings, Renewal, WorkQueue
 from whisperfleet.queue.faults import explain, passes
 from whisperfleet.worker.control import Stop
 from whisperfleet.worker.lease_table import LeaseTable
@@ -27,10 +27,10 @@ from whisperfleet.worker.needs import Need
 
 __all__ = ["Greeting"]
 
-_STOPS = {Beat.FENCED: Stop.FENCED, Beat.CANCELLED: Stop.CANCELLED}
-# To connect may take half a beat, and to get an answer too.
+_STOPS = {Renewal.FENCED: Stop.FENCED, Renewal.CANCELLED: Stop.CANCELLED}
+# To connect may take half the time between renewals, and to get an answer too.
 _TIMEOUT_SHARE = 0.5
-# So long a busy server or machine may take, however brief the beats of a test.
+# So long a busy server or machine may take, however often a test renews.
 _LEAST_TIMEOUT_SECONDS = 1.0
 # proc(5), /proc/<pid>/stat: stopped by a signal, stopped by a tracer, zombie, dead.
 _NOT_RUNNING = frozenset("TtZX")
@@ -69,13 +69,13 @@ class Greeting:
         return cls(**told)
 
 
-class Beater:
+class Renewer:
     """Renews what it was told to hold, as long as the parent is alive, running and getting on."""
 
     def __init__(self, greeting: Greeting) -> None:
         self._greeting = greeting
         self._queue = WorkQueue(
-            # A server that does not answer shall cost one beat and not the lease.
+            # A server that does not answer shall cost one renewal and not the lease.
             greeting.redis.connect(
                 max(_LEAST_TIMEOUT_SECONDS, greeting.policy.beat_seconds * _TIMEOUT_SHARE)
             ),
@@ -91,7 +91,7 @@ class Beater:
         self._silent = ""
         self._given_up: set[Lease] = set()
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Renew every lease whose job has time left, unless the worker does not deserve it."""
         held = self._table.held()
         if (seen := (self._table.steps, held)) != self._seen:
@@ -116,24 +116,23 @@ class Beater:
         try:
             self._queue.try_to_publish()
         except redis.RedisError as error:
-            # What passes is told of the renewal, with the next beat: no person is needed.
+            # What passes is told of the renewal, with the next: no person is needed.
             if not passes(error):
                 _tell_standing(Need.PUBLISH, f"results cannot be published: Redis {explain(error)}")
         else:
             _tell_standing(Need.PUBLISH)
 
     def _renew(self, deserving: Collection[Lease]) -> None:
-        verdicts = self._queue.beat(deserving)
+        verdicts = self._queue.renew(deserving)
         if deserving:
             self._table.note_renewal()
         for lease, verdict in verdicts.items():
             if stop := _STOPS.get(verdict):
                 _tell({"lease": asdict(lease), "stop": stop.value})
-        # Read anew: a job that was claimed since the beat is held too, and what a claim brings is
-        # held before the claim is over. Where none is, this is what shows that leases can be
-        # renewed.
+        # Read anew: a job that was claimed meanwhile is held too, and what a claim brings is held
+        # before the claim is over. Where none is, this is what shows that leases can be renewed.
         claiming_seconds = self._table.claiming_seconds
-        self._queue.audit(self._table.held(), claiming_seconds)
+        self._queue.release_orphans(self._table.held(), claiming_seconds)
         self._table.note_renewal()
 
     def _in_time(self, held: Mapping[Lease, float]) -> list[Lease]:
@@ -186,17 +185,17 @@ def main() -> None:
         # The worker was killed before it could greet.
         return
     greeting = Greeting.from_line(line)
-    beater = Beater(greeting)
+    renewer = Renewer(greeting)
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin, selectors.EVENT_READ)
     # The connection is there, and the scripts are known, before the first lease needs them.
-    beater.beat()
-    next_beat = time.monotonic() + greeting.policy.beat_seconds
+    renewer.renew()
+    next_renewal = time.monotonic() + greeting.policy.beat_seconds
     _tell({"ready": True})
     # Nothing follows the greeting, so what there is to read is the end.
-    while not selector.select(max(0.0, next_beat - time.monotonic())):
-        next_beat = time.monotonic() + greeting.policy.beat_seconds
-        beater.beat()
+    while not selector.select(max(0.0, next_renewal - time.monotonic())):
+        next_renewal = time.monotonic() + greeting.policy.beat_seconds
+        renewer.renew()
 
 
 if __name__ == "__main__":

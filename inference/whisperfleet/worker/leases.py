@@ -41,7 +41,7 @@ class LeaseKeeper:
 
     At most `slots` jobs are held at once; `greet` makes the first line for a child that is given a
     table. Who has lost a lease, or was cancelled, learns it through its JobControl. `standing` is
-    told with each beat whether leases can be renewed and results published.
+    told with each renewal whether leases can be renewed and results published.
     """
 
     def __init__(

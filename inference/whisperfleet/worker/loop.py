@@ -194,7 +194,7 @@ class WorkLoop:
     def _tidy_if_due(self) -> None:
         if time.monotonic() >= self._next_tidy:
             self._next_tidy = time.monotonic() + _TIDY_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311
-            self._queue.tidy()
+            self._queue.prune()
 
     def _wait_until_alone(
         self, claim: Claim, control: JobControl, stopped: threading.Event

@@ -111,7 +111,7 @@ def on_this_machine(scratch: Path) -> Iterator[None]:
 
 
 class Machine:
-    """Looks with each beat whether the machine has what jobs need, and notes it.
+    """Looks with each renewal whether the machine has what jobs need, and notes it.
 
     `blame` is for who has met a lack before that: it stays until a probe goes well, and for a pause
     that grows while that was no more than a moment's luck. Safe to share between threads. Use it as

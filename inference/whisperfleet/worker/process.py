@@ -52,7 +52,7 @@ CONFIGURATION_EXIT_CODE = 2
 _BATCHES_IN_FLIGHT = 2
 # The lease table and the decoders are there before the engine knows its batch.
 _MAX_IN_FLIGHT = 64
-# So long a busy machine may take for what is seen with each beat, however brief those are.
+# So long a busy machine may take for what is seen with each renewal, however often those come.
 _LEAST_PATIENCE_SECONDS = 5.0
 
 

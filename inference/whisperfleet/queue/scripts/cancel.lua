@@ -5,7 +5,7 @@
 --       5 job id   6 result as JSON   7 time to live of job and result in ms
 --       8 cap of the done stream   9... the done event: names and values in turn
 -- Returns 'cancelled'   it waited and is over
---         'running'     its worker learns of it with the next beat
+--         'running'     its worker learns of it at the next renewal of its lease
 --         'ended'       too late
 --         'noted'       no such job is known; should it come within the time to live, it does not run,
 --                       unless it is another tenant's

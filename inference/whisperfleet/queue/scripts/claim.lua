@@ -147,7 +147,7 @@ local function begin(stream, entry, flat, origin, deliveries)
     tonumber(retries or 0), tonumber(now), note, flat, origin }
 end
 
--- An entry that vanished while somebody held it. Its worker may go on and finish while it beats.
+-- An entry that vanished while somebody held it. Its worker may go on and finish while it renews its lease.
 local function lose(stream, entry, deliveries)
   local suffix = suffix_of(stream, PREFIX)
   local id = id_of(RUNNING, suffix, entry)

@@ -1,4 +1,4 @@
--- TIDY: forget consumers that are gone and dead letters that are too old.
+-- PRUNE: forget consumers that are gone and dead letters that are too old.
 --
 -- KEYS  1 dead letters   2... input streams
 -- ARGV  1 group   2 idle time in ms from which on a consumer is gone   3 oldest dead letter to keep, as an

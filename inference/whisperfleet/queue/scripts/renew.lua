@@ -1,4 +1,4 @@
--- BEAT: renew leases.
+-- RENEW: renew leases.
 --
 -- KEYS  stream, job   of each lease in turn
 -- ARGV  1 group   2 consumer   3... entry, epoch   of each lease in turn
@@ -8,7 +8,7 @@
 
 local GROUP, CONSUMER = ARGV[1], ARGV[2]
 
-local function renew(stream, job, entry, epoch)
+local function renew_one(stream, job, entry, epoch)
   if wrong_type(job, 'hash') or wrong_type(stream, 'stream') then
     return 'fenced'
   end
@@ -29,6 +29,6 @@ end
 
 local answers = {}
 for i = 1, #KEYS, 2 do
-  answers[#answers + 1] = renew(KEYS[i], KEYS[i + 1], ARGV[i + 2], ARGV[i + 3])
+  answers[#answers + 1] = renew_one(KEYS[i], KEYS[i + 1], ARGV[i + 2], ARGV[i + 3])
 end
 return answers

@@ -1,8 +1,9 @@
--- AUDIT: hand back what is pending for a consumer without its knowledge, because the reply to a CLAIM
--- was lost, or because it could not say how the job ended.
+-- RELEASE_ORPHANS: hand back what is pending for a consumer without its knowledge, because the reply to
+-- a CLAIM was lost, or because it could not say how the job ended.
 --
 -- KEYS  1 running   2 wakeup   3 counters   4 meta   5... input streams
--- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 beat in ms   6 cap of the releases
+-- ARGV  1 group   2 consumer   3 key prefix   4 lease in ms   5 ms between renewals
+--       6 cap of the releases
 --       7 for how many ms a CLAIM has been under way, else 0: what it took may be on its way still
 --       8... what the consumer holds, as <suffix>/<entry>
 -- Returns how many entries were handed back
