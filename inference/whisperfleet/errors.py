@@ -25,6 +25,7 @@ a prompt or the query part of an address.
 from collections.abc import Iterable, Sequence
 
 from whisperfleet.contract.codes import Code
+from whisperfleet.exit_codes import ExitCode
 
 __all__ = [
     "ConfigurationError",
@@ -59,25 +60,25 @@ class ConfigurationError(WhisperfleetError):
 class StartupError(WhisperfleetError):
     """The process cannot start its work."""
 
-    exit_code = 1
+    exit_code = ExitCode.NOT_DONE
 
 
 class DeviceUnavailableError(StartupError):
     """The device that was asked for cannot run the model."""
 
-    exit_code = 3
+    exit_code = ExitCode.DEVICE
 
 
 class ModelUnavailableError(StartupError):
     """The model cannot be found, read or fetched."""
 
-    exit_code = 4
+    exit_code = ExitCode.MODEL
 
 
 class QueueUnavailableError(StartupError):
     """Redis cannot be reached, or refuses the credentials or the protocol version."""
 
-    exit_code = 5
+    exit_code = ExitCode.QUEUE
 
 
 class PartlySentError(WhisperfleetError):

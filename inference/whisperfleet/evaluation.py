@@ -25,6 +25,7 @@ from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import WhisperfleetError
+from whisperfleet.exit_codes import ExitCode
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.control import JobControl, Stopwatch
@@ -168,7 +169,7 @@ def main(
             scores = summarise(evaluate(transcriber, clips))
     except WhisperfleetError as error:
         Console(stderr=True).print(f"error: {error}", soft_wrap=True, markup=False)
-        raise typer.Exit(2) from error
+        raise typer.Exit(ExitCode.USAGE) from error
     if as_json:
         json.dump({kind: _document(score) for kind, score in scores.items()}, sys.stdout)
         sys.stdout.write("\n")

@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 import typer
 
 from whisperfleet.errors import ConfigurationError
+from whisperfleet.exit_codes import ExitCode
 from whisperfleet_operator.process import run_operator
 from whisperfleet_operator.settings import OperatorSettings
 
 __all__ = ["main"]
 
 _DEFAULTS = OperatorSettings()
-_CONFIGURATION_EXIT_CODE = 2
 
 
 def operator(
@@ -92,7 +92,7 @@ def operator(
         run_operator(settings)
     except ConfigurationError as error:
         typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(_CONFIGURATION_EXIT_CODE) from None
+        raise typer.Exit(ExitCode.USAGE) from None
 
 
 def _names(text: str) -> tuple[str, ...]:

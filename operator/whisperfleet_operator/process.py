@@ -12,10 +12,10 @@ import kopf
 from prometheus_client import REGISTRY
 
 from whisperfleet import __version__
+from whisperfleet.health import HealthServer
 from whisperfleet_operator import metrics
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.event_sink import EventSink
-from whisperfleet_operator.health import HealthServer
 from whisperfleet_operator.kube import Kube, KubeError
 from whisperfleet_operator.kube.client import ApiKube, load_configuration
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, NAMESPACE, POD

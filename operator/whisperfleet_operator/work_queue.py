@@ -6,30 +6,18 @@ reconciled again after the pause that its last reconcile asked for.
 """
 
 import heapq
-import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-__all__ = ["Backoff", "Key", "WorkQueue"]
+from whisperfleet.backoff import Backoff
+
+__all__ = ["Key", "WorkQueue"]
 
 Key = tuple[str, str]
 """Namespace and name of a service."""
 
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """The pause after the nth failure in a row: doubling from `first_seconds` to `most_seconds`."""
-
-    first_seconds: float = 0.5
-    most_seconds: float = 60.0
-
-    def seconds(self, failures: int) -> float:
-        """Return the pause after `failures` failures, shortened at random by up to a quarter."""
-        # Past 2^20 times the first pause the cap has long been reached.
-        pause = min(self.most_seconds, self.first_seconds * 2.0 ** min(failures - 1, 20))
-        return pause * random.uniform(0.75, 1.0)  # noqa: S311
+_BACKOFF = Backoff(first_seconds=0.5, most_seconds=60.0, jitter=0.25)
 
 
 class WorkQueue:
@@ -38,7 +26,7 @@ class WorkQueue:
     def __init__(
         self, backoff: Backoff | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff or _BACKOFF
         self._clock = clock
         self._changed = threading.Condition()
         self._due: dict[Key, float] = {}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from whisperfleet.backoff import Backoff
 from whisperfleet_operator.drift import APPLIED_ANNOTATION, differs, digest
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.plan import ChildRef
@@ -18,8 +19,7 @@ __all__ = ["WriteConflicts"]
 
 # A person who edits by hand is not a fight, nor are two.
 _REPAIRS_AT_ONCE = 3
-_FIRST_PAUSE_SECONDS = 5.0
-_LONGEST_PAUSE_SECONDS = 300.0
+_BACKOFF = Backoff(first_seconds=5.0, most_seconds=300.0, jitter=0.0)
 # After so long the next change is taken for a new story.
 _FORGIVEN_SECONDS = 900.0
 # Others' by right, and changing all the time.
@@ -75,8 +75,7 @@ class WriteConflicts:
 def _pause(times: int) -> float:
     if times <= _REPAIRS_AT_ONCE:
         return 0.0
-    doubled = _FIRST_PAUSE_SECONDS * 2.0 ** min(times - _REPAIRS_AT_ONCE - 1, 20)
-    return min(_LONGEST_PAUSE_SECONDS, doubled)
+    return _BACKOFF.seconds(times - _REPAIRS_AT_ONCE)
 
 
 def _stamp(wanted: Object) -> str:

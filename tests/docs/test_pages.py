@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from docs.pages import ROOT, anchors, links, pages, quoted
-from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import Keys
+from whisperfleet.exit_codes import ExitCode
 from whisperfleet.queue.access import producer_rules, reader_rules
 
 PAGES = pages()

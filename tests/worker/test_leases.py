@@ -15,21 +15,22 @@ import pytest
 
 from consumers import PATIENT, take
 from servers import wait_for
+from whisperfleet.backoff import Backoff
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
-from whisperfleet.worker import leases
 from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.lease_process import Greeting, Renewer
 from whisperfleet.worker.lease_table import LeaseTable
-from whisperfleet.worker.leases import LeaseKeeper
+from whisperfleet.worker.leases import LeaseKeeper, spawn_lease_process
 from whisperfleet.worker.standing import Standing
 
 POLICY = replace(PATIENT, lease_seconds=30.0, beat_seconds=0.1)
 CONSUMER = "keeper"
+SOON = Backoff(first_seconds=0.05, most_seconds=0.05)
 URL = "https://media.example.org/a.wav"
 
 
@@ -68,12 +69,15 @@ class Stage:
 
     @contextmanager
     def keeper(
-        self, policy: QueuePolicy = POLICY, stall_seconds: float = 300.0
+        self,
+        policy: QueuePolicy = POLICY,
+        stall_seconds: float = 300.0,
+        spawn: Callable[[int], "subprocess.Popen[str]"] = spawn_lease_process,
     ) -> Iterator[LeaseKeeper]:
         def greet(table: LeaseTable) -> Greeting:
             return self.greeting(table, policy=policy, stall_seconds=stall_seconds)
 
-        with LeaseKeeper(4, greet, self.standing) as keeper:
+        with LeaseKeeper(4, greet, self.standing, spawn=spawn, restart=SOON) as keeper:
             keeper.wait_until_ready()
             yield keeper
 
@@ -102,11 +106,6 @@ def stage(any_server: EmbeddedServer, keys: Keys) -> Iterator[Stage]:
     made.raw.close()
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "_RESTART_SECONDS", (0.05, 0.05))
-
-
 def said(caplog: pytest.LogCaptureFixture, sentence: str) -> Callable[[], bool]:
     return lambda: any(sentence in record.getMessage() for record in caplog.records)
 
@@ -119,18 +118,16 @@ def lease_process(keeper: LeaseKeeper) -> int:
 
 
 def test_a_lease_process_that_was_killed_or_cannot_start_is_replaced(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    start = subprocess.Popen
     refusals = iter([True, True, False, True, False])
 
-    def sometimes(*arguments: object, **options: object) -> "subprocess.Popen[str]":
+    def sometimes(descriptor: int) -> "subprocess.Popen[str]":
         if next(refusals):
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return start(*arguments, **options)  # type: ignore[call-overload,no-any-return]
+        return spawn_lease_process(descriptor)
 
-    monkeypatch.setattr(leases.subprocess, "Popen", sometimes)
-    with stage.keeper() as keeper:
+    with stage.keeper(spawn=sometimes) as keeper:
         assert said(caplog, "could not be started")()
         stage.assert_renewed_and_told(keeper, "call-1")
         os.kill(lease_process(keeper), signal.SIGKILL)
@@ -175,13 +172,12 @@ def test_the_lease_process_of_a_worker_that_was_killed_before_it_greeted_ends_qu
 
 
 def test_a_keeper_that_is_left_while_it_cannot_start_a_child_ends(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def never(*_: object, **__: object) -> None:
+    def never(_: int) -> "subprocess.Popen[str]":
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
-    monkeypatch.setattr(leases.subprocess, "Popen", never)
-    with LeaseKeeper(1, stage.greeting, stage.standing) as keeper:
+    with LeaseKeeper(1, stage.greeting, stage.standing, spawn=never, restart=SOON) as keeper:
         wait_for(said(caplog, "could not be started"), "it tries")
         assert keeper.seconds_since_renewal > POLICY.lease_seconds, "nobody has renewed anything"
     assert not keeper._listener.is_alive()

@@ -5,9 +5,9 @@ import io
 import os
 import resource
 import ssl
-import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from socket import gaierror
@@ -19,14 +19,15 @@ from servers import wait_for
 from whisperfleet.audio.addresses import Address
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.audio.policy import FetchPolicy
+from whisperfleet.backoff import Backoff
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, MachineError, TransientError
-from whisperfleet.worker import machine as machine_module
-from whisperfleet.worker.machine import Machine, lack_behind, on_this_machine
+from whisperfleet.worker.machine import Machine, lack_behind, on_this_machine, start_a_process
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.standing import Standing
 
 SCRATCH = Path("/scratch")
+SOON = Backoff(first_seconds=0.02, most_seconds=0.1)
 
 
 def error_of(number: int) -> OSError:
@@ -107,15 +108,14 @@ def test_a_name_that_is_not_looked_up_for_want_of_descriptors_costs_no_retry() -
         Fetcher(FetchPolicy(), resolve).fetch("https://media.example.org/a.wav", io.BytesIO())
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module, "_PAUSE_SECONDS", (0.02, 0.1))
-
-
 @contextmanager
-def watched(folder: Path) -> Iterator[tuple[Machine, Standing]]:
+def watched(
+    folder: Path,
+    pause: Callable[[int], float] = SOON.seconds,
+    start_process: Callable[[], None] = start_a_process,
+) -> Iterator[tuple[Machine, Standing]]:
     standing = Standing()
-    with Machine(folder, standing, beat_seconds=0.02) as machine:
+    with Machine(folder, standing, 0.02, pause=pause, start_process=start_process) as machine:
         yield machine, standing
 
 
@@ -134,17 +134,14 @@ def test_a_folder_that_is_gone_and_comes_back_is_noted_within_a_beat(tmp_path: P
         assert "make it anew" in standing.trouble(Need.MACHINE)
 
 
-def test_what_a_job_met_stays_noted_for_a_pause_that_grows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pauses = []
+def test_what_a_job_met_stays_noted_for_a_pause_that_grows(tmp_path: Path) -> None:
+    pauses: list[int] = []
 
-    def pause(attempt: int, *_: float) -> float:
-        pauses.append(attempt)
+    def pause(lacks: int) -> float:
+        pauses.append(lacks)
         return 0.05
 
-    monkeypatch.setattr(machine_module, "backoff", pause)
-    with watched(tmp_path) as (machine, standing):
+    with watched(tmp_path, pause) as (machine, standing):
         for _ in range(3):
             machine.blame(error_of(errno.ENOSPC))
             machine.blame(error_of(errno.ENOSPC))
@@ -152,25 +149,23 @@ def test_what_a_job_met_stays_noted_for_a_pause_that_grows(
             wait_for(lambda: is_well(standing), "a probe went well")
         machine.blame(error_of(errno.ECONNREFUSED))
         assert is_well(standing)
-    assert pauses == [0, 1, 2]
+    assert pauses == [1, 2, 3]
 
 
-def test_a_machine_that_starts_no_process_is_not_well_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start, tried = subprocess.run, threading.Event()
+def test_a_machine_that_starts_no_process_is_not_well_again(tmp_path: Path) -> None:
+    tried, possible = threading.Event(), threading.Event()
 
-    def refuse(*_: object, **__: object) -> None:
+    def start_process() -> None:
         tried.set()
-        raise error_of(errno.EAGAIN)
+        # A program that is not there stands for a kernel that starts none.
+        start_a_process(sys.executable if possible.is_set() else "/no/such/program")
 
-    monkeypatch.setattr(machine_module.subprocess, "run", refuse)
-    with watched(tmp_path) as (machine, standing):
+    with watched(tmp_path, start_process=start_process) as (machine, standing):
         assert is_well(standing), "while all is well none is started"
         machine.blame(MachineError("a decoder could not be started"))
         wait_for(tried.is_set, "it tries")
         wait_for(lambda: "no process can be started" in standing.trouble(Need.MACHINE), "it fails")
-        monkeypatch.setattr(machine_module.subprocess, "run", start)
+        possible.set()
         wait_for(lambda: is_well(standing), "one can be started")
 
 

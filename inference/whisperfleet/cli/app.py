@@ -7,7 +7,6 @@ import typer
 from typer.core import TyperGroup
 
 from whisperfleet.cli.demo import demo
-from whisperfleet.cli.exit_codes import EPILOG, ExitCode
 from whisperfleet.cli.operations import cancel, dead_letters, queue_commands
 from whisperfleet.cli.options import DEFAULT_QUEUE_ID, DEFAULT_REDIS_URL, QueueOption, RedisOption
 from whisperfleet.cli.output import print_error, print_note, print_text
@@ -22,6 +21,7 @@ from whisperfleet.errors import (
     StartupError,
     WhisperfleetError,
 )
+from whisperfleet.exit_codes import EPILOG, ExitCode
 
 __all__ = ["app"]
 

@@ -6,11 +6,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.cli.extras import require_extra
 from whisperfleet.cli.interrupts import interrupted_by_any_end
 from whisperfleet.cli.options import JsonOption
 from whisperfleet.cli.output import print_error, print_json, print_table, print_text, progress
+from whisperfleet.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from whisperfleet.demo.run import DemoRun, Heard

@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.cli.output import print_error, print_json, print_note, print_text
 from whisperfleet.contract.job import Format
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.exit_codes import ExitCode
 from whisperfleet.formats import render
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ deleted while it starts would go on, and be killed at the end of its grace perio
 import os
 import signal
 
+from whisperfleet.exit_codes import after_signal
+
 __all__ = ["end_on_sigterm"]
 
-# What a shell reports of a process that SIGTERM has ended.
-_EXIT_CODE = 128 + signal.SIGTERM
+_EXIT_CODE = after_signal(signal.SIGTERM)
 
 
 def end_on_sigterm() -> None:

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["interrupted_at_once", "interrupted_by_any_end"]
+from whisperfleet.exit_codes import ExitCode
 
-# What a shell reports of a process that SIGINT has ended.
-_EXIT_CODE = 128 + signal.SIGINT
+__all__ = ["interrupted_at_once", "interrupted_by_any_end"]
 
 
 @contextmanager
@@ -20,7 +19,7 @@ def interrupted_at_once() -> Iterator[None]:
         try:
             os.write(2, b"interrupted\n")
         finally:
-            os._exit(_EXIT_CODE)
+            os._exit(ExitCode.INTERRUPTED)
 
     # A shell without job control has what it starts in the background ignore SIGINT.
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

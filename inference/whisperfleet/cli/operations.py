@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whisperfleet.cli.connection import open_client
-from whisperfleet.cli.exit_codes import EPILOG, ExitCode
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -19,6 +18,7 @@ from whisperfleet.cli.output import confirm, print_error, print_json, print_reco
 from whisperfleet.contract.job import Job, describe_source
 from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import ConfigurationError, JobError
+from whisperfleet.exit_codes import EPILOG, ExitCode
 
 if TYPE_CHECKING:
     from whisperfleet.client import QueueStats

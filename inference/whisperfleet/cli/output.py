@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from whisperfleet.cli.exit_codes import ExitCode
 from whisperfleet.errors import ConfigurationError, OutputError
+from whisperfleet.exit_codes import ExitCode
 
 __all__ = [
     "confirm",

@@ -6,13 +6,13 @@ from functools import partial
 
 import redis
 
+from whisperfleet.backoff import Backoff
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.errors import MachineError, MalformedEntryError, TransientError
 from whisperfleet.queue import Claim, Ending, Finished, Released, WorkQueue
 from whisperfleet.queue.faults import Outlook, explain, outlook
 from whisperfleet.worker import logs, metrics
-from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.machine import Machine
@@ -23,7 +23,7 @@ __all__ = ["JobRunner"]
 
 log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = (2.0, 60.0)
+_RETRY = Backoff(2.0, 60.0)
 
 
 class JobRunner:
@@ -127,7 +127,7 @@ class JobRunner:
 
     def _retry(self, claim: Claim, error: TransientError) -> Released:
         # Redis holds an entry back for at most a lease.
-        delay = min(backoff(claim.retries, *_RETRY_SECONDS), self._queue.policy.lease_seconds)
+        delay = min(_RETRY.seconds(claim.retries + 1), self._queue.policy.lease_seconds)
         outcome = self._queue.retry(claim, error, delay)
         if outcome is Released.RELEASED:
             log.warning("the job is tried again in %.1f s: %s", delay, error)

@@ -15,25 +15,45 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import IO, Any, Self
 
+from whisperfleet.backoff import Backoff
 from whisperfleet.errors import StartupError
 from whisperfleet.queue import Claim, Lease
-from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.standing import Standing
 
-__all__ = ["LeaseKeeper"]
+__all__ = ["LeaseKeeper", "spawn_lease_process"]
 
 log = logging.getLogger(__name__)
 
 # The child imports little; on a machine that is short of time even that takes seconds.
 _START_SECONDS = 60.0
-_RESTART_SECONDS = (1.0, 10.0)
+_RESTART = Backoff(first_seconds=1.0, most_seconds=10.0)
 _END_SECONDS = 5.0
 # What is quoted of a line that cannot be read.
 _QUOTED_CHARACTERS = 200
+
+
+def spawn_lease_process(descriptor: int) -> "subprocess.Popen[str]":
+    """Start a lease process that is handed a descriptor; it waits for its greeting.
+
+    Raises OSError where it cannot be started.
+    """
+    return subprocess.Popen(
+        # Nothing is imported from the folder that the worker was started in.
+        [sys.executable, "-P", "-m", "whisperfleet.worker.lease_process"],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        bufsize=1,
+        pass_fds=[descriptor],
+        # Ctrl-C in a terminal is for the worker; this child lives until its input ends.
+        process_group=0,
+    )
 
 
 class LeaseKeeper:
@@ -41,12 +61,22 @@ class LeaseKeeper:
 
     At most `slots` jobs are held at once; `greet` makes the first line for a child that is given a
     table. Who has lost a lease, or was cancelled, learns it through its JobControl. `standing` is
-    told with each renewal whether leases can be renewed and results published.
+    told with each renewal whether leases can be renewed and results published. `spawn` starts a child
+    that is given the table's descriptor, and raises OSError where it cannot; `restart` is how long
+    to wait before the next.
     """
 
     def __init__(
-        self, slots: int, greet: Callable[[LeaseTable], Greeting], standing: Standing
+        self,
+        slots: int,
+        greet: Callable[[LeaseTable], Greeting],
+        standing: Standing,
+        *,
+        spawn: Callable[[int], "subprocess.Popen[str]"] = spawn_lease_process,
+        restart: Backoff = _RESTART,
     ) -> None:
+        self._spawn = spawn
+        self._restart = restart
         self._standing = standing
         self._table = LeaseTable.create(slots)
         self._greeting = greet(self._table).to_line()
@@ -122,11 +152,8 @@ class LeaseKeeper:
                 what = f"ended with status {self._attend()}"
             except OSError as error:
                 what = f"could not be started ({error})"
-            if self._ready.is_set():
-                failures = 0
-            pause = backoff(failures, *_RESTART_SECONDS)
-            failures += 1
-            if self._closing.wait(pause):
+            failures = 1 if self._ready.is_set() else failures + 1
+            if self._closing.wait(self._restart.seconds(failures)):
                 return
             log.error("the lease process %s; starting another", what)
 
@@ -145,19 +172,7 @@ class LeaseKeeper:
         return child.returncode
 
     def _start_child(self) -> "subprocess.Popen[str]":
-        child = subprocess.Popen(
-            # Nothing is imported from the folder that the worker was started in.
-            [sys.executable, "-P", "-m", "whisperfleet.worker.lease_process"],
-            cwd="/",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            bufsize=1,
-            pass_fds=[self._table.descriptor],
-            # Ctrl-C in a terminal is for the worker; this child lives until its input ends.
-            process_group=0,
-        )
+        child = self._spawn(self._table.descriptor)
         # One that died at once is replaced by `_listen`.
         with suppress(BrokenPipeError):
             _pipe(child.stdin).write(self._greeting + "\n")

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import redis
 
+from whisperfleet.backoff import Backoff
 from whisperfleet.queue import Claim, WorkQueue
 from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
-from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.control import JobControl, Stop
 from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.job_runner import JobRunner
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 # A blocking wait for work ends this soon, so that a stop is noticed.
 _WAIT_SECONDS = 1.0
-_OUTAGE_SECONDS = (0.2, 5.0)
+_OUTAGE = Backoff(0.4, 5.0)
 # Forgetting consumers that are gone and old dead letters is never urgent.
 _TIDY_SECONDS = 300.0
 # What is left of the notice after the drain, to hand back what did not fit.
@@ -167,7 +167,7 @@ class WorkLoop:
         self._outages += 1
         self._standing.note(Need.CLAIM, trouble)
         metrics.queue_errors.labels("claim").inc()
-        pause = backoff(self._outages, *_OUTAGE_SECONDS)
+        pause = _OUTAGE.seconds(self._outages)
         log.warning("%s; trying again in %.1f s", trouble, pause)
         stopped.wait(pause)
 

@@ -12,18 +12,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import gaierror
 from typing import Final, Self
 
+from whisperfleet.backoff import Backoff
 from whisperfleet.errors import MachineError
-from whisperfleet.worker.backoff import backoff
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.standing import Standing
 
-__all__ = ["Machine", "lack_behind", "on_this_machine", "what_lacks"]
+__all__ = ["Machine", "lack_behind", "on_this_machine", "start_a_process", "what_lacks"]
 
 _DISK: Final = {
     errno.ENOSPC: "make room there",
@@ -54,7 +54,8 @@ _RESERVED_DESCRIPTORS: Final = 16
 # What a job needs beside: a file, a connection, and the pipes to a decoder.
 _SPARE_DESCRIPTORS: Final = 8
 _PROBE_SECONDS: Final = 30.0
-_PAUSE_SECONDS: Final = (1.0, 30.0)
+_LOOK_SECONDS: Final = 1.0
+_PAUSES: Final = Backoff(first_seconds=1.0, most_seconds=30.0)
 # Whoever was well for so long begins with the short pauses again.
 _CALM_SECONDS: Final = 300.0
 
@@ -110,15 +111,42 @@ def on_this_machine(scratch: Path) -> Iterator[None]:
         raise
 
 
+def start_a_process(program: str = sys.executable) -> None:
+    """Raise MachineError where none can be started: a decoder could not be either."""
+    try:
+        subprocess.run(
+            [program, "-I", "-S", "-c", ""],
+            stdin=subprocess.DEVNULL,
+            cwd="/",
+            timeout=_PROBE_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise MachineError(
+            f"no process can be started ({error}); give the worker more processes or memory"
+        ) from error
+
+
 class Machine:
     """Looks with each renewal whether the machine has what jobs need, and notes it.
 
     `blame` is for who has met a lack before that: it stays until a probe goes well, and for a pause
-    that grows while that was no more than a moment's luck. Safe to share between threads. Use it as
-    a context.
+    that grows while that was no more than a moment's luck: `pause` gives its seconds after the nth
+    lack. `start_process` raises MachineError where no process can be started. Safe to share between
+    threads. Use it as a context.
     """
 
-    def __init__(self, scratch: Path, standing: Standing, beat_seconds: float) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        standing: Standing,
+        beat_seconds: float,
+        *,
+        pause: Callable[[int], float] = _PAUSES.seconds,
+        start_process: Callable[[], None] = start_a_process,
+    ) -> None:
+        self._pause = pause
+        self._start_process = start_process
         self._scratch = scratch
         self._standing = standing
         self._beat_seconds = beat_seconds
@@ -160,15 +188,15 @@ class Machine:
             if not self.lacks:
                 if now - self._well_since > _CALM_SECONDS:
                     self._lacks = 0
-                self._well_again_at = now + backoff(self._lacks, *_PAUSE_SECONDS)
                 self._lacks += 1
+                self._well_again_at = now + self._pause(self._lacks)
             self._standing.note(Need.MACHINE, sentence)
         self._give_up_reserve()
 
     def _watch(self) -> None:
         while True:
             if self.lacks:
-                pause = min(self._beat_seconds, _PAUSE_SECONDS[0])
+                pause = min(self._beat_seconds, _LOOK_SECONDS)
                 self._closing.wait(pause)
             else:
                 self._blamed.wait(self._beat_seconds)
@@ -183,7 +211,7 @@ class Machine:
         try:
             self._probe()
             if not was_well:
-                _start_a_process()
+                self._start_process()
         except MachineError as error:
             self._note_lack(str(error))
             return
@@ -225,19 +253,3 @@ class Machine:
 
 def _open_one() -> int:
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _start_a_process() -> None:
-    """Raise MachineError where none can be started: a decoder could not be either."""
-    try:
-        subprocess.run(
-            [sys.executable, "-I", "-S", "-c", ""],
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            timeout=_PROBE_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise MachineError(
-            f"no process can be started ({error}); give the worker more processes or memory"
-        ) from error

@@ -23,11 +23,12 @@ from whisperfleet.errors import (
     StartupError,
     WhisperfleetError,
 )
+from whisperfleet.exit_codes import ExitCode
+from whisperfleet.health import HealthServer
 from whisperfleet.queue import RedisSettings, WorkQueue
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
-from whisperfleet.worker.health import HealthServer
 from whisperfleet.worker.host_memory import keep_host_memory
 from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.lease_process import Greeting
@@ -44,8 +45,6 @@ from whisperfleet.worker.stopping import stop_on_signals
 __all__ = ["run_worker"]
 
 log = logging.getLogger(__name__)
-
-CONFIGURATION_EXIT_CODE = 2
 
 # Where the number of jobs in flight is not set: while one batch of short clips runs, the next one
 # is made. More would only be kept from other workers.
@@ -71,11 +70,11 @@ def run_worker(settings: WorkerSettings) -> int:
         _Worker(settings).run(stopped)
     except ConfigurationError as error:
         log.error("%s", error)
-        return CONFIGURATION_EXIT_CODE
+        return ExitCode.USAGE
     except (StartupError, EngineLostError) as error:
         log.error("%s", error)
         return error.exit_code
-    return 0
+    return ExitCode.DONE
 
 
 class _Worker:
@@ -92,7 +91,9 @@ class _Worker:
         with ExitStack() as parts:
             health = parts.enter_context(
                 HealthServer(
-                    self._settings.http_host, self._settings.http_port, self._live, self._ready
+                    self._settings.http_host,
+                    self._settings.http_port,
+                    {"/livez": self._live, "/readyz": self._ready},
                 )
             )
             log.info("starting", extra={"version": __version__, "http_port": health.port})

@@ -13,10 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from whisperfleet.backoff import Backoff
+
 __all__ = ["PATIENCE_SECONDS", "CircuitBreaker", "CircuitOpenError"]
 
-_FIRST_PAUSE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_BACKOFF = Backoff(first_seconds=2.0, most_seconds=30.0, jitter=0.0)
 # A server that lives answers in milliseconds.
 PATIENCE_SECONDS = 0.25
 # A server that has not answered a call for longer than this may have died.
@@ -133,5 +134,4 @@ class CircuitBreaker:
                 # Of several that found it dead together the first is counted.
                 server.healthy, server.failure = False, failure
                 server.failures += 1
-                pause = _FIRST_PAUSE_SECONDS * 2.0 ** min(server.failures - 1, 10)
-                server.open_until = self._clock() + min(_LONGEST_PAUSE_SECONDS, pause)
+                server.open_until = self._clock() + _BACKOFF.seconds(server.failures)

@@ -1,9 +1,11 @@
 """Why a pod does not work yet, in the words of the status."""
 
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from whisperfleet.exit_codes import ExitCode, after_signal
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe import Problem
 from whisperfleet_operator.resource import Reason
@@ -32,13 +34,13 @@ _CONFIGURATION_REASONS = frozenset({"CreateContainerConfigError", "CreateContain
 _CRASHES = 2
 _FORGIVEN_SECONDS = 600
 _NO_QUEUE = frozenset({Reason.QUEUE_UNREACHABLE, Reason.QUEUE_REFUSED})
-_KILLED = 137
-# What the worker means by its exit codes: `whisperfleet.errors`.
+_KILLED = after_signal(signal.SIGKILL)
+# Of a worker that ends by itself; the other codes are those of commands.
 _EXIT_CODES = {
-    2: "a setting is wrong",
-    3: "the device cannot run the model",
-    4: "the model cannot be found or loaded",
-    5: "Redis cannot be reached or refuses the worker",
+    **{
+        int(code): code.meaning
+        for code in (ExitCode.USAGE, ExitCode.DEVICE, ExitCode.MODEL, ExitCode.QUEUE)
+    },
     _KILLED: "killed, most often for more memory than its limit",
 }
 # The container's program was never run: the image, the runtime or the GPU's driver.

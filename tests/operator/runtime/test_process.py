@@ -17,11 +17,12 @@ from operating.reconciling import KEY
 from operating.services import manifest
 from operating.world import NAMESPACE, service_object, waiting_pod
 from servers import wait_for
+from whisperfleet.backoff import Backoff
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ConfigurationError
+from whisperfleet.health import HealthServer
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.event_sink import EventSink
-from whisperfleet_operator.health import HealthServer
 from whisperfleet_operator.kube import UnavailableError
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
@@ -32,7 +33,7 @@ from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL, children_selector
 from whisperfleet_operator.service_metrics import ServiceMetricsCollector
-from whisperfleet_operator.work_queue import Backoff, WorkQueue
+from whisperfleet_operator.work_queue import WorkQueue
 
 
 class Reconciling:

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from whisperfleet_operator.work_queue import Backoff, WorkQueue
+from whisperfleet.backoff import Backoff
+from whisperfleet_operator.work_queue import WorkQueue
 
 A, B = ("team", "a"), ("team", "b")
 
@@ -25,7 +26,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(clock: Clock) -> WorkQueue:
-    return WorkQueue(Backoff(1.0, 8.0), clock)
+    return WorkQueue(Backoff(1.0, 8.0, jitter=0.25), clock)
 
 
 def test_a_hundred_events_are_one_reconcile(queue: WorkQueue):

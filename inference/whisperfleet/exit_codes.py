@@ -1,31 +1,34 @@
-"""What the exit code of every command says to a script."""
+"""What the exit code of a process says: of every command, the worker and the operator."""
 
 from enum import IntEnum
 
-from whisperfleet.errors import DeviceUnavailableError, ModelUnavailableError, QueueUnavailableError
-
-__all__ = ["EPILOG", "ExitCode"]
+__all__ = ["EPILOG", "ExitCode", "after_signal"]
 
 
 class ExitCode(IntEnum):
-    """The exit codes; the errors of a start bring their own."""
+    """The exit codes."""
 
     DONE = 0
     NOT_DONE = 1
     USAGE = 2
-    DEVICE = DeviceUnavailableError.exit_code
-    MODEL = ModelUnavailableError.exit_code
-    QUEUE = QueueUnavailableError.exit_code
+    DEVICE = 3
+    MODEL = 4
+    QUEUE = 5
     UNFINISHED = 6
     GONE = 7
     OUTPUT = 8
     INTERRUPTED = 130
 
+    @property
+    def meaning(self) -> str:
+        """What it says to a person."""
+        return _MEANINGS[self]
+
 
 _MEANINGS = {
     ExitCode.DONE: "all done",
     ExitCode.NOT_DONE: "a job did not end as done, gave wrong words, or a question was denied",
-    ExitCode.USAGE: "usage or configuration",
+    ExitCode.USAGE: "usage or configuration: a setting is wrong",
     ExitCode.DEVICE: "the device cannot run the model",
     ExitCode.MODEL: "the model cannot be found or loaded",
     ExitCode.QUEUE: "Redis cannot be reached, or refuses",
@@ -35,6 +38,11 @@ _MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted",
 }
 
-EPILOG = (
-    "**Exit codes:** " + "; ".join(f"**{code:d}** {text}" for code, text in _MEANINGS.items()) + "."
-)
+
+def after_signal(number: int) -> int:
+    """Return what a shell reports of a process that a signal has ended."""
+    return 128 + number
+
+
+EPILOG = "**Exit codes:** " + "; ".join(f"**{code:d}** {code.meaning}" for code in ExitCode) + "."
+"""All of them, for the help of the command line."""

@@ -1,12 +1,10 @@
 """`/livez`, `/readyz` and `/metrics` over HTTP.
 
-Live means that the loop moves: a worker that hangs is restarted. Ready means that the model is
-loaded and warm, and that the last tries to claim, to renew leases, to publish and to write scratch
-went well: a worker that waits for Redis, or for room, is not restarted, it is only not ready.
+What each check means is the business of whom it is served for: the worker and the operator.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -15,9 +13,10 @@ from prometheus_client import make_wsgi_app
 
 from whisperfleet.errors import ConfigurationError
 
-__all__ = ["HealthServer"]
+__all__ = ["Check", "HealthServer"]
 
 Check = Callable[[], str | None]
+"""Returns None when all is well, else the sentence to show. Called from any thread."""
 
 
 class _ThreadingServer(ThreadingMixIn, WSGIServer):
@@ -30,15 +29,14 @@ class _SilentHandler(WSGIRequestHandler):
 
 
 class HealthServer:
-    """Serve health and metrics on `host:port` until left as a context.
+    """Serve the checks, by path, and metrics on `host:port` until left as a context.
 
-    `live` and `ready` return None when all is well, else the sentence to show; both are called from
-    the server's threads. Port 0 takes a free one; `port` tells which. Raises ConfigurationError
-    when the port cannot be had.
+    Port 0 takes a free one; `port` tells which. Raises ConfigurationError when the port cannot be
+    had.
     """
 
-    def __init__(self, host: str, port: int, live: Check, ready: Check) -> None:
-        self._checks = {"/livez": live, "/readyz": ready}
+    def __init__(self, host: str, port: int, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
         self._metrics = make_wsgi_app()
         try:
             self._server = make_server(host, port, self._answer, _ThreadingServer, _SilentHandler)
