@@ -61,9 +61,9 @@ class LeaseKeeper:
 
     At most `slots` jobs are held at once; `greet` makes the first line for a child that is given a
     table. Who has lost a lease, or was cancelled, learns it through its JobControl. `standing` is
-    told with each renewal whether leases can be renewed and results published. `spawn` starts a child
-    that is given the table's descriptor, and raises OSError where it cannot; `restart` is how long
-    to wait before the next.
+    told with each renewal whether leases can be renewed and results published. `spawn` starts a
+    child that is given the table's descriptor, and raises OSError where it cannot; `restart` is how
+    long to wait before the next.
     """
 
     def __init__(
