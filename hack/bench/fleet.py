@@ -16,8 +16,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,8 +26,8 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.segmentation import SegmentationOptions
+from whisperfleet.worker.process import run_worker
+from whisperfleet.worker.settings import WorkerSettings
 
 __all__ = ["Fleet", "FleetError", "running_fleet", "running_worker"]
 
@@ -175,13 +174,18 @@ def _end_with_parent() -> None:
 
 def _do_same_work(decoding: dict[str, Any]) -> None:
     decoding["temperatures"] = tuple(decoding["temperatures"])
-    worker_settings.DecodingOptions = partial(  # type: ignore[attr-defined, assignment]
-        DecodingOptions, **decoding
-    )
-    # A prompt would leave fewer tokens for the text.
-    worker_settings.SegmentationOptions = partial(  # type: ignore[attr-defined, assignment]
-        SegmentationOptions, condition_on_previous_text=False
-    )
+
+    def run(settings: WorkerSettings) -> int:
+        return run_worker(
+            replace(
+                settings,
+                decoding=replace(settings.decoding, **decoding),
+                # A prompt would leave fewer tokens for the text.
+                segmentation=replace(settings.segmentation, condition_on_previous_text=False),
+            )
+        )
+
+    worker_settings.run_worker = run  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from whisperfleet.audio.addresses import parse_networks
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.errors import JobError
+from whisperfleet.settings.forms import parse_networks
 
 # Only the test's own server may be contacted; 127.0.0.2 stands for all that may not.
 POLICY = FetchPolicy(

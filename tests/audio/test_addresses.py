@@ -4,7 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from whisperfleet.audio.addresses import parse_networks, refusal
+from whisperfleet.audio.addresses import refusal
+from whisperfleet.settings.forms import parse_networks
 
 REFUSED = """
     0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.255.255.255

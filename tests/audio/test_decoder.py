@@ -261,7 +261,7 @@ def test_a_reader_that_waits_holds_the_decoder_up(pool, tmp_path):
 def test_memory_has_a_limit(tmp_path):
     path = tmp_path / "audio"
     path.write_bytes(flac_of_silence(5, stated=True, rate=655_350, channels=8))
-    with DecoderPool(1, DecodeLimits(memory_bytes=250 * 1024**2)) as pool:
+    with DecoderPool(1, DecodeLimits(14_400, memory_bytes=250 * 1024**2)) as pool:
         assert refusal(pool, path) is Code.TOO_LARGE
         assert len(decoded(pool, write_audio(path, "wav", "pcm_s16le", 16_000))) == 52_800
 

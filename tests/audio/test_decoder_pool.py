@@ -60,7 +60,7 @@ def test_a_crash_in_the_middle_of_a_file(minute, number):
 
 
 def test_a_decoder_that_hangs(minute):
-    with DecoderPool(1, DecodeLimits(stall_seconds=1.5)) as pool:
+    with DecoderPool(1, DecodeLimits(60, stall_seconds=1.5)) as pool:
         stream = pool.decode(minute)
         next(stream)
         pid = stream._child.pid
@@ -73,7 +73,7 @@ def test_a_decoder_that_hangs(minute):
 
 
 def test_a_slow_reader_is_no_hanging_decoder(minute):
-    with DecoderPool(1, DecodeLimits(stall_seconds=1.5)) as pool, pool.decode(minute) as stream:
+    with DecoderPool(1, DecodeLimits(60, stall_seconds=1.5)) as pool, pool.decode(minute) as stream:
         next(stream)
         time.sleep(2)
         assert sum(len(block) for block in stream) == 59 * 16_000
@@ -317,7 +317,7 @@ def test_a_decoder_taken_over_by_a_file_is_not_believed(minute, tmp_path, monkey
 
 def test_limits_must_allow_something():
     with pytest.raises(ValueError, match="above 0"):
-        DecodeLimits(max_channels=0)
+        DecodeLimits(60, max_channels=0)
     with pytest.raises(ValueError, match="at least one process"):
         DecoderPool(0)
 

@@ -12,10 +12,10 @@ import pytest
 from audio.fetching import AUDIO, POLICY, Names, failure, fetched
 from audio.servers import TLS, drip, redirect, response, serving, silence
 from whisperfleet.audio import fetch as fetch_module
-from whisperfleet.audio.addresses import parse_networks
 from whisperfleet.audio.fetch import Fetcher, resolve
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, MachineError, TransientError
+from whisperfleet.settings.forms import parse_networks
 
 
 def test_the_file_arrives_as_it_is(server, tmp_path):

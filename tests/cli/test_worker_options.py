@@ -12,6 +12,7 @@ from typer.main import get_command
 from whisperfleet.cli import worker_settings
 from whisperfleet.cli.app import app
 from whisperfleet.queue import RedisSettings
+from whisperfleet.settings import EngineSettings
 from whisperfleet.worker.settings import WorkerSettings
 
 COMMAND = get_command(app).commands["worker"]
@@ -37,7 +38,7 @@ def test_the_defaults_are_those_of_the_settings(settings_of, any_server, queue_i
     assert given == WorkerSettings(
         redis=RedisSettings(any_server.url),
         queue_id=queue_id,
-        model="demo",
+        engine=EngineSettings("demo"),
         consumer=given.consumer,
     )
 
@@ -50,9 +51,9 @@ def test_every_option_has_a_help_and_a_variable(name):
 
 
 CHANGED = {
-    "device": ("cpu", lambda s: s.device == "cpu"),
-    "compute_type": ("int8", lambda s: s.compute_type == "int8"),
-    "cpu_threads": ("3", lambda s: s.cpu_threads == 3),
+    "device": ("cpu", lambda s: s.engine.device == "cpu"),
+    "compute_type": ("int8", lambda s: s.engine.compute_type == "int8"),
+    "cpu_threads": ("3", lambda s: s.engine.cpu_threads == 3),
     "beam_size": ("1", lambda s: s.decoding.beam_size == 1),
     "vad": ("0", lambda s: not s.segmentation.vad),
     "segmentation": ("sequential", lambda s: s.segmentation.mode == "sequential"),
@@ -74,15 +75,15 @@ CHANGED = {
     ),
     "fetch_ca_file": ("/ca.pem", lambda s: s.fetching.ca_file == Path("/ca.pem")),
     "fetch_timeout_seconds": ("9", lambda s: s.fetching.total_timeout_seconds == 9),
-    "batch_size": ("6", lambda s: s.batch_size == 6),
-    "max_in_flight": ("2", lambda s: s.max_in_flight == 2),
-    "max_audio_seconds_in_flight": ("45", lambda s: s.max_audio_seconds_in_flight == 45),
-    "priorities": ("now:9,later:1", lambda s: [p.weight for p in s.priorities] == [9, 1]),
-    "tenants": ("acme, globex", lambda s: s.tenants == ("acme", "globex")),
-    "cache_seconds": ("0", lambda s: s.cache_seconds == 0),
-    "job_timeout_seconds": ("7", lambda s: s.job_timeout_seconds == 7),
-    "drain_seconds": ("8", lambda s: s.drain_seconds == 8),
-    "stall_seconds": ("99", lambda s: s.stall_seconds == 99),
+    "batch_size": ("6", lambda s: s.engine.batch_size == 6),
+    "max_in_flight": ("2", lambda s: s.load.max_in_flight == 2),
+    "max_audio_seconds_in_flight": ("45", lambda s: s.load.max_audio_seconds_in_flight == 45),
+    "priorities": ("now:9,later:1", lambda s: [p.weight for p in s.queue.priorities] == [9, 1]),
+    "tenants": ("acme, globex", lambda s: s.queue.tenants == ("acme", "globex")),
+    "cache_seconds": ("0", lambda s: s.queue.cache_seconds == 0),
+    "job_timeout_seconds": ("7", lambda s: s.load.job_timeout_seconds == 7),
+    "drain_seconds": ("8", lambda s: s.load.drain_seconds == 8),
+    "stall_seconds": ("99", lambda s: s.load.stall_seconds == 99),
     "lease_seconds": ("30.5", lambda s: s.queue_policy.lease_seconds == 30.5),
     "beat_seconds": ("2", lambda s: s.queue_policy.beat_seconds == 2),
     "max_deliveries": ("4", lambda s: s.queue_policy.max_deliveries == 4),
@@ -91,11 +92,11 @@ CHANGED = {
     "result_seconds": ("600", lambda s: s.queue_policy.result_seconds == 600),
     "dead_letter_seconds": ("900", lambda s: s.queue_policy.dead_letter_seconds == 900),
     "dead_letter_max_length": ("70", lambda s: s.queue_policy.dead_letter_max_length == 70),
-    "http_host": ("0.0.0.0", lambda s: s.http_host == "0.0.0.0"),
-    "http_port": ("0", lambda s: s.http_port == 0),
-    "log_level": ("debug", lambda s: s.log_level == "debug"),
-    "scratch": ("/", lambda s: s.scratch == Path("/")),
-    "model": ("small", lambda s: s.model == "small"),
+    "http_host": ("0.0.0.0", lambda s: s.process.http_host == "0.0.0.0"),
+    "http_port": ("0", lambda s: s.process.http_port == 0),
+    "log_level": ("debug", lambda s: s.process.log_level == "debug"),
+    "scratch": ("/", lambda s: s.process.scratch == Path("/")),
+    "model": ("small", lambda s: s.engine.model == "small"),
     "queue": ("team-a.calls", lambda s: s.queue_id == "team-a.calls"),
     "redis": ("redis://192.0.2.1/5", lambda s: s.redis.url == "redis://192.0.2.1/5"),
 }
@@ -127,13 +128,13 @@ def test_switches(settings_of):
         ([], "--model"),
         (["--device", "tpu"], "--device"),
         (["--beat-seconds", "50"], "beat_seconds is 50"),
-        (["--max-window-seconds", "60"], "60 s cannot be cut"),
+        (["--max-window-seconds", "60"], "max_window_seconds is 60"),
         (["--allowed-networks", "here"], "'here' is not a network"),
         (["--allowed-hosts", "https://example.org"], "allowed host 'https://example.org'"),
         (["--scratch", "/does/not/exist"], "does not exist"),
         (["--drain-seconds", "0"], "drain_seconds is 0"),
-        (["--max-audio-seconds", "-1"], "must be a number above 0"),
-        (["--max-audio-seconds", "inf"], "must be a number above 0"),
+        (["--max-audio-seconds", "-1"], "max_audio_seconds is -1"),
+        (["--max-audio-seconds", "inf"], "max_audio_seconds is inf"),
         (["--result-seconds", "0.0001"], "result_seconds is 0.0001"),
         (["--max-retries", "1" + "0" * 20], "max_retries is 1"),
         (["--dead-letter-max-length", "1" + "0" * 20], "dead_letter_max_length is 1"),
@@ -161,17 +162,13 @@ def test_there_are_times_to_try():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [
-        *((name, value) for name in SECONDS for value in ("inf", "-inf", "nan")),
-        # A length of audio is no time to wait.
-        *((name, "1e16") for name in SECONDS if name != "max_audio_seconds"),
-    ],
+    [(name, value) for name in SECONDS for value in ("inf", "-inf", "nan", "1e16")],
 )
 def test_a_time_that_redis_or_a_clock_cannot_hold_is_refused_at_the_start(invoke, name, value):
     done = invoke("worker", "--model", "demo", OPTIONS[name].opts[0], value)
     assert done.exit_code == 2
     assert "error: " in done.stderr
-    assert "a window of" in done.stderr or "number" in done.stderr
+    assert f"{name} is " in done.stderr
 
 
 def test_a_scratch_directory_without_the_right_to_write_is_refused_before_anything(

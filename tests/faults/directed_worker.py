@@ -8,14 +8,14 @@ for a SIGTERM five times; everything else is the worker as it is.
 import ctypes
 import time
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from whisperfleet.cli import main, worker_settings
 from whisperfleet.engine import Answer, Window
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
-from whisperfleet.queue import QueuePolicy
 from whisperfleet.worker import loop, process
+from whisperfleet.worker.settings import WorkerSettings
 
 LOOK_SECONDS = 0.005
 
@@ -42,10 +42,15 @@ def obey(prompt: str) -> None:
                 time.sleep(LOOK_SECONDS)
 
 
+def run_eagerly(settings: WorkerSettings) -> int:
+    policy = replace(settings.queue_policy, reclaim_seconds=0.25)
+    return process.run_worker(replace(settings, queue_policy=policy))
+
+
 def run() -> None:
     """Be the worker that the command line asks for."""
     process.WhisperEngine = DirectedEngine
-    worker_settings.QueuePolicy = partial(QueuePolicy, reclaim_seconds=0.25)
+    worker_settings.run_worker = run_eagerly
     loop._WAIT_SECONDS = 0.2
     main()
 

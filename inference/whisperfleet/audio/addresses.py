@@ -13,13 +13,13 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
     ip_address,
-    ip_network,
 )
 
-__all__ = ["Address", "Network", "parse_networks", "refusal"]
+from whisperfleet.settings.forms import Network
+
+__all__ = ["Address", "refusal"]
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 # IANA IPv4 Special-Purpose Address Registry, the entries that no public server can have, and the
 # multicast and reserved space above 224.0.0.0.
@@ -106,19 +106,3 @@ def _special_purpose(address: Address) -> str | None:
     if isinstance(address, IPv6Address) and address not in _GLOBAL_V6:
         return "not global unicast"
     return None
-
-
-def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return the networks that a setting names, such as ``10.20.0.0/16`` or ``fd12::/48``.
-
-    Raises ValueError, with a sentence, for anything else.
-    """
-    networks = []
-    for text in texts:
-        try:
-            networks.append(ip_network(text.strip()))
-        except ValueError as error:
-            raise ValueError(
-                f"{text!r} is not a network ({error}); write it as 10.20.0.0/16"
-            ) from None
-    return tuple(networks)

@@ -43,6 +43,7 @@ from whisperfleet.audio.decoder_protocol import (
 from whisperfleet.audio.decoder_warnings import read_warning
 from whisperfleet.contract.codes import Code
 from whisperfleet.errors import InputError, JobError, StartupError, WhisperfleetError
+from whisperfleet.settings import InputSettings
 
 if TYPE_CHECKING:
     from whisperfleet.contract.warnings import ResultWarning
@@ -202,7 +203,7 @@ class DecoderPool:
         self._warm = min(size, warm)
         # How many there are, or will be once a replacement has started.
         self._processes = self._warm
-        self._limits = limits or DecodeLimits()
+        self._limits = limits or DecodeLimits(InputSettings().max_audio_seconds)
         self._files_per_process = files_per_process
         # One thread starts all of them and lives as long as the pool: the kernel ends a process
         # with the thread that started it, not with the program.

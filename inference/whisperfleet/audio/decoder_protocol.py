@@ -124,7 +124,7 @@ class DecodeLimits:
     `memory_bytes` bounds the address space of the process, which is about 220 MB when it is idle.
     """
 
-    max_seconds: float = 14_400.0
+    max_seconds: float
     max_channels: int = 8
     cpu_seconds: int = 300
     memory_bytes: int = 1024**3

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from whisperfleet.audio.addresses import Address, Network, refusal
+from whisperfleet.audio.addresses import Address, refusal
 from whisperfleet.audio.locations import DEFAULT_PORTS, Location
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.times import check_seconds
 from whisperfleet.errors import InputError
+from whisperfleet.settings import InputSettings
+from whisperfleet.settings.forms import Network
 
 __all__ = ["FetchPolicy"]
+
+_SET = InputSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +31,17 @@ class FetchPolicy:
     store.
     """
 
-    allow_http: bool = False
-    file_roots: tuple[Path, ...] = ()
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_networks: tuple[Network, ...] = ()
+    allow_http: bool = _SET.allow_http
+    file_roots: tuple[Path, ...] = _SET.file_roots
+    allowed_hosts: tuple[str, ...] = _SET.allowed_hosts
+    allowed_networks: tuple[Network, ...] = _SET.allowed_networks
     allowed_ports: frozenset[int] = frozenset()
-    ca_file: Path | None = None
-    max_bytes: int = 1024**3
+    ca_file: Path | None = _SET.fetch_ca_file
+    max_bytes: int = _SET.max_bytes
     max_redirects: int = 5
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 30.0
-    total_timeout_seconds: float = 900.0
+    total_timeout_seconds: float = _SET.fetch_timeout_seconds
 
     def __post_init__(self) -> None:
         for pattern in self.allowed_hosts:

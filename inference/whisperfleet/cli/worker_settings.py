@@ -1,23 +1,31 @@
 """From the options of `whisperfleet worker` to a running worker. Needs the extra `worker`."""
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from whisperfleet.audio.addresses import parse_networks
 from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.cli.connection import redis_settings
-from whisperfleet.contract.keys import Keys, Priority
+from whisperfleet.contract.keys import Keys
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
-from whisperfleet.queue import QueuePolicy
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
+from whisperfleet.settings import (
+    EngineSettings,
+    InputSettings,
+    LoadSettings,
+    ProcessSettings,
+    QueuePolicy,
+    QueueSettings,
+    RecognitionSettings,
+    settings_in,
+)
 from whisperfleet.worker.process import run_worker
 from whisperfleet.worker.settings import WorkerSettings
 
 __all__ = ["run", "settings_of"]
+
+_Group = TypeVar("_Group")
 
 
 def run(given: Mapping[str, Any]) -> int:
@@ -30,38 +38,33 @@ def settings_of(given: Mapping[str, Any]) -> WorkerSettings:
 
     Raises ConfigurationError where a value cannot be, or contradicts another.
     """
-
-    def own(*names: str) -> dict[str, Any]:
-        return {name: given[name] for name in names}
-
     try:
+        recognition = _group(RecognitionSettings, given)
+        inputs = _group(InputSettings, given)
         return WorkerSettings(
             redis=redis_settings(given["redis"]),
             queue_id=Keys(given["queue"]).queue_id,
-            priorities=_priorities(given["priorities"]),
-            tenants=_split(given["tenants"], ","),
-            decoding=DecodingOptions(beam_size=given["beam_size"]),
+            engine=_group(EngineSettings, given),
+            decoding=DecodingOptions(beam_size=recognition.beam_size),
             segmentation=SegmentationOptions(
-                mode=Segmentation(given["segmentation"]), **own("vad", "max_window_seconds")
+                mode=Segmentation(recognition.segmentation),
+                vad=recognition.vad,
+                max_window_seconds=recognition.max_window_seconds,
             ),
             fetching=FetchPolicy(
-                allowed_hosts=_split(given["allowed_hosts"], ","),
-                allowed_networks=parse_networks(_split(given["allowed_networks"], ",")),
-                file_roots=tuple(map(Path, _split(given["file_roots"], os.pathsep))),
-                ca_file=given["fetch_ca_file"],
-                total_timeout_seconds=given["fetch_timeout_seconds"],
-                **own("allow_http", "max_bytes"),
+                allow_http=inputs.allow_http,
+                allowed_hosts=inputs.allowed_hosts,
+                allowed_networks=inputs.allowed_networks,
+                file_roots=inputs.file_roots,
+                ca_file=inputs.fetch_ca_file,
+                max_bytes=inputs.max_bytes,
+                total_timeout_seconds=inputs.fetch_timeout_seconds,
             ),
-            decode_limits=DecodeLimits(max_seconds=given["max_audio_seconds"]),
-            queue_policy=QueuePolicy(
-                **own("lease_seconds", "beat_seconds", "max_deliveries", "max_releases"),
-                **own("max_retries", "result_seconds"),
-                **own("dead_letter_seconds", "dead_letter_max_length"),
-            ),
-            **own("model", "device", "compute_type", "cpu_threads", "batch_size"),
-            **own("max_in_flight", "max_audio_seconds_in_flight", "job_timeout_seconds"),
-            **own("drain_seconds", "stall_seconds", "cache_seconds", "http_host", "http_port"),
-            **own("log_level", "scratch"),
+            decode_limits=DecodeLimits(max_seconds=inputs.max_audio_seconds),
+            queue=_group(QueueSettings, given),
+            queue_policy=_group(QueuePolicy, given),
+            load=_group(LoadSettings, given),
+            process=_group(ProcessSettings, given),
         )
     except ValueError as error:
         raise ConfigurationError(
@@ -69,18 +72,5 @@ def settings_of(given: Mapping[str, Any]) -> WorkerSettings:
         ) from error
 
 
-def _priorities(text: str) -> tuple[Priority, ...]:
-    """Read ``name:weight,…``. Raises ValueError."""
-    priorities = []
-    for part in _split(text, ","):
-        name, _, weight = part.partition(":")
-        if not weight.isdecimal() or int(weight) < 1:
-            raise ValueError(f"the priority {part!r} has no weight: write name:weight, from 1 up")
-        priorities.append(Priority(name, int(weight)))
-    if not priorities:
-        raise ValueError("a worker needs at least one priority to work on")
-    return tuple(priorities)
-
-
-def _split(text: str, separator: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(separator) if part.strip())
+def _group(kind: type[_Group], given: Mapping[str, Any]) -> _Group:
+    return kind(**{each.name: each.read(given[each.name]) for each in settings_in(kind)})

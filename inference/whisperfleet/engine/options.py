@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from whisperfleet.settings import RecognitionSettings
+
 __all__ = ["DecodingOptions"]
 
 # Half of the decoder's 448 positions is the most that a text can have.
@@ -19,7 +21,7 @@ class DecodingOptions:
     `max_initial_timestamp` is in seconds.
     """
 
-    beam_size: int = 5
+    beam_size: int = RecognitionSettings().beam_size
     best_of: int = 5
     patience: float = 1.0
     length_penalty: float = 1.0

@@ -7,8 +7,8 @@ Every change is one script in `scripts`.
 
 from whisperfleet.queue.connection import RedisSettings, describe_url
 from whisperfleet.queue.leases import Claim, Ending, Finished, Lease, Released, Renewal
-from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.queue import WorkQueue
+from whisperfleet.settings import QueuePolicy
 
 __all__ = [
     "Claim",

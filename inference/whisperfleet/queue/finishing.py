@@ -17,8 +17,8 @@ from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.errors import JobError
 from whisperfleet.queue.faults import Outlook, outlook
 from whisperfleet.queue.leases import Claim, Finished, Released
-from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.scripts import Script
+from whisperfleet.settings import QueuePolicy
 
 __all__ = ["Finisher", "failure", "milliseconds"]
 

@@ -23,9 +23,9 @@ from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import JobError
 from whisperfleet.queue.finishing import Finisher, failure, milliseconds
 from whisperfleet.queue.leases import Claim, Ending, Finished, Lease, Released, Renewal
-from whisperfleet.queue.policy import QueuePolicy
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet.queue.scripts import Script
+from whisperfleet.settings import QueuePolicy
 
 __all__ = ["WorkQueue", "weighted_order"]
 

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from whisperfleet.engine.interface import WINDOW_SECONDS
+from whisperfleet.settings import RecognitionSettings
 
 __all__ = ["Segmentation", "SegmentationOptions"]
 
 # Shorter windows would leave the voice activity detector no pause to choose.
 _MIN_WINDOW_SECONDS = 5.0
+
+_SET = RecognitionSettings()
 
 
 class Segmentation(StrEnum):
@@ -16,6 +19,9 @@ class Segmentation(StrEnum):
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"
+
+
+_SEGMENTATION = Segmentation(_SET.segmentation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,12 @@ class SegmentationOptions:
     `prompt_reset_on_temperature`. Defaults are faster-whisper's, but for the shorter silence.
     """
 
-    mode: Segmentation = Segmentation.PARALLEL
-    vad: bool = True
+    mode: Segmentation = _SEGMENTATION
+    vad: bool = _SET.vad
     speech_threshold: float = 0.5
     min_silence_ms: int = 500
     speech_pad_ms: int = 400
-    max_window_seconds: float = float(WINDOW_SECONDS)
+    max_window_seconds: float = _SET.max_window_seconds
     condition_on_previous_text: bool = True
     prompt_reset_on_temperature: float = 0.5
 

@@ -26,6 +26,7 @@ from whisperfleet.errors import (
 from whisperfleet.exit_codes import ExitCode
 from whisperfleet.health import HealthServer
 from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.settings import BATCHES_IN_FLIGHT, OWN_IN_FLIGHT
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
@@ -46,11 +47,6 @@ __all__ = ["run_worker"]
 
 log = logging.getLogger(__name__)
 
-# Where the number of jobs in flight is not set: while one batch of short clips runs, the next one
-# is made. More would only be kept from other workers.
-_BATCHES_IN_FLIGHT = 2
-# The lease table and the decoders are there before the engine knows its batch.
-_MAX_IN_FLIGHT = 64
 # So long a busy machine may take for what is seen with each renewal, however often those come.
 _LEAST_PATIENCE_SECONDS = 5.0
 
@@ -63,7 +59,7 @@ def run_worker(settings: WorkerSettings) -> int:
 
     Call it on the main thread: it handles signals.
     """
-    logs.configure(settings.log_level)
+    logs.configure(settings.process.log_level)
     keep_host_memory()
     stopped = stop_on_signals()
     try:
@@ -91,13 +87,13 @@ class _Worker:
         with ExitStack() as parts:
             health = parts.enter_context(
                 HealthServer(
-                    self._settings.http_host,
-                    self._settings.http_port,
+                    self._settings.process.http_host,
+                    self._settings.process.http_port,
                     {"/livez": self._live, "/readyz": self._ready},
                 )
             )
             log.info("starting", extra={"version": __version__, "http_port": health.port})
-            scratch = scratch_folder(self._settings.scratch)
+            scratch = scratch_folder(self._settings.process.scratch)
             try:
                 self._loop = self._assemble(parts, stopped, scratch)
             except WhisperfleetError:
@@ -108,7 +104,7 @@ class _Worker:
                 raise
             seconds = _seconds_since_start()
             metrics.startup_seconds.set(seconds)
-            log.info("ready", extra={"model": self._settings.model, "seconds": seconds})
+            log.info("ready", extra={"model": self._settings.engine.model, "seconds": seconds})
             self._loop.run(stopped)
             log.info("drained")
             if gone := self._engine_gone():
@@ -123,15 +119,15 @@ class _Worker:
             Machine(scratch, self._standing, settings.queue_policy.beat_seconds)
         )
         # The children start while this process loads the model.
-        slots = settings.max_in_flight or _MAX_IN_FLIGHT
+        slots = settings.load.max_in_flight or OWN_IN_FLIGHT
         decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
         leases = parts.enter_context(LeaseKeeper(slots, self._greet, self._standing))
         engine, model = _load_engine(settings)
         self._batcher = parts.enter_context(
             Batcher(
                 engine,
-                settings.max_audio_seconds_in_flight,
-                settings.priorities,
+                settings.load.max_audio_seconds_in_flight,
+                settings.queue.priorities,
                 on_lost=partial(self._stop_at_once, stopped),
             )
         )
@@ -139,9 +135,9 @@ class _Worker:
             self._client,
             keys,
             settings.consumer,
-            settings.priorities,
+            settings.queue.priorities,
             settings.queue_policy,
-            settings.tenants,
+            settings.queue.tenants,
         )
         decoders.wait_until_ready()
         for warning in queue.register():
@@ -154,14 +150,16 @@ class _Worker:
             engine=self._batcher,
             segmentation=settings.segmentation,
             cache=TranscriptCache(
-                self._client, keys, settings.cache_seconds, _recipe(settings, engine, model)
+                self._client, keys, settings.queue.cache_seconds, _recipe(settings, engine, model)
             ),
             model=model,
             scratch=scratch,
         )
-        in_flight = settings.max_in_flight or min(slots, _BATCHES_IN_FLIGHT * engine.batch_size)
+        in_flight = settings.load.max_in_flight or min(slots, BATCHES_IN_FLIGHT * engine.batch_size)
         log.info("sized", extra={"batch_size": engine.batch_size, "max_in_flight": in_flight})
-        limits = LoopLimits(in_flight, settings.job_timeout_seconds, settings.drain_seconds)
+        limits = LoopLimits(
+            in_flight, settings.load.job_timeout_seconds, settings.load.drain_seconds
+        )
         return WorkLoop(queue, pipeline, leases, limits, self._standing, machine)
 
     def _greet(self, table: LeaseTable) -> Greeting:
@@ -171,9 +169,9 @@ class _Worker:
             queue_id=settings.queue_id,
             consumer=settings.consumer,
             policy=settings.queue_policy,
-            priorities=settings.priorities,
-            tenants=settings.tenants,
-            stall_seconds=settings.stall_seconds,
+            priorities=settings.queue.priorities,
+            tenants=settings.queue.tenants,
+            stall_seconds=settings.load.stall_seconds,
             parent=os.getpid(),
             table=table.descriptor,
             slots=table.slots,
@@ -195,7 +193,7 @@ class _Worker:
             return None
         if gone := self._engine_gone():
             return gone
-        stall = self._settings.stall_seconds
+        stall = self._settings.load.stall_seconds
         if (waited := self._loop.claiming_seconds) > stall:
             return f"the work loop has been in one call to Redis for {waited:.0f} s"
         began = self._batcher.run_started
@@ -223,14 +221,14 @@ def _from_anywhere(settings: RedisSettings) -> RedisSettings:
 
 
 def _load_engine(settings: WorkerSettings) -> tuple[WhisperEngine, ModelInfo]:
-    resolved = resolve_model(settings.model)
+    resolved = resolve_model(settings.engine.model)
     engine = WhisperEngine.load(
         resolved,
-        device=settings.device,
-        compute_type=settings.compute_type,
-        cpu_threads=settings.cpu_threads,
+        device=settings.engine.device,
+        compute_type=settings.engine.compute_type,
+        cpu_threads=settings.engine.cpu_threads,
         options=settings.decoding,
-        batch_size=settings.batch_size,
+        batch_size=settings.engine.batch_size,
     )
     engine.warm_up()
     if engine.device == "cuda":

@@ -5,23 +5,24 @@ import secrets
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from whisperfleet.audio.decoder import DecodeLimits
 from whisperfleet.audio.policy import FetchPolicy
-from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
-from whisperfleet.contract.times import MIN_KEPT_SECONDS, check_seconds
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue import QueuePolicy, RedisSettings
 from whisperfleet.segmentation import SegmentationOptions
+from whisperfleet.settings import (
+    EngineSettings,
+    InputSettings,
+    LoadSettings,
+    ProcessSettings,
+    QueueSettings,
+)
 
-__all__ = ["Device", "WorkerSettings"]
+__all__ = ["WorkerSettings"]
 
-Device = Literal["auto", "cpu", "cuda"]
-
-_MOST_AT_ONCE = 4096
-_LAST_PORT = 65_535
+_DECODE_LIMITS = DecodeLimits(InputSettings().max_audio_seconds)
 
 
 def _consumer_name() -> str:
@@ -34,69 +35,26 @@ def _consumer_name() -> str:
 class WorkerSettings:
     """What a worker works on, with what, and within which limits.
 
-    `tenants` have streams of their own beside the shared one of each of `priorities`.
-    `batch_size` windows are recognised together; 0 leaves the number to the device's memory.
-    `max_in_flight` jobs are held at once; 0 is two batches of jobs of one window. The audio of at
-    most `max_audio_seconds_in_flight` waits before the engine, beside one window of each job. A job
-    may take `job_timeout_seconds`. After SIGTERM the worker finishes what it can in `drain_seconds`
-    and hands the rest back; a worker that makes no progress for `stall_seconds` loses its leases.
-    `http_port` serves health and metrics; 0 takes a free port. `cache_seconds` is how long a
-    transcript answers for the same audio; 0 never. `scratch` is where fetched files lie while their
-    job runs; None is the system's place for such.
+    What a person can set is declared in `whisperfleet.settings`; the other numbers of the values
+    here are the worker's own. Raises ConfigurationError for a scratch folder that cannot be used.
     """
 
     redis: RedisSettings
     queue_id: str
-    model: str
-    priorities: tuple[Priority, ...] = DEFAULT_PRIORITIES
-    tenants: tuple[str, ...] = ()
-    device: Device = "auto"
-    compute_type: str = "default"
-    cpu_threads: int = 0
-    batch_size: int = 0
+    engine: EngineSettings
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
     segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
     fetching: FetchPolicy = field(default_factory=FetchPolicy)
-    decode_limits: DecodeLimits = field(default_factory=DecodeLimits)
+    decode_limits: DecodeLimits = _DECODE_LIMITS
+    queue: QueueSettings = field(default_factory=QueueSettings)
     queue_policy: QueuePolicy = field(default_factory=QueuePolicy)
-    max_in_flight: int = 0
-    max_audio_seconds_in_flight: float = 1920.0
-    job_timeout_seconds: float = 7200.0
-    drain_seconds: float = 90.0
-    stall_seconds: float = 300.0
-    cache_seconds: float = 86_400.0
-    http_host: str = "127.0.0.1"
-    http_port: int = 9464
-    log_level: str = "info"
-    scratch: Path | None = None
+    load: LoadSettings = field(default_factory=LoadSettings)
+    process: ProcessSettings = field(default_factory=ProcessSettings)
     consumer: str = field(default_factory=_consumer_name)
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_in_flight"):
-            if not 0 <= getattr(self, name) <= _MOST_AT_ONCE:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)}; it must be from 1 to {_MOST_AT_ONCE}, or 0 "
-                    "for the device's own number"
-                )
-        if not 0 <= self.http_port <= _LAST_PORT:
-            raise ConfigurationError(
-                f"http_port is {self.http_port}; it must be from 1 to {_LAST_PORT}, or 0 for any "
-                "free one"
-            )
-        try:
-            for name in (
-                "max_audio_seconds_in_flight",
-                "job_timeout_seconds",
-                "drain_seconds",
-                "stall_seconds",
-            ):
-                check_seconds(name, getattr(self, name))
-            if self.cache_seconds != 0:
-                check_seconds("cache_seconds", self.cache_seconds, MIN_KEPT_SECONDS)
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from None
-        if self.scratch is not None:
-            _check_scratch(self.scratch)
+        if self.process.scratch is not None:
+            _check_scratch(self.process.scratch)
 
 
 def _check_scratch(folder: Path) -> None:

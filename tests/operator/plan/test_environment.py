@@ -65,28 +65,28 @@ def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -
     settings = settings_of(minimal(), monkeypatch)
     assert settings.redis.url == "redis://redis.team-a.svc:6379/0"
     assert settings.queue_id == "team-a.calls"
-    assert settings.model == "/model"
-    assert settings.device == "cuda"
-    assert settings.http_host == "0.0.0.0"
+    assert settings.engine.model == "/model"
+    assert settings.engine.device == "cuda"
+    assert settings.process.http_host == "0.0.0.0"
     # What is not said is as the worker has it by itself.
-    plain = WorkerSettings(settings.redis, settings.queue_id, settings.model)
+    plain = WorkerSettings(settings.redis, settings.queue_id, settings.engine)
     assert settings.queue_policy == plain.queue_policy
     assert settings.decoding == plain.decoding
     assert settings.segmentation == plain.segmentation
     assert settings.fetching == plain.fetching
     assert settings.decode_limits == plain.decode_limits
-    assert settings.priorities == plain.priorities
-    assert settings.max_in_flight == plain.max_in_flight == 0
-    assert settings.http_port == plain.http_port
+    assert settings.queue.priorities == plain.queue.priorities
+    assert settings.load.max_in_flight == plain.load.max_in_flight == 0
+    assert settings.process.http_port == plain.process.http_port
 
 
 def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(full(), monkeypatch)
     assert settings.redis.url == "rediss://redis.example.org:6380/3"
     assert settings.queue_id == "team-a.calls"
-    assert settings.model == "/model"
-    assert settings.compute_type == "int8_float16"
-    assert settings.priorities == (Priority("now", 9), Priority("over-night", 1))
+    assert settings.engine.model == "/model"
+    assert settings.engine.compute_type == "int8_float16"
+    assert settings.queue.priorities == (Priority("now", 9), Priority("over-night", 1))
     assert settings.decoding.beam_size == 1
     assert settings.segmentation.mode is Segmentation.SEQUENTIAL
     assert not settings.segmentation.vad
@@ -98,15 +98,15 @@ def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> N
         "fd12::/48",
     ]
     assert settings.decode_limits.max_seconds == 60
-    assert settings.max_in_flight == 16
-    assert settings.job_timeout_seconds == 600
-    assert settings.drain_seconds == 30
+    assert settings.load.max_in_flight == 16
+    assert settings.load.job_timeout_seconds == 600
+    assert settings.load.drain_seconds == 30
     policy = settings.queue_policy
     assert (policy.lease_seconds, policy.beat_seconds) == (30, 7.5)
     assert (policy.max_deliveries, policy.max_releases) == (5, 20)
     assert policy.result_seconds == 3600
     assert (policy.dead_letter_seconds, policy.dead_letter_max_length) == (7200, 50)
-    assert settings.log_level == "debug"
+    assert settings.process.log_level == "debug"
 
 
 @pytest.mark.parametrize("seconds", [10, 3600])
