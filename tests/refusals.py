@@ -77,6 +77,11 @@ def _queues() -> Iterator[Refusal]:
     )
     twice = [{"name": "high", "weight": 1}, {"name": "high", "weight": 2}]
     yield Refusal("a priority twice", _minimal("spec.queue.priorities", twice), "Duplicate value")
+    tenants = "spec.queue.tenants"
+    yield Refusal("a tenant twice", _minimal(tenants, ["acme", "acme"]), "Duplicate value")
+    yield Refusal("a tenant and a colon", _minimal(tenants, ["a:b"]), "spec.queue.tenants[0]")
+    many = [f"tenant-{number}" for number in range(33)]
+    yield Refusal("many tenants", _minimal(tenants, many), "must have at most 32 items")
 
 
 def _pools() -> Iterator[Refusal]:

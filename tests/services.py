@@ -40,6 +40,7 @@ def full() -> dict[str, Any]:
                     "tls": {"caSecretName": "redis-ca"},
                 },
                 "priorities": [{"name": "now", "weight": 9}, {"name": "over-night", "weight": 1}],
+                "tenants": ["globex", "acme-eu"],
                 "leaseSeconds": 30,
                 "maxDeliveries": 5,
                 "maxReleases": 20,

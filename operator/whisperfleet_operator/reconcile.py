@@ -144,6 +144,7 @@ class Reconciler:
         if service.is_reconcile_disabled:
             after = reconcile_disabled_status(service, before, now)
             return self._reporter.report(resource, before, after) or self._until_resync(key)
+        service = service.serving(service.former_tenants_of(before))
         is_new = before.observed_generation is None
         try:
             self._refresh(key, is_new=is_new)
@@ -250,6 +251,8 @@ class Reconciler:
         keda = self._keda.state()
         secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
         sample, queue_problem = self._queues.read(service, secrets)
+        if sample is not None:
+            service = service.serving(service.former_tenants_with_jobs(sample.lengths))
         live, name_conflicts = self._live(service, keda)
         taken, terminating = obstacles(service, name_conflicts)
         credentials = self._credentials.choose(key, secrets, live, accepted=sample is not None)
@@ -265,7 +268,11 @@ class Reconciler:
                 raise failure
         problems = [*taken, *secrets.problems, *self._lacking(service), *applier.problems]
         seen = self._seen(service, applier.live, keda, sample, queue_problem, problems)
-        return replace(seen, conflicting=tuple(applier.conflicting))
+        return replace(
+            seen,
+            conflicting=tuple(applier.conflicting),
+            former_tenants=service.former_tenants,
+        )
 
     def _live(
         self, service: TranscriptionService, keda: Keda

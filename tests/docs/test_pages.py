@@ -1,15 +1,16 @@
 """What the pages point at is there, and what they quote is what it says."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from docs.pages import ROOT, anchors, links, pages, quoted
 from whisperfleet.contract.codes import Code
-from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.exit_codes import ExitCode
-from whisperfleet.queue.access import producer_rules, reader_rules
+from whisperfleet.queue.access import producer_rules, reader_rules, tenant_rules
 
 PAGES = pages()
 each_page = pytest.mark.parametrize(
@@ -69,6 +70,14 @@ def test_the_page_for_producers_has_every_exit_code():
 def test_the_page_for_producers_has_the_rights_of_each_account():
     page = (ROOT / "docs/produce.md").read_text("utf-8").replace(r"\|", "|")
     keys = Keys("QUEUE")
-    for rules in (producer_rules(keys, "normal"), reader_rules(keys)):
+    tenant = tenant_rules(keys.streams(DEFAULT_PRIORITIES, ["acme"]), "acme")
+    for rules in (producer_rules(keys, "normal"), tenant, reader_rules(keys)):
         commands = " ".join(rule for rule in rules if rule.startswith("+"))
         assert f"| `{commands}` |" in page
+
+
+def test_the_page_for_producers_gives_a_tenant_its_rights():
+    page = (ROOT / "docs/produce.md").read_text("utf-8")
+    (command,) = re.findall(r"ACL SETUSER acme on '>PASSWORD' ((?:[^\\\n]|\\\n)*)", page)
+    streams = Keys("team-a.calls").streams(DEFAULT_PRIORITIES, ["acme"])
+    assert sorted(shlex.split(command.replace("\\\n", ""))) == sorted(tenant_rules(streams, "acme"))

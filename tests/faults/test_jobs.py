@@ -83,7 +83,7 @@ def test_row_18_cancel_queued_running_and_done(own_stage: Scene) -> None:
     assert client.cancel(waiting) is Cancelled.CANCELLED
     with stage.worker() as worker:
         stage.assert_done([client.submit(Job(audio=clip()))])
-        assert worker.counted("whisperfleet_claims_total") == 1, "the cancelled job was begun"
+        assert worker.counted("whisperfleet_jobs_claimed_total") == 1, "the cancelled job was begun"
     assert client.result(waiting).state is State.CANCELLED
     stage.assert_invariants(accepted=7)
 

@@ -84,7 +84,7 @@ def assert_another_does_all(stage: Scene, sick: Worker, healthy: Worker) -> None
         status = stage.status(job_id)
         assert (status.deliveries, status.retries) == (1, 0), status.history
     assert stage.total("dead") == 0
-    assert sick.counted("whisperfleet_claims_total") <= IN_FLIGHT
+    assert sick.counted("whisperfleet_jobs_claimed_total") <= IN_FLIGHT
 
 
 def assert_works_again(stage: Scene, worker: Worker) -> None:

@@ -13,7 +13,7 @@ from servers import assert_invariants
 from whisperfleet.client import Cancelled, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
-from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue import Finished, RedisSettings, WorkQueue
@@ -21,6 +21,7 @@ from whisperfleet.queue.access import (
     WORKER_COMMANDS,
     producer_rules,
     scaler_rules,
+    tenant_rules,
     worker_rules,
 )
 
@@ -116,6 +117,28 @@ def test_a_producer_can_send_and_nothing_else(
         with pytest.raises(NoPermissionError):
             producer.result(job_id)
     assert redis_client.xlen(keys.stream("normal", "acme")) == 1
+
+
+def test_a_tenant_can_send_to_its_own_streams_and_nothing_else(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, keys: Keys
+) -> None:
+    streams = keys.streams(DEFAULT_PRIORITIES, ["acme", "globex"])
+    allow(redis_client, user, tenant_rules(streams, "acme"))
+    connection = settings_for(server, user).connect()
+    for stream in streams:
+        if stream.tenant == "acme":
+            connection.xadd(stream.key, {"url": JOB.url})
+        else:
+            with pytest.raises(NoPermissionError):
+                connection.xadd(stream.key, {"url": JOB.url})
+    with pytest.raises(NoPermissionError):
+        connection.xlen(keys.stream("high", "acme"))
+    connection.close()
+
+
+def test_nobody_gets_the_rights_of_a_tenant_without_streams(keys: Keys) -> None:
+    with pytest.raises(ValueError, match="'acme' has no stream of its own"):
+        tenant_rules(keys.streams(DEFAULT_PRIORITIES, ["globex"]), "acme")
 
 
 def test_the_scaler_reads_lengths_and_nothing_else(

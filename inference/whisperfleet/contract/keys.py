@@ -5,9 +5,10 @@ slot of a Redis Cluster.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_PRIORITIES", "Keys", "Priority", "check_name", "split_made_id"]
+__all__ = ["DEFAULT_PRIORITIES", "InputStream", "Keys", "Priority", "check_name", "split_made_id"]
 
 _QUEUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -45,6 +46,15 @@ DEFAULT_PRIORITIES = (Priority("high", 8), Priority("normal", 3), Priority("low"
 
 
 @dataclass(frozen=True, slots=True)
+class InputStream:
+    """A stream that takes jobs, by its whole key; `tenant` is whose own it is, if anybody's."""
+
+    key: str
+    priority: Priority
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """The key names of the queue `queue_id`."""
 
@@ -67,6 +77,21 @@ class Keys:
         for name in (priority, *([tenant] if tenant else [])):
             check_name(name)
         return f"{self.prefix}in:{priority}" + (f":{tenant}" if tenant else "")
+
+    def streams(
+        self, priorities: Iterable[Priority], tenants: Iterable[str] = ()
+    ) -> tuple[InputStream, ...]:
+        """Return every stream that takes jobs: the shared ones, then each tenant's own.
+
+        The one list of them: workers claim from it, a fleet wakes on it, depths are counted and
+        rights are given by it. Raises ValueError for what cannot name a priority or a tenant.
+        """
+        classes = tuple(priorities)
+        return tuple(
+            InputStream(self.stream(priority.name, tenant), priority, tenant)
+            for tenant in (None, *tenants)
+            for priority in classes
+        )
 
     def stream_named(self, stream_name: str) -> str:
         """Return the stream of this name: `<priority>` or `<priority>:<tenant>`."""

@@ -10,7 +10,7 @@ when they connect is open to everybody (AUTH, HELLO), needs a right on another d
 
 from collections.abc import Iterable
 
-from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.keys import InputStream, Keys
 
 __all__ = [
     "READER_COMMANDS",
@@ -19,6 +19,7 @@ __all__ = [
     "reader_rules",
     "scaler_rules",
     "service_rules",
+    "tenant_rules",
     "worker_rules",
 ]
 
@@ -76,6 +77,19 @@ def producer_rules(
 ) -> list[str]:
     """Return the rules of a producer that can do nothing but send to one stream."""
     return ["-@all", f"%W~{keys.stream(priority, tenant)}", *_allowed(["ping", "xadd"], database)]
+
+
+def tenant_rules(streams: Iterable[InputStream], tenant: str, database: int = 0) -> list[str]:
+    """Return the rules of a producer that can do nothing but send to a tenant's own streams.
+
+    `streams` is the queue's whole list. Raises ValueError where the tenant has no stream in it.
+    """
+    own = [f"%W~{stream.key}" for stream in streams if stream.tenant == tenant]
+    if not own:
+        raise ValueError(
+            f"{tenant!r} has no stream of its own in the list; name it among the list's tenants"
+        )
+    return ["-@all", *own, *_allowed(["ping", "xadd"], database)]
 
 
 def reader_rules(keys: Keys, database: int = 0) -> list[str]:

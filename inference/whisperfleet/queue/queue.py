@@ -72,9 +72,7 @@ class WorkQueue:
         self._keys = keys
         self._consumer = consumer
         self._weights = {
-            keys.stream(priority.name, tenant): priority.weight
-            for priority in priorities
-            for tenant in (None, *tenants)
+            stream.key: stream.priority.weight for stream in keys.streams(priorities, tenants)
         }
         self._finisher = Finisher(client, keys, consumer, self.policy, self.policy.settle_seconds)
         # What `claim` settles itself it does not insist on: the entry comes back by its lease.

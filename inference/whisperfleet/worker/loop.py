@@ -155,6 +155,7 @@ class WorkLoop:
         return claim, control
 
     def _take_in(self, claim: Claim, control: JobControl) -> None:
+        metrics.jobs_claimed.labels(claim.priority, claim.stream_name).inc()
         metrics.claims.labels(claim.priority).inc()
         if claim.suspect:
             control.stop_clock()

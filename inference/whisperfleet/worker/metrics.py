@@ -25,6 +25,7 @@ __all__ = [
     "job_seconds",
     "job_wait_seconds",
     "jobs",
+    "jobs_claimed",
     "model",
     "queue_errors",
     "releases",
@@ -43,7 +44,17 @@ _STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 cache_lookups = Counter(
     "whisperfleet_cache_lookups", "Jobs whose transcript was looked for in the cache", ["answer"]
 )
-claims = Counter("whisperfleet_claims", "Jobs taken from the queue", ["stream"])
+jobs_claimed = Counter(
+    "whisperfleet_jobs_claimed",
+    "Jobs taken from the queue, by priority and by stream",
+    ["priority", "stream"],
+)
+# What 0.1.0 served: its label `stream` holds the priority, so the name cannot be used again.
+claims = Counter(
+    "whisperfleet_claims",
+    "Jobs taken from the queue, by priority in spite of the label; gone with the next version",
+    ["stream"],
+)
 jobs = Counter("whisperfleet_jobs", "Jobs that ended here, by state and code", ["state", "code"])
 finishes = Counter("whisperfleet_finishes", "What the queue said to a finished job", ["answer"])
 warnings = Counter("whisperfleet_warnings", "What results lack or guess, by code", ["code"])

@@ -65,7 +65,8 @@ class Observation:
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
     under way. `problems` are those of carrying out the plan, the worst first. `conflicting` is what
-    others make of the children.
+    others make of the children. `former_tenants` were taken out of the spec, and jobs are in their
+    streams.
     """
 
     pools: tuple[PoolView, ...]
@@ -74,6 +75,7 @@ class Observation:
     queue_problem: Problem | None
     problems: tuple[Problem, ...]
     conflicting: tuple[Problem, ...] = ()
+    former_tenants: tuple[str, ...] = ()
 
     @property
     def jobs(self) -> int:

@@ -67,13 +67,13 @@ class QueueReader:
 
 def queue_address(service: TranscriptionService, secrets: Secrets) -> QueueAddress:
     """Return where the service's queue is, and the credentials for it."""
-    redis, keys = service.spec.queue.redis, service.keys
+    redis = service.spec.queue.redis
     name = redis.credentials.secret_name if redis.credentials else ""
     authority = redis.tls.ca_secret_name if redis.tls else ""
     return QueueAddress(
         url=service.redis.url,
-        queue_id=keys.queue_id,
-        streams=tuple(keys.stream(priority.name) for priority in service.spec.queue.priorities),
+        queue_id=service.keys.queue_id,
+        streams=tuple(stream.key for stream in service.streams),
         lease_seconds=service.spec.queue.lease_seconds,
         username=secrets.value(name, USERNAME_KEY),
         password=secrets.value(name, PASSWORD_KEY),

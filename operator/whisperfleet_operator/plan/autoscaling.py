@@ -1,8 +1,10 @@
 """KEDA's objects: wake and sleep on the number of jobs that are not done."""
 
+import re
 from math import ceil
 from typing import Any, Final
 
+from whisperfleet.contract.keys import InputStream
 from whisperfleet_operator.plan.actions import Manifest
 from whisperfleet_operator.plan.metadata import child_metadata
 from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
@@ -17,6 +19,7 @@ _API_VERSION: Final = "keda.sh/v1alpha1"
 _PAUSED_REPLICAS: Final = "autoscaling.keda.sh/paused-replicas"
 # Unless its controller was told otherwise.
 _TOLERANCE: Final = 1.1
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]")
 
 
 def scaled_object(service: TranscriptionService, pool: Pool) -> Manifest:
@@ -89,21 +92,21 @@ def wanted_pods(spec: TranscriptionServiceSpec, pool: Pool, jobs: int, desired: 
 
 
 def _triggers(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]:
-    address, keys = service.redis, service.keys
+    address = service.redis
     common = {"address": address.host_port, "databaseIndex": str(address.database)}
     if address.tls:
         common["enableTLS"] = "true"
     triggers: list[dict[str, Any]] = [
         {
             "type": "redis-streams",
-            "name": _trigger_name(priority.name),
+            "name": _trigger_name(stream),
             "metadata": {
                 **common,
-                "stream": keys.stream(priority.name),
+                "stream": stream.key,
                 "streamLength": str(service.spec.backlog_per_replica),
             },
         }
-        for priority in service.spec.queue.priorities
+        for stream in service.streams
     ]
     if _secret_references(service):
         reference = {"name": child_name(service.name, pool.name)}
@@ -111,9 +114,20 @@ def _triggers(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]
     return triggers
 
 
-def _trigger_name(priority: str) -> str:
-    """Return a name that the formula reads as one name: `a-b` would be a difference."""
-    return f"in_{priority.replace('-', '_')}"
+def _trigger_name(stream: InputStream) -> str:
+    """Return a name that the formula reads as one name: `a-b` would be a difference.
+
+    No two streams have the same: a priority has no capital letter, and what a tenant's name has
+    beside letters and digits is told by its code.
+    """
+    shared = f"in_{stream.priority.name.replace('-', '_')}"
+    if stream.tenant is None:
+        return shared
+    return f"{shared}_T_{_NOT_IN_NAMES.sub(_code, stream.tenant)}"
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"_{ord(found[0]):02x}"
 
 
 def _secret_references(service: TranscriptionService) -> list[dict[str, str]]:

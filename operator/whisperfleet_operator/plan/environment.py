@@ -31,7 +31,11 @@ def environment(service: TranscriptionService, pool: Pool) -> list[dict[str, Any
         "HTTP_PORT": HTTP_PORT,
     }
     ours = [_variable(f"{_PREFIX}{name}", _text(value)) for name, value in settings.items()]
-    return [*ours, *_references(service), *(_own(entry) for entry in pool.template.env)]
+    ours += _references(service)
+    # An older schema let in what has a field of its own by now, such as the tenants.
+    taken = {variable["name"] for variable in ours}
+    own = [_own(entry) for entry in pool.template.env if entry.name not in taken]
+    return [*ours, *own]
 
 
 def _own(entry: EnvVar) -> dict[str, Any]:
@@ -57,6 +61,8 @@ def _queue(service: TranscriptionService) -> dict[str, Any]:
         "MAX_RELEASES": queue.max_releases,
         "RESULT_SECONDS": service.spec.results.retention_seconds,
     }
+    if service.tenants:
+        settings["TENANTS"] = service.tenants
     if queue.dead_letters is not None:
         settings["DEAD_LETTER_SECONDS"] = queue.dead_letters.retention_seconds
         settings["DEAD_LETTER_MAX_LENGTH"] = queue.dead_letters.max_length

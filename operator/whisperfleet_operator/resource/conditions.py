@@ -64,6 +64,7 @@ class Reason(StrEnum):
     QUEUE_REFUSED = "QueueRefused"
     QUEUE_OWNED_BY_ANOTHER = "QueueOwnedByAnother"
     QUEUE_NOT_DURABLE = "QueueNotDurable"
+    TENANT_REMOVED = "TenantRemoved"
 
     # What the service needs from others.
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret

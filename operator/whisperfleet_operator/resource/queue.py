@@ -90,6 +90,13 @@ class PrioritySpec(Part):
     twelfth, never nothing."""
 
 
+TenantName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+]
+"""What may stand for a tenant in the name of a stream."""
+
+
 class DeadLettersSpec(Part):
     """How long the jobs that could not be done wait for a person."""
 
@@ -133,6 +140,13 @@ class QueueSpec(Part):
         keyed_by("name"),
     ] = tuple(PrioritySpec(name=each.name, weight=each.weight) for each in DEFAULT_PRIORITIES)
     """The classes of jobs. They can be added to, not removed."""
+    tenants: Annotated[
+        tuple[TenantName, ...],
+        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Producers with streams of their own, one of each priority: wf:{queue}:in:<priority>:<tenant>.
+    They share the claims with the shared streams. The streams of one that is removed are served
+    until they are empty."""
     lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
     """A job whose worker is silent for so long is given to another, in seconds."""
     max_deliveries: Annotated[int, Field(ge=1, le=100)] = 8

@@ -115,6 +115,9 @@ REASONS: Final[Mapping[Reason, About]] = {
     Reason.QUEUE_REFUSED: _wrong("Redis answers, and refuses."),
     Reason.QUEUE_OWNED_BY_ANOTHER: _wrong("The queue is another service's."),
     Reason.QUEUE_NOT_DURABLE: _wrong("Redis may forget jobs that it has accepted."),
+    Reason.TENANT_REMOVED: _rests(
+        "A tenant was taken out of `queue.tenants`; its streams still hold jobs, and are served."
+    ),
     Reason.SECRET_MISSING: _wrong("A Secret, or a key in it, is missing."),
     Reason.KEDA_MISSING: _wrong("KEDA is not installed."),
     Reason.KEDA_TOO_OLD: _wrong("KEDA is older than 2.17."),

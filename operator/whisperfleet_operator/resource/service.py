@@ -1,9 +1,9 @@
 """A TranscriptionService as it is read from the API server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.keys import InputStream, Keys, Priority
 from whisperfleet_operator.resource.base import Part
 from whisperfleet_operator.resource.names import (
     API_VERSION,
@@ -13,6 +13,7 @@ from whisperfleet_operator.resource.names import (
 )
 from whisperfleet_operator.resource.redis_address import RedisAddress
 from whisperfleet_operator.resource.spec import TranscriptionServiceSpec
+from whisperfleet_operator.resource.status import TranscriptionServiceStatus
 
 __all__ = ["Metadata", "TranscriptionService"]
 
@@ -28,10 +29,14 @@ class Metadata(Part):
 
 
 class TranscriptionService(Part):
-    """What was applied, and to what."""
+    """What was applied, and to what.
+
+    `former_tenants` were taken out of the spec, and their streams may still hold jobs.
+    """
 
     metadata: Metadata
     spec: TranscriptionServiceSpec
+    former_tenants: tuple[str, ...] = ()
 
     @classmethod
     def from_object(cls, resource: Mapping[str, Any]) -> Self:
@@ -56,6 +61,37 @@ class TranscriptionService(Part):
     def keys(self) -> Keys:
         """The names of the service's queue in Redis."""
         return Keys(self.spec.queue.id or f"{self.namespace}.{self.name}")
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Who has streams of its own, those included that were taken out of the spec.
+
+        In an order that does not depend on the spec's: another one would roll the workers.
+        """
+        return tuple(sorted({*self.spec.queue.tenants, *self.former_tenants}))
+
+    @property
+    def streams(self) -> tuple[InputStream, ...]:
+        """Every stream that takes jobs of this service."""
+        priorities = [Priority(each.name, each.weight) for each in self.spec.queue.priorities]
+        return self.keys.streams(priorities, self.tenants)
+
+    def serving(self, former_tenants: tuple[str, ...]) -> Self:
+        """Return the service with these tenants beside those of the spec."""
+        return self.model_copy(update={"former_tenants": former_tenants})
+
+    def former_tenants_of(self, status: TranscriptionServiceStatus) -> tuple[str, ...]:
+        """Return the tenants that `status` has streams of and the spec names no more."""
+        streams = status.queue.streams if status.queue is not None else ()
+        known = dict.fromkeys(stream.tenant for stream in streams if stream.tenant is not None)
+        return tuple(tenant for tenant in known if tenant not in self.spec.queue.tenants)
+
+    def former_tenants_with_jobs(self, lengths: Sequence[int]) -> tuple[str, ...]:
+        """Return the former tenants whose streams hold jobs; `lengths` are those of `streams`."""
+        holding = {
+            stream.tenant for stream, length in zip(self.streams, lengths, strict=True) if length
+        }
+        return tuple(tenant for tenant in self.former_tenants if tenant in holding)
 
     @property
     def redis(self) -> RedisAddress:

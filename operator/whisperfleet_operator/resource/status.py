@@ -60,12 +60,15 @@ class StreamStatus(Part):
     """The stream's key in Redis: where a producer XADDs."""
     priority: DnsLabel
     """The priority of the jobs in it."""
+    tenant: Annotated[str, Field(max_length=63)] | None = None
+    """Whose own it is; absent: everybody's. One that `spec.queue.tenants` names no more still has
+    jobs in its streams."""
 
 
 class QueueStatus(Part):
     """The queue, as it was at `sampledTime`."""
 
-    streams: Annotated[tuple[StreamStatus, ...], Field(max_length=64), keyed_by("name")] = ()
+    streams: Annotated[tuple[StreamStatus, ...], Field(max_length=1024), keyed_by("name")] = ()
     """The streams that take jobs."""
     queued: _Count | None = None
     """Jobs that wait for a worker."""

@@ -208,10 +208,21 @@ def _degraded(
     if worst.blocked:
         reason, message = worst.status.reason or Reason.PENDING, worst.status.message or ""
         return ConditionState(TRUE, reason, message)
+    if seen.former_tenants:
+        return ConditionState(FALSE, Reason.TENANT_REMOVED, _still_served(seen.former_tenants))
     for conflict in seen.conflicting:
         # It may be meant so: a mirror for images, say.
         return ConditionState.of(FALSE, conflict)
     return ConditionState(FALSE, Reason.AS_EXPECTED, "nothing is wrong")
+
+
+def _still_served(tenants: Sequence[str]) -> str:
+    message = (
+        f"taken out of spec.queue.tenants: {', '.join(tenants)}; their streams still hold jobs, "
+        "and the workers go on with them until they are empty. Where a producer goes on sending, "
+        "take its account of Redis away, or name the tenant again"
+    )
+    return message[:MAX_MESSAGE]
 
 
 def _of_problems(status: ConditionStatus, problems: Sequence[Problem]) -> ConditionState:
@@ -266,10 +277,9 @@ def _condition(
 def _queue(
     service: TranscriptionService, seen: Observation, before: TranscriptionServiceStatus
 ) -> QueueStatus:
-    keys = service.keys
     streams = tuple(
-        StreamStatus(name=keys.stream(priority.name), priority=priority.name)
-        for priority in service.spec.queue.priorities
+        StreamStatus(name=stream.key, priority=stream.priority.name, tenant=stream.tenant)
+        for stream in service.serving(seen.former_tenants).streams
     )
     old = (before.queue or QueueStatus()).model_copy(update={"streams": streams})
     sample = seen.sample

@@ -72,6 +72,8 @@ def _troubles(
     degraded, earlier = now[ConditionType.DEGRADED], was.get(ConditionType.DEGRADED)
     if degraded.reason is Reason.CHANGED_BY_ANOTHER and not _same(earlier, degraded):
         yield ServiceEvent(degraded.reason, degraded.message, warning=True)
+    if degraded.reason is Reason.TENANT_REMOVED and not _same(earlier, degraded):
+        yield ServiceEvent(degraded.reason, degraded.message)
     durable, earlier = now[ConditionType.QUEUE_DURABLE], was.get(ConditionType.QUEUE_DURABLE)
     if durable.status is ConditionStatus.FALSE and not _same(earlier, durable):
         yield ServiceEvent(durable.reason, durable.message, warning=True)

@@ -23,9 +23,7 @@ def triggers(resource: dict[str, Any]) -> list[dict[str, Any]]:
 def test_the_measure_is_the_sum_of_all_streams(resource: dict[str, Any]) -> None:
     service = read(resource)
     streams = [each["metadata"]["stream"] for each in triggers(resource)]
-    assert streams == [
-        service.keys.stream(priority.name) for priority in service.spec.queue.priorities
-    ]
+    assert streams == [stream.key for stream in service.streams]
     modifiers = keda(resource)["spec"]["advanced"]["scalingModifiers"]
     assert modifiers["formula"].split(" + ") == [each["name"] for each in triggers(resource)]
     assert modifiers["target"] == str(service.spec.backlog_per_replica)
@@ -39,6 +37,41 @@ def test_a_trigger_is_xlen_and_has_a_name_that_a_formula_can_read(resource: dict
         assert not trigger["metadata"].keys() & {"consumerGroup", "lagCount"}
         assert trigger["name"].isidentifier()
         assert all(isinstance(value, str) for value in trigger["metadata"].values())
+
+
+def test_a_service_without_tenants_has_a_trigger_for_each_priority() -> None:
+    assert [each["name"] for each in triggers(minimal())] == ["in_high", "in_normal", "in_low"]
+
+
+def test_a_tenants_own_streams_count_too() -> None:
+    resource = changed(minimal(), "spec.queue.tenants", ["globex", "acme-eu"])
+    queue = "wf:{team-a.calls}:in"
+    assert {each["name"]: each["metadata"]["stream"] for each in triggers(resource)} == {
+        "in_high": f"{queue}:high",
+        "in_normal": f"{queue}:normal",
+        "in_low": f"{queue}:low",
+        "in_high_T_acme_2deu": f"{queue}:high:acme-eu",
+        "in_normal_T_acme_2deu": f"{queue}:normal:acme-eu",
+        "in_low_T_acme_2deu": f"{queue}:low:acme-eu",
+        "in_high_T_globex": f"{queue}:high:globex",
+        "in_normal_T_globex": f"{queue}:normal:globex",
+        "in_low_T_globex": f"{queue}:low:globex",
+    }
+    formula = keda(resource)["spec"]["advanced"]["scalingModifiers"]["formula"]
+    assert formula.split(" + ") == [each["name"] for each in triggers(resource)]
+    without = changed(minimal(), "spec.queue.tenants", [])
+    assert keda(without) == keda(minimal())
+
+
+def test_no_two_streams_share_a_trigger() -> None:
+    """Whatever a priority and a tenant may be called."""
+    names = ["a", "A", "a-b", "a_b", "a.b", "a--b", "a_2db", "T", "a_T_b", "T-a", "a__b", "2d"]
+    priorities = [{"name": name, "weight": 1} for name in ("a", "a-t", "a-t-a", "a-2d", "a--a")]
+    resource = changed(minimal(), "spec.queue.priorities", priorities)
+    resource = changed(resource, "spec.queue.tenants", names)
+    found = [each["name"] for each in triggers(resource)]
+    assert len(found) == len(priorities) * (len(names) + 1) == len(set(found))
+    assert all(name.isidentifier() and name.isascii() for name in found)
 
 
 def test_one_stream_has_its_formula_too() -> None:

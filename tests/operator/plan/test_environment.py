@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from services import changed, full, minimal, read
 from whisperfleet.cli import worker_settings
 from whisperfleet.cli.app import app
-from whisperfleet.contract.keys import Priority
+from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.segmentation import Segmentation
 from whisperfleet.worker.settings import WorkerSettings
 from whisperfleet_operator.plan.environment import environment
@@ -161,3 +161,24 @@ def test_credentials_are_references() -> None:
 def test_networks_go_by_their_first_address() -> None:
     resource = changed(minimal(), "spec.input.allowedNetworks", ["10.20.3.4/16"])
     assert {"name": "WHISPERFLEET_ALLOWED_NETWORKS", "value": "10.20.0.0/16"} in variables(resource)
+
+
+@pytest.mark.parametrize("tenants", [[], ["globex", "acme"]])
+def test_workers_claim_from_the_streams_that_wake_them(
+    tenants: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = changed(minimal(), "spec.queue.tenants", tenants)
+    settings = settings_of(resource, monkeypatch)
+    claimed = Keys(settings.queue_id).streams(settings.priorities, settings.tenants)
+    assert claimed == read(resource).streams
+    assert ("WHISPERFLEET_TENANTS" in names(resource)) is bool(tenants)
+
+
+def test_tenants_that_a_pool_was_told_of_before_there_was_a_field_are_its_own() -> None:
+    before = [{"name": "WHISPERFLEET_TENANTS", "value": "acme"}]
+    resource = changed(minimal(), "spec.pools.0.template.env", before)
+    assert variables(resource)[-1] == before[0]
+    resource = changed(resource, "spec.queue.tenants", ["globex"])
+    assert [each for each in variables(resource) if each["name"] == before[0]["name"]] == [
+        {"name": "WHISPERFLEET_TENANTS", "value": "globex"}
+    ]
