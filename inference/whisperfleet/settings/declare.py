@@ -45,9 +45,11 @@ class SpecField:
 class TextForm:
     """How a value that is not one word is read from a text, and written.
 
-    `read` raises ValueError, with a sentence, for a text that says no such value.
+    `told` says how to write it, in a sentence. `read` raises ValueError, with a sentence, for a
+    text that says no such value.
     """
 
+    told: str
     read: Callable[[str], Any]
     write: Callable[[Any], str]
 
@@ -93,6 +95,8 @@ class Setting:
     @property
     def help(self) -> str:
         """What it does, in sentences for the command line."""
+        if self.form is not None:
+            return f"{self.text} {self.form.told}"
         return f"{self.text} 0: {self.zero}." if self.zero else self.text
 
     def check(self, value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from whisperfleet.contract.keys import Priority
 from whisperfleet.settings.declare import TextForm
 
-__all__ = ["FOLDERS", "NETWORKS", "PRIORITIES", "WORDS", "Network", "parse_networks"]
+__all__ = ["FOLDERS", "HOSTS", "NETWORKS", "PRIORITIES", "WORDS", "Network", "parse_networks"]
 
 Network = IPv4Network | IPv6Network
 
@@ -66,14 +66,17 @@ def _write_priorities(priorities: Iterable[Priority]) -> str:
     return ",".join(f"{each.name}:{each.weight}" for each in priorities)
 
 
-WORDS: Final = TextForm(_split, _join)
+WORDS: Final = TextForm("By commas.", _split, _join)
 """Words, by commas."""
 
-NETWORKS: Final = TextForm(_read_networks, _join)
+HOSTS: Final = TextForm("By commas; an IPv6 address in brackets.", _split, _join)
+"""Hosts, by commas."""
+
+NETWORKS: Final = TextForm("By commas.", _read_networks, _join)
 """Networks such as ``10.20.0.0/16``, by commas."""
 
-FOLDERS: Final = TextForm(_read_folders, _write_folders)
+FOLDERS: Final = TextForm(f"By `{os.pathsep}`.", _read_folders, _write_folders)
 """Folders, by the system's separator of a list of paths."""
 
-PRIORITIES: Final = TextForm(_read_priorities, _write_priorities)
+PRIORITIES: Final = TextForm("Written name:weight, by commas.", _read_priorities, _write_priorities)
 """Priorities as ``name:weight``, by commas."""

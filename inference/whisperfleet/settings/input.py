@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from whisperfleet.settings.declare import SpecField, check, setting
-from whisperfleet.settings.forms import FOLDERS, NETWORKS, WORDS, Network
+from whisperfleet.settings.forms import FOLDERS, HOSTS, NETWORKS, Network
 
 __all__ = ["InputSettings"]
 
@@ -42,9 +42,9 @@ class InputSettings:
     allowed_hosts: tuple[str, ...] = field(
         default=(),
         metadata=setting(
-            "Hosts to fetch from: names, *.suffix or [IPv6]. None: every public host, on its "
-            "scheme's port.",
-            form=WORDS,
+            "Hosts to fetch from: names, or *.suffix. None: every public host, on its scheme's "
+            "port.",
+            form=HOSTS,
             spec=SpecField("input.allowedHosts", stored=True),
         ),
     )

@@ -22,14 +22,21 @@ class QueueSettings:
     priorities: tuple[Priority, ...] = field(
         default=DEFAULT_PRIORITIES,
         metadata=setting(
-            "The classes of jobs, each with a stream of its own, and their shares of the claims: "
-            "name:weight,…",
+            "The classes of jobs, each with a stream of its own, and their shares of the claims. "
+            "They can be added to; jobs would stay in the stream of one that is removed.",
             form=PRIORITIES,
             spec=SpecField("queue.priorities", stored=True),
         ),
     )
     tenants: tuple[str, ...] = field(
-        default=(), metadata=setting("Tenants that have streams of their own.", form=WORDS)
+        default=(),
+        metadata=setting(
+            "Producers with streams of their own, one of each priority: "
+            "wf:{queue}:in:<priority>:<tenant>. They share the claims with the shared streams. The "
+            "streams of one that is removed are served until they are empty.",
+            form=WORDS,
+            spec=SpecField("queue.tenants"),
+        ),
     )
     cache_seconds: float = field(
         default=86_400.0,

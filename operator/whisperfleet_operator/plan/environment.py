@@ -6,36 +6,48 @@ it would wait for each pod's next restart. What the service leaves out is left t
 
 from typing import Any, Final
 
+from whisperfleet.settings import ProcessSettings
 from whisperfleet_operator.plan.needs import PASSWORD_KEY, USERNAME_KEY
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.service import TranscriptionService
+from whisperfleet_operator.resource.settings import set_in, text_of
 from whisperfleet_operator.resource.template import CA_FOLDER, MODEL_FOLDER, EnvVar
 from whisperfleet_operator.resource.worker import Device
 
 __all__ = ["HTTP_PORT", "environment"]
 
-HTTP_PORT: Final = 9464
+HTTP_PORT: Final = ProcessSettings().http_port
 
 _PREFIX: Final = "WHISPERFLEET_"
-# A lease survives the loss of two beats in a row, and then some.
-_BEATS_PER_LEASE: Final = 4
+# A lease survives the loss of two renewals in a row, and then some.
+_RENEWALS_PER_LEASE: Final = 4
+# As 0.1.0 wrote them: another order is another pod template, and rolls every worker there is. What
+# came later follows, in the order of its declaration.
+_ORDER: Final = tuple(
+    f"{_PREFIX}{name}"
+    for name in """
+    REDIS QUEUE PRIORITIES LEASE_SECONDS BEAT_SECONDS MAX_DELIVERIES MAX_RELEASES RESULT_SECONDS
+    DEAD_LETTER_SECONDS DEAD_LETTER_MAX_LENGTH REDIS_CA_FILE DEVICE COMPUTE_TYPE BEAM_SIZE VAD
+    SEGMENTATION MODEL MAX_BYTES MAX_AUDIO_SECONDS ALLOWED_HOSTS ALLOWED_NETWORKS ALLOW_HTTP
+    MAX_IN_FLIGHT JOB_TIMEOUT_SECONDS DRAIN_SECONDS HTTP_HOST HTTP_PORT
+    """.split()
+)
 
 
 def environment(service: TranscriptionService, pool: Pool) -> list[dict[str, Any]]:
     """Return the `env` of the worker's container: ours in a fixed order, then the pool's own."""
-    settings = {
-        **_queue(service),
-        **_model(service, pool),
-        **_limits(service),
-        "HTTP_HOST": "0.0.0.0",  # noqa: S104 - the kubelet asks at the pod's address
-        "HTTP_PORT": HTTP_PORT,
-    }
-    ours = [_variable(f"{_PREFIX}{name}", _text(value)) for name, value in settings.items()]
+    values = {each.variable: text_of(each, value) for each, value in set_in(service.spec)}
+    values |= {f"{_PREFIX}{name}": text for name, text in _worked_out(service, pool).items()}
+    ours = [_variable(name, values[name]) for name in sorted(values, key=_rank)]
     ours += _references(service)
     # An older schema let in what has a field of its own by now, such as the tenants.
     taken = {variable["name"] for variable in ours}
     own = [_own(entry) for entry in pool.template.env if entry.name not in taken]
     return [*ours, *own]
+
+
+def _rank(variable: str) -> int:
+    return _ORDER.index(variable) if variable in _ORDER else len(_ORDER)
 
 
 def _own(entry: EnvVar) -> dict[str, Any]:
@@ -49,58 +61,27 @@ def _variable(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "value": value} if value else {"name": name}
 
 
-def _queue(service: TranscriptionService) -> dict[str, Any]:
-    queue = service.spec.queue
-    settings: dict[str, Any] = {
+def _worked_out(service: TranscriptionService, pool: Pool) -> dict[str, str]:
+    """Return what no single field of the spec says, by its name without the prefix."""
+    model, redis = service.spec.model, service.spec.queue.redis
+    values = {
         "REDIS": service.redis.url,
         "QUEUE": service.keys.queue_id,
-        "PRIORITIES": [f"{each.name}:{each.weight}" for each in queue.priorities],
-        "LEASE_SECONDS": queue.lease_seconds,
-        "BEAT_SECONDS": queue.lease_seconds / _BEATS_PER_LEASE,
-        "MAX_DELIVERIES": queue.max_deliveries,
-        "MAX_RELEASES": queue.max_releases,
-        "RESULT_SECONDS": service.spec.results.retention_seconds,
+        "BEAT_SECONDS": f"{service.spec.queue.lease_seconds / _RENEWALS_PER_LEASE:g}",
+        "HTTP_HOST": "0.0.0.0",  # noqa: S104 - the kubelet asks at the pod's address
+        "HTTP_PORT": str(HTTP_PORT),
     }
     if service.tenants:
-        settings["TENANTS"] = service.tenants
-    if queue.dead_letters is not None:
-        settings["DEAD_LETTER_SECONDS"] = queue.dead_letters.retention_seconds
-        settings["DEAD_LETTER_MAX_LENGTH"] = queue.dead_letters.max_length
-    if queue.redis.tls is not None:
-        settings["REDIS_CA_FILE"] = f"{CA_FOLDER}/ca.crt"
-    return settings
-
-
-def _model(service: TranscriptionService, pool: Pool) -> dict[str, Any]:
-    model, worker, decoding = service.spec.model, service.spec.worker, service.spec.decoding
-    settings: dict[str, Any] = {
-        "DEVICE": worker.device or (Device.CPU if pool.gpu is None else Device.CUDA),
-        "COMPUTE_TYPE": model.compute_type,
-        "BEAM_SIZE": decoding.beam_size,
-        "VAD": decoding.vad,
-        "SEGMENTATION": decoding.segmentation.lower(),
-    }
-    if model.is_on_hub:
-        settings["MODEL"] = model.name
+        values["TENANTS"] = ",".join(service.tenants)
+    if service.spec.worker.device is None:
+        values["DEVICE"] = Device.CPU if pool.gpu is None else Device.CUDA
+    if redis.tls is not None:
+        values["REDIS_CA_FILE"] = f"{CA_FOLDER}/ca.crt"
+    if model.is_on_hub and model.name is not None:
+        values["MODEL"] = model.name
     elif model.volume_claim is not None:
-        settings["MODEL"] = MODEL_FOLDER
-    return settings
-
-
-def _limits(service: TranscriptionService) -> dict[str, Any]:
-    inputs, worker = service.spec.input, service.spec.worker
-    limits: dict[str, Any] = {
-        "MAX_BYTES": inputs.max_bytes,
-        "MAX_AUDIO_SECONDS": inputs.max_audio_seconds,
-        "ALLOWED_HOSTS": inputs.allowed_hosts,
-        "ALLOWED_NETWORKS": inputs.allowed_networks,
-        "ALLOW_HTTP": inputs.allow_http,
-    }
-    if worker.max_in_flight is not None:
-        limits["MAX_IN_FLIGHT"] = worker.max_in_flight
-    limits["JOB_TIMEOUT_SECONDS"] = worker.job_timeout_seconds
-    limits["DRAIN_SECONDS"] = worker.drain_seconds
-    return limits
+        values["MODEL"] = MODEL_FOLDER
+    return values
 
 
 def _references(service: TranscriptionService) -> list[dict[str, Any]]:
@@ -123,15 +104,3 @@ def _references(service: TranscriptionService) -> list[dict[str, Any]]:
 
 def _from_secret(setting: str, reference: dict[str, Any]) -> dict[str, Any]:
     return {"name": f"{_PREFIX}{setting}", "valueFrom": {"secretKeyRef": reference}}
-
-
-def _text(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:g}"
-        case list() | tuple():
-            return ",".join(value)
-        case _:
-            return str(value)

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from whisperfleet_operator.resource.base import ObjectName, Part, Rule, checked_by, rules_schema
+from whisperfleet_operator.resource.settings import declared, with_settings
 
 __all__ = ["Baked", "ComputeType", "Hub", "ModelSource", "ModelSpec", "VolumeClaim"]
 
@@ -76,6 +77,7 @@ _IMAGE_RULES = rules_schema(
 )
 
 
+@with_settings("model")
 class ModelSpec(Part):
     """Which model, and in which image."""
 
@@ -105,9 +107,7 @@ class ModelSpec(Part):
     # source would have two.
     source: ModelSource | None = None
     """Where the model's files are; absent: in the image."""
-    compute_type: ComputeType = ComputeType.DEFAULT
-    """The arithmetic of the model; int8_float16 is fast and small on GPUs, int8 on CPUs. `default`
-    is the type that the model was converted to."""
+    compute_type: ComputeType = declared("model.computeType", ComputeType)
 
     @property
     def volume_claim(self) -> VolumeClaim | None:

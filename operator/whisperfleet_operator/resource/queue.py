@@ -1,10 +1,11 @@
 """`spec.queue`: where jobs come from, and the rules of their queue."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from whisperfleet.contract.keys import DEFAULT_PRIORITIES
+from whisperfleet.contract.keys import Priority
 from whisperfleet_operator.resource.base import (
     ObjectName,
     Part,
@@ -14,6 +15,7 @@ from whisperfleet_operator.resource.base import (
     rules_schema,
 )
 from whisperfleet_operator.resource.redis_address import RedisAddress
+from whisperfleet_operator.resource.settings import declared, with_settings
 
 __all__ = ["Credentials", "DeadLettersSpec", "PrioritySpec", "QueueSpec", "RedisSpec", "RedisTls"]
 
@@ -97,15 +99,19 @@ TenantName = Annotated[
 """What may stand for a tenant in the name of a stream."""
 
 
+def _specs(priorities: Iterable[Priority]) -> tuple[PrioritySpec, ...]:
+    return tuple(PrioritySpec(name=each.name, weight=each.weight) for each in priorities)
+
+
+@with_settings("queue.deadLetters")
 class DeadLettersSpec(Part):
     """How long the jobs that could not be done wait for a person."""
 
-    retention_seconds: Annotated[int, Field(ge=3600, le=31_536_000)] = 1_209_600
-    """How long a dead letter stays, with all that sending it again takes, in seconds."""
-    max_length: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Dead letters that are kept, about; beyond it the oldest go."""
+    retention_seconds: int = declared("queue.deadLetters.retentionSeconds")
+    max_length: int = declared("queue.deadLetters.maxLength")
 
 
+@with_settings("queue")
 class QueueSpec(Part):
     """Where jobs come from, and the rules of their queue. Deleting the service keeps the queue."""
 
@@ -124,35 +130,25 @@ class QueueSpec(Part):
     """The queue's id, part of every key in Redis; absent: <namespace>.<name>. It cannot change."""
     redis: RedisSpec
     """Where the queue is."""
-    priorities: Annotated[
-        tuple[PrioritySpec, ...],
-        Field(
-            min_length=1,
-            max_length=8,
-            json_schema_extra=rules_schema(
-                Rule(
-                    "oldSelf.all(o, self.exists(p, p.name == o.name))",
-                    "a priority was removed, and jobs in its stream would wait for ever: keep it, "
-                    "with a weight of 1, or make a new service",
-                )
-            ),
+    priorities: Annotated[tuple[PrioritySpec, ...], keyed_by("name")] = declared(
+        "queue.priorities",
+        _specs,
+        min_length=1,
+        max_length=8,
+        json_schema_extra=rules_schema(
+            Rule(
+                "oldSelf.all(o, self.exists(p, p.name == o.name))",
+                "a priority was removed, and jobs in its stream would wait for ever: keep it, "
+                "with a weight of 1, or make a new service",
+            )
         ),
-        keyed_by("name"),
-    ] = tuple(PrioritySpec(name=each.name, weight=each.weight) for each in DEFAULT_PRIORITIES)
-    """The classes of jobs. They can be added to, not removed."""
-    tenants: Annotated[
-        tuple[TenantName, ...],
-        Field(max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}),
-    ] = ()
-    """Producers with streams of their own, one of each priority: wf:{queue}:in:<priority>:<tenant>.
-    They share the claims with the shared streams. The streams of one that is removed are served
-    until they are empty."""
-    lease_seconds: Annotated[int, Field(ge=10, le=3600)] = 60
-    """A job whose worker is silent for so long is given to another, in seconds."""
-    max_deliveries: Annotated[int, Field(ge=1, le=100)] = 8
-    """A job that was begun so often without an end is dead."""
-    max_releases: Annotated[int, Field(ge=1, le=10_000)] = 50
-    """A job that was handed back so often, by workers that had to go, is dead."""
+    )
+    tenants: tuple[TenantName, ...] = declared(
+        "queue.tenants", max_length=32, json_schema_extra={"x-kubernetes-list-type": "set"}
+    )
+    lease_seconds: int = declared("queue.leaseSeconds")
+    max_deliveries: int = declared("queue.maxDeliveries")
+    max_releases: int = declared("queue.maxReleases")
     dead_letters: DeadLettersSpec | None = None
     """How long the jobs that could not be done wait for a person; absent: as long as the workers'
     image keeps them, two weeks and ten thousand letters."""

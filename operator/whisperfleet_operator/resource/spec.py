@@ -6,11 +6,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from whisperfleet.settings import OWN_IN_FLIGHT
 from whisperfleet_operator.resource.base import Part, Rule, checked_by, keyed_by, rules_schema
 from whisperfleet_operator.resource.model import ModelSpec
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.queue import QueueSpec
-from whisperfleet_operator.resource.worker import OWN_IN_FLIGHT, WorkerSpec
+from whisperfleet_operator.resource.settings import declared, with_settings
+from whisperfleet_operator.resource.worker import WorkerSpec
 
 __all__ = [
     "DecodingSpec",
@@ -35,41 +37,28 @@ def _first_address(network: str) -> str:
     return str(ip_network(network, strict=False))
 
 
+@with_settings("input")
 class InputSpec(Part):
     """What a job may fetch, and how much of it."""
 
-    max_bytes: Annotated[int, Field(ge=1, le=2**40)] = 1024**3
-    """The largest file, in bytes."""
-    max_audio_seconds: Annotated[int, Field(ge=1, le=604_800)] = 14_400
-    """The longest audio of a job, in seconds."""
-    allowed_hosts: Annotated[
-        tuple[
-            Annotated[
-                str,
-                StringConstraints(
-                    max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-                ),
-            ],
-            ...,
+    max_bytes: int = declared("input.maxBytes")
+    max_audio_seconds: int = declared("input.maxAudioSeconds")
+    allowed_hosts: tuple[
+        Annotated[
+            str,
+            StringConstraints(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
         ],
-        Field(max_length=64),
-    ] = ()
-    """Hosts to fetch from: names, or *.suffix. None: every public host, on its scheme's port."""
-    allowed_networks: Annotated[
-        tuple[
-            Annotated[
-                str,
-                AfterValidator(_first_address),
-                Field(max_length=43, json_schema_extra=rules_schema(_IS_NETWORK)),
-            ],
-            ...,
+        ...,
+    ] = declared("input.allowedHosts", max_length=64)
+    allowed_networks: tuple[
+        Annotated[
+            str,
+            AfterValidator(_first_address),
+            Field(max_length=43, json_schema_extra=rules_schema(_IS_NETWORK)),
         ],
-        Field(max_length=64),
-    ] = ()
-    """Networks that may be contacted though they are not public, such as 10.20.0.0/16 with the
-    cluster's own object store."""
-    allow_http: bool = False
-    """Whether http:// is fetched too; false: https:// alone."""
+        ...,
+    ] = declared("input.allowedNetworks", max_length=64)
+    allow_http: bool = declared("input.allowHttp")
 
 
 class Segmentation(StrEnum):
@@ -79,23 +68,24 @@ class Segmentation(StrEnum):
     SEQUENTIAL = "Sequential"
 
 
+def _segmentation(worker: str) -> Segmentation:
+    return Segmentation(worker.capitalize())
+
+
+@with_settings("decoding")
 class DecodingSpec(Part):
     """How audio becomes words."""
 
-    beam_size: Annotated[int, Field(ge=1, le=16)] = 5
-    """Hypotheses that are followed at once; 1 is greedy and fastest."""
-    vad: bool = True
-    """Whether audio without speech is skipped; Whisper invents words in silence."""
-    segmentation: Segmentation = Segmentation.PARALLEL
-    """Parallel cuts at pauses into windows of their own; Sequential reads on where the last
-    window's words ended, with them as its prompt: slower, and steadier in names and style."""
+    beam_size: int = declared("decoding.beamSize")
+    vad: bool = declared("decoding.vad")
+    segmentation: Segmentation = declared("decoding.segmentation", _segmentation)
 
 
+@with_settings("results")
 class ResultsSpec(Part):
     """What happens to results."""
 
-    retention_seconds: Annotated[int, Field(ge=60, le=31_536_000)] = 86_400
-    """How long a result stays in Redis, in seconds."""
+    retention_seconds: int = declared("results.retentionSeconds")
 
 
 class ScalingTarget(Part):

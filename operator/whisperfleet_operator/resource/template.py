@@ -13,13 +13,13 @@ from whisperfleet_operator.resource.base import (
     keyed_by,
     rules_schema,
 )
+from whisperfleet_operator.resource.settings import RESERVED_ENV
 
 __all__ = [
     "CA_FOLDER",
     "KEYS_ARE_QUALIFIED",
     "MODEL_FOLDER",
     "QUALIFIED_NAME",
-    "RESERVED_ENV",
     "RESERVED_VOLUME_PREFIX",
     "SCRATCH_FOLDER",
     "EnvVar",
@@ -45,41 +45,6 @@ LabelValue = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 ]
 
-# What the operator sets from other fields. Everything else that a worker understands, such as
-# WHISPERFLEET_LOG_LEVEL, may be set here.
-RESERVED_ENV = (
-    "WHISPERFLEET_ALLOWED_HOSTS",
-    "WHISPERFLEET_ALLOWED_NETWORKS",
-    "WHISPERFLEET_ALLOW_HTTP",
-    "WHISPERFLEET_BEAM_SIZE",
-    "WHISPERFLEET_BEAT_SECONDS",
-    "WHISPERFLEET_COMPUTE_TYPE",
-    "WHISPERFLEET_DEAD_LETTER_MAX_LENGTH",
-    "WHISPERFLEET_DEAD_LETTER_SECONDS",
-    "WHISPERFLEET_DEVICE",
-    "WHISPERFLEET_DRAIN_SECONDS",
-    "WHISPERFLEET_HTTP_HOST",
-    "WHISPERFLEET_HTTP_PORT",
-    "WHISPERFLEET_JOB_TIMEOUT_SECONDS",
-    "WHISPERFLEET_LEASE_SECONDS",
-    "WHISPERFLEET_MAX_AUDIO_SECONDS",
-    "WHISPERFLEET_MAX_BYTES",
-    "WHISPERFLEET_MAX_DELIVERIES",
-    "WHISPERFLEET_MAX_IN_FLIGHT",
-    "WHISPERFLEET_MAX_RELEASES",
-    "WHISPERFLEET_MODEL",
-    "WHISPERFLEET_POD_UID",
-    "WHISPERFLEET_PRIORITIES",
-    "WHISPERFLEET_QUEUE",
-    "WHISPERFLEET_REDIS",
-    "WHISPERFLEET_REDIS_CA_FILE",
-    "WHISPERFLEET_REDIS_PASSWORD",
-    "WHISPERFLEET_REDIS_USERNAME",
-    "WHISPERFLEET_RESULT_SECONDS",
-    "WHISPERFLEET_SEGMENTATION",
-    "WHISPERFLEET_TENANTS",
-    "WHISPERFLEET_VAD",
-)
 RESERVED_VOLUME_PREFIX = "whisperfleet-"
 
 # Where the operator mounts its own volumes.

@@ -13,7 +13,7 @@ from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.segmentation import Segmentation
 from whisperfleet.worker.settings import WorkerSettings
 from whisperfleet_operator.plan.environment import environment
-from whisperfleet_operator.resource.template import RESERVED_ENV
+from whisperfleet_operator.resource.settings import RESERVED_ENV
 
 OPTIONS = {option.envvar for option in get_command(app).commands["worker"].params}
 # Read from the environment alone, so that they are in no list of processes.
@@ -169,7 +169,7 @@ def test_workers_claim_from_the_streams_that_wake_them(
 ) -> None:
     resource = changed(minimal(), "spec.queue.tenants", tenants)
     settings = settings_of(resource, monkeypatch)
-    claimed = Keys(settings.queue_id).streams(settings.priorities, settings.tenants)
+    claimed = Keys(settings.queue_id).streams(settings.queue.priorities, settings.queue.tenants)
     assert claimed == read(resource).streams
     assert ("WHISPERFLEET_TENANTS" in names(resource)) is bool(tenants)
 
