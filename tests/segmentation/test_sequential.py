@@ -99,15 +99,17 @@ def same_as_the_library(engine, library, audio, request, vad: bool) -> int:
     return len(answered)
 
 
-@pytest.mark.parametrize("vad", [False, True], ids=["all", "speech"])
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "vad"),
     [
-        WindowRequest("en"),
-        WindowRequest("fr", Task.TRANSLATE, prompt="Hello there aab", word_timestamps=True),
-        WindowRequest(None, word_timestamps=True),
+        pytest.param(WindowRequest("en"), False, id="english, all"),
+        pytest.param(
+            WindowRequest("fr", Task.TRANSLATE, prompt="Hello there aab", word_timestamps=True),
+            False,
+            id="translated words after a prompt, all",
+        ),
+        pytest.param(WindowRequest(None, word_timestamps=True), True, id="detected words, speech"),
     ],
-    ids=["english", "translated words after a prompt", "detected words"],
 )
 def test_a_file_is_read_as_the_library_reads_it(
     engine: WhisperEngine, library: WhisperModel, request_: WindowRequest, vad: bool, monkeypatch

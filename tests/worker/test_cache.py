@@ -1,5 +1,8 @@
 """The same audio under the same options costs the model once; anything else costs it again."""
 
+import uuid
+from collections.abc import Iterator
+
 import pytest
 
 from audio_files import clips
@@ -9,7 +12,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
-from workers import running_worker
+from workers import Worker, running_worker
 
 
 def counted(worker, name: str) -> float:
@@ -23,24 +26,47 @@ def run(client: Client, **fields: object):
     return result
 
 
-@pytest.fixture
+HITS = 'whisperfleet_cache_lookups_total{answer="hit"}'
+MISSES = 'whisperfleet_cache_lookups_total{answer="miss"}'
+
+
+@pytest.fixture(scope="module")
 def audio() -> bytes:
     return clips()[0][0]
 
 
-def test_a_hit_costs_no_engine_and_gives_the_same_words(any_server, queue_id, audio):
-    client = Client(any_server.settings, queue_id)
-    with running_worker(any_server, queue_id) as worker:
-        first = run(client, audio=audio)
-        windows = counted(worker, "whisperfleet_windows_total")
-        again = run(client, audio=audio, formats=("srt",), metadata={"n": 2})
-        assert again.transcript == first.transcript
-        assert again.renderings
-        assert again.metadata == {"n": 2}
-        assert again.timing.engine == 0
-        assert counted(worker, "whisperfleet_windows_total") == windows
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 1
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="miss"}') == 1
+@pytest.fixture(scope="module")
+def filled(any_server, audio) -> Client:
+    """A client of a queue whose worker has had the audio once and is gone."""
+    client = Client(any_server.settings, f"cache.{uuid.uuid4().hex[:8]}")
+    with running_worker(any_server, client.keys.queue_id):
+        run(client, audio=audio)
+    return client
+
+
+@pytest.fixture(scope="module")
+def running(any_server, audio) -> Iterator[tuple[Client, Worker]]:
+    """A client and a worker that has had the audio once; do not stop it."""
+    client = Client(any_server.settings, f"cache.{uuid.uuid4().hex[:8]}")
+    with running_worker(any_server, client.keys.queue_id) as worker:
+        run(client, audio=audio)
+        yield client, worker
+
+
+def test_a_hit_costs_no_engine_and_gives_the_same_words(running, audio):
+    client, worker = running
+    first = run(client, audio=audio, prompt="another")
+    windows, hits, misses = (
+        counted(worker, name) for name in ("whisperfleet_windows_total", HITS, MISSES)
+    )
+    again = run(client, audio=audio, prompt="another", formats=("srt",), metadata={"n": 2})
+    assert again.transcript == first.transcript
+    assert again.renderings
+    assert again.metadata == {"n": 2}
+    assert again.timing.engine == 0
+    assert counted(worker, "whisperfleet_windows_total") == windows
+    assert counted(worker, HITS) == hits + 1
+    assert counted(worker, MISSES) == misses
 
 
 @pytest.mark.parametrize(
@@ -53,44 +79,36 @@ def test_a_hit_costs_no_engine_and_gives_the_same_words(any_server, queue_id, au
         {"track": 1},
     ],
 )
-def test_other_options_or_another_tenant_miss(any_server, queue_id, audio, different):
-    client = Client(any_server.settings, queue_id)
-    with running_worker(any_server, queue_id) as worker:
-        run(client, audio=audio)
-        run(client, audio=audio, **different)
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 0
+def test_other_options_or_another_tenant_miss(running, audio, different):
+    client, worker = running
+    hits, misses = counted(worker, HITS), counted(worker, MISSES)
+    run(client, audio=audio, **different)
+    assert counted(worker, HITS) == hits
+    assert counted(worker, MISSES) > misses
 
 
-def test_other_decoding_options_of_the_worker_miss(any_server, queue_id, audio):
-    client = Client(any_server.settings, queue_id)
-    with running_worker(any_server, queue_id):
-        run(client, audio=audio)
-    with running_worker(any_server, queue_id, "--beam-size", "1") as worker:
-        run(client, audio=audio)
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 0
+def test_other_decoding_options_of_the_worker_miss(any_server, filled, audio):
+    with running_worker(any_server, filled.keys.queue_id, "--beam-size", "1") as worker:
+        run(filled, audio=audio)
+        assert counted(worker, HITS) == 0
 
 
-def test_another_version_of_the_worker_misses(any_server, queue_id, audio):
+def test_another_version_of_the_worker_misses(any_server, filled, audio):
     newer = (
         "import whisperfleet; whisperfleet.__version__ = '99.0.0'; "
         "from whisperfleet.cli import main; main()"
     )
-    client = Client(any_server.settings, queue_id)
-    with running_worker(any_server, queue_id):
-        run(client, audio=audio)
-    with running_worker(any_server, queue_id, program=("-c", newer)) as worker:
-        assert run(client, audio=audio).worker_version == "99.0.0"
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 0
+    with running_worker(any_server, filled.keys.queue_id, program=("-c", newer)) as worker:
+        assert run(filled, audio=audio).worker_version == "99.0.0"
+        assert counted(worker, HITS) == 0
 
 
-def test_the_compute_type_is_what_default_came_to(any_server, queue_id, audio):
+def test_the_compute_type_is_what_default_came_to(any_server, filled, audio):
     model = WhisperEngine.load(resolve_model("demo"), device="cpu")
-    client = Client(any_server.settings, queue_id)
-    with running_worker(any_server, queue_id):
-        run(client, audio=audio)
-    with running_worker(any_server, queue_id, "--compute-type", model.compute_type) as worker:
-        run(client, audio=audio)
-        assert counted(worker, 'whisperfleet_cache_lookups_total{answer="hit"}') == 1
+    options = ("--compute-type", model.compute_type)
+    with running_worker(any_server, filled.keys.queue_id, *options) as worker:
+        run(filled, audio=audio)
+        assert counted(worker, HITS) == 1
 
 
 def test_what_is_kept_fades_and_can_be_broken(any_server, queue_id, audio):

@@ -169,7 +169,7 @@ def test_a_job_that_breaks_the_device_each_time_is_buried_and_no_other(any_serve
 
     broken = 0
     while not all_have_ended():
-        options = (*PATIENT, "--max-deliveries", "4")
+        options = (*PATIENT, "--max-deliveries", "3")
         worker = start_worker(any_server, queue_id, *options, program=BREAKING)
         try:
             wait_for(
@@ -180,7 +180,7 @@ def test_a_job_that_breaks_the_device_each_time_is_buried_and_no_other(any_serve
             broken += worker.process.poll() is not None
         finally:
             worker.kill()
-    assert broken == 4
+    assert broken == 3
     result = client.result(poison)
     assert (result.state, result.error.code) == (State.DEAD, Code.DELIVERIES_EXHAUSTED)
     for job_id in set(ids) - {poison}:
@@ -191,7 +191,7 @@ def test_sigterm_finishes_what_fits_and_hands_back_the_rest(any_server, queue_id
     client = Client(any_server.settings, queue_id)
     keys = Keys(queue_id)
     stream = keys.stream("normal")
-    ids = [client.submit(Job(audio=wav(noise(20, seed)))) for seed in range(40)]
+    ids = [client.submit(Job(audio=wav(noise(20, seed)))) for seed in range(16)]
     options = ("--no-vad", "--drain-seconds", "0.1", "--max-in-flight", "4", "--beam-size", "5")
     with any_server.settings.connect() as raw:
         with running_worker(any_server, queue_id, *options) as worker:
