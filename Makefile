@@ -35,12 +35,16 @@ dev: $(STAMP) ## The operator on this machine, for the cluster of KUBECONFIG; DE
 	$(KUBECTL) wait --for=condition=Established -f crds --timeout=60s
 	exec $(BIN)/whisperfleet-operator --http-port=0 $(DEV)
 
-test: $(STAMP) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster" $(TESTS)
+COVERED = $(BIN)/python -m slipcover --source inference/whisperfleet,operator/whisperfleet_operator --json --out build/coverage.json
+test: $(STAMP) ## Run the tests, and say which lines of the product they ran
+	@mkdir -p build
+	@# Three at a time on two cores: many tests wait for a server or a time-out.
+	$(COVERED) -m pytest -n 3 --dist worksteal --durations=20 -m "not cluster" $(TESTS)
+	@$(BIN)/python -m hack.coverage build/coverage.json
 
 E2E = $(BIN)/python -m pytest --durations=25 -o timeout_func_only=true
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
-	@# First what can share the cluster, then one by one what needs it for itself. 5: nothing was chosen.
+	@# First what can share the cluster, then one by one what needs it for itself.
 	$(E2E) -n 4 --dist worksteal -m "cluster and not alone" $(TESTS) || [ $$? = 5 ]
 	$(E2E) -m "cluster and alone" $(TESTS) || [ $$? = 5 ]
 
@@ -60,7 +64,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.coverage -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can

@@ -60,9 +60,7 @@ def test_memory_does_not_grow_with_the_number_of_jobs(any_server, queue_id, repo
         early = least_resident_during(20)
         least_resident_during(270)
         late = least_resident_during(30)
-    report_figure(
-        f"resident after 30 jobs: {early / MIB:.0f} MiB, after 320: {late / MIB:.0f} MiB"
-    )
+    report_figure(f"resident after 30 jobs: {early / MIB:.0f} MiB, after 320: {late / MIB:.0f} MiB")
     assert late - early < GROWTH_LIMIT
 
 
