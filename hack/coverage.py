@@ -30,7 +30,7 @@ class Share:
 
 
 def shares(report: Mapping[str, Any]) -> list[Share]:
-    """Return a share for each package of SlipCover's report, by name, and that of all at the end."""
+    """Return a share for each package of SlipCover's report by name, and at last that of all."""
     lines: Counter[str] = Counter()
     run: Counter[str] = Counter()
     for name, file in report["files"].items():
