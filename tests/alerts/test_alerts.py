@@ -76,6 +76,6 @@ def test_the_runbook_knows_every_reason_of_a_status():
     page = (DOCS / "operate.md").read_text("utf-8")
     table = page.partition("| reason in the status |")[2].partition("\n\n")[0]
     listed = set(re.findall(r"`([A-Z]\w+)`", table))
-    # What conditions say while all is well or unknown, and what one alert is about by itself.
-    quiet = {"AsExpected", "AutoscalerPending", "Pending", "ReconcileDisabled", "QueueNotDurable"}
+    # What conditions say while all is well or unknown.
+    quiet = {"AsExpected", "AutoscalerPending", "Pending", "ReconcileDisabled"}
     assert listed == {reason.value for reason in Reason} - quiet

@@ -45,19 +45,20 @@ class Reason(StrEnum):
     SUSPENDED = "Suspended"
     RECONCILE_DISABLED = "ReconcileDisabled"
 
-    # Why work waits for workers.
-    NO_GPU_AVAILABLE = "NoGPUAvailable"
-    UNSCHEDULABLE = "Unschedulable"
-    IMAGE_PULL = "ImagePull"
+    # Why work waits for workers: what passes, then what does not, the worst first.
     MODEL_LOADING = "ModelLoading"
     POD_STARTING = "PodStarting"
+    WORKERS_CRASHING = "WorkersCrashing"
+    PODS_FAILING = "PodsFailing"
+    IMAGE_PULL = "ImagePull"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_REFUSED = "PodRefused"
-    WORKERS_CRASHING = "WorkersCrashing"
+    NO_GPU_AVAILABLE = "NoGPUAvailable"
+    UNSCHEDULABLE = "Unschedulable"
     WORKERS_NOT_READY = "WorkersNotReady"
-    PODS_FAILING = "PodsFailing"
-    ROLLOUT_PAUSED = "RolloutPaused"
     ROLLOUT_STUCK = "RolloutStuck"
+    ROLLOUT_PAUSED = "RolloutPaused"
 
     # The queue.
     QUEUE_UNREACHABLE = "QueueUnreachable"
@@ -67,7 +68,6 @@ class Reason(StrEnum):
     TENANT_REMOVED = "TenantRemoved"
 
     # What the service needs from others.
-    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     KEDA_MISSING = "KedaMissing"
     KEDA_TOO_OLD = "KedaTooOld"
     AUTOSCALER_PENDING = "AutoscalerPending"

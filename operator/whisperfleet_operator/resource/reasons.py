@@ -1,7 +1,8 @@
-"""What each reason means, how long it may last, and what follows. The page is made from this.
+"""What each reason means, how long it may last, what follows, and which alert tells of it.
 
 What passes by itself has a deadline, and what follows says what a person can do. The rest has none:
-it is how the fleet shall be, what somebody has asked for, or wrong until somebody mends it.
+it is how the fleet shall be, what somebody has asked for, or wrong until somebody mends it. The
+page is made from this; the chart's rules and docs/operate.md are held to it by tests.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Final
 
 from whisperfleet_operator.resource.conditions import Reason
 
-__all__ = ["REASONS", "About", "Kind"]
+__all__ = ["BLOCKING", "REASONS", "About", "Alert", "Kind", "Severity"]
 
 
 class Kind(StrEnum):
@@ -23,30 +24,70 @@ class Kind(StrEnum):
     WRONG = "until it is mended"
 
 
+class Severity(StrEnum):
+    """What the label `severity` of an alert says."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What tells the people on call of a reason: a rule of the chart, a section of the runbook."""
+
+    name: str
+    severity: Severity
+
+
+_BLOCKED: Final = Alert("WhisperfleetWorkersBlocked", Severity.WARNING)
+_CRASHING: Final = Alert("WhisperfleetWorkersCrashing", Severity.CRITICAL)
+_QUEUE: Final = Alert("WhisperfleetQueueUnreachable", Severity.CRITICAL)
+_NOT_DURABLE: Final = Alert("WhisperfleetQueueNotDurable", Severity.WARNING)
+_NO_AUTOSCALER: Final = Alert("WhisperfleetAutoscalerFailed", Severity.CRITICAL)
+_NOT_WOKEN: Final = Alert("WhisperfleetFleetNotWoken", Severity.CRITICAL)
+_HELD_BACK: Final = Alert("WhisperfleetFleetHeldBack", Severity.CRITICAL)
+_KEPT_AWAKE: Final = Alert("WhisperfleetFleetKeptAwake", Severity.WARNING)
+_NOT_CARRIED_OUT: Final = Alert("WhisperfleetSpecNotCarriedOut", Severity.WARNING)
+
+
 @dataclass(frozen=True, slots=True)
 class About:
-    """A reason in words. `deadline` and `follows` are of what passes."""
+    """A reason in words. `deadline` and `follows` are of what passes.
+
+    What `blocks` keeps pods from work until somebody does something. Raises ValueError where that,
+    or what is wrong, has no `alert`: nobody would be told.
+    """
 
     kind: Kind
     means: str
     deadline: str = ""
     follows: tuple[Reason, ...] = ()
+    alert: Alert | None = None
+    blocks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.alert is None and (self.blocks or self.kind is Kind.WRONG):
+            raise ValueError(f"nobody is told that {self.means!r}: give the reason an alert")
 
 
 def _rests(means: str, deadline: str = "", *follows: Reason) -> About:
     return About(Kind.RESTS, means, deadline, follows)
 
 
-def _wanted(means: str, deadline: str = "", *follows: Reason) -> About:
-    return About(Kind.WANTED, means, deadline, follows)
+def _wanted(means: str, deadline: str = "", *follows: Reason, alert: Alert | None = None) -> About:
+    return About(Kind.WANTED, means, deadline, follows, alert)
 
 
-def _passes(means: str, deadline: str, *follows: Reason) -> About:
-    return About(Kind.PASSES, means, deadline, follows)
+def _passes(means: str, deadline: str, *follows: Reason, alert: Alert | None = None) -> About:
+    return About(Kind.PASSES, means, deadline, follows, alert)
 
 
-def _wrong(means: str) -> About:
-    return About(Kind.WRONG, means)
+def _wrong(means: str, alert: Alert) -> About:
+    return About(Kind.WRONG, means, alert=alert)
+
+
+def _blocks(means: str, alert: Alert = _BLOCKED, kind: Kind = Kind.WRONG) -> About:
+    return About(kind, means, alert=alert, blocks=True)
 
 
 _KEDA_TIME: Final = "3 intervals: of `scaling.pollingSeconds`, or of 10 s where that is longer"
@@ -84,9 +125,6 @@ REASONS: Final[Mapping[Reason, About]] = {
         Reason.AUTOSCALER_KEEPS_AWAKE,
     ),
     Reason.RECONCILE_DISABLED: _wanted("An annotation takes the operator's hands off the service."),
-    Reason.NO_GPU_AVAILABLE: _wrong("No node has the GPU that a pod needs."),
-    Reason.UNSCHEDULABLE: _wrong("No node takes a pod, or nobody has looked for one."),
-    Reason.IMAGE_PULL: _wrong("A pod's image cannot be pulled."),
     Reason.MODEL_LOADING: _passes(
         "A pod's container runs and loads the model.",
         "`scaling.startupSeconds` since it started",
@@ -99,49 +137,67 @@ REASONS: Final[Mapping[Reason, About]] = {
         Reason.WORKERS_NOT_READY,
         Reason.UNSCHEDULABLE,
     ),
-    Reason.QUOTA_EXCEEDED: _wrong("A ResourceQuota forbids a pod or another object."),
-    Reason.POD_REFUSED: _wrong("The API server refuses the pods."),
-    Reason.WORKERS_CRASHING: _wrong("A container ends again and again."),
-    Reason.WORKERS_NOT_READY: _wrong("A pod does not get ready, or is not made."),
-    Reason.PODS_FAILING: _wrong(
+    Reason.WORKERS_CRASHING: _blocks("A container ends again and again.", _CRASHING),
+    Reason.PODS_FAILING: _blocks(
         "Three pods in a row have ended: refused by the kubelet, evicted, or shut down with their "
         "node."
     ),
-    Reason.ROLLOUT_PAUSED: _wanted("Somebody paused the Deployment: no change reaches a pod."),
-    Reason.ROLLOUT_STUCK: _wrong(
+    Reason.IMAGE_PULL: _blocks("A pod's image cannot be pulled."),
+    Reason.SECRET_MISSING: _blocks("A Secret, or a key in it, is missing."),
+    Reason.QUOTA_EXCEEDED: _blocks("A ResourceQuota forbids a pod or another object."),
+    Reason.POD_REFUSED: _blocks("The API server refuses the pods."),
+    Reason.NO_GPU_AVAILABLE: _blocks("No node has the GPU that a pod needs."),
+    Reason.UNSCHEDULABLE: _blocks("No node takes a pod, or nobody has looked for one."),
+    Reason.WORKERS_NOT_READY: _blocks("A pod does not get ready, or is not made."),
+    Reason.ROLLOUT_STUCK: _blocks(
         "A change of the pods has made no progress for as long as one drain and one start take."
     ),
-    Reason.QUEUE_UNREACHABLE: _wrong("Redis does not answer."),
-    Reason.QUEUE_REFUSED: _wrong("Redis answers, and refuses."),
-    Reason.QUEUE_OWNED_BY_ANOTHER: _wrong("The queue is another service's."),
-    Reason.QUEUE_NOT_DURABLE: _wrong("Redis may forget jobs that it has accepted."),
+    Reason.ROLLOUT_PAUSED: _blocks(
+        "Somebody paused the Deployment: no change reaches a pod.", kind=Kind.WANTED
+    ),
+    Reason.QUEUE_UNREACHABLE: _wrong("Redis does not answer.", _QUEUE),
+    Reason.QUEUE_REFUSED: _wrong("Redis answers, and refuses.", _QUEUE),
+    Reason.QUEUE_OWNED_BY_ANOTHER: _wrong("The queue is another service's.", _QUEUE),
+    Reason.QUEUE_NOT_DURABLE: _wrong("Redis may forget jobs that it has accepted.", _NOT_DURABLE),
     Reason.TENANT_REMOVED: _rests(
         "A tenant was taken out of `queue.tenants`; its streams still hold jobs, and are served."
     ),
-    Reason.SECRET_MISSING: _wrong("A Secret, or a key in it, is missing."),
-    Reason.KEDA_MISSING: _wrong("KEDA is not installed."),
-    Reason.KEDA_TOO_OLD: _wrong("KEDA is older than 2.17."),
+    Reason.KEDA_MISSING: _wrong("KEDA is not installed.", _NO_AUTOSCALER),
+    Reason.KEDA_TOO_OLD: _wrong("KEDA is older than 2.17.", _NO_AUTOSCALER),
     Reason.AUTOSCALER_PENDING: _passes(
         "The ScaledObject is not made yet, or KEDA has yet to notice it, or its pause.",
         _KEDA_TIME,
         Reason.AUTOSCALER_SILENT,
     ),
-    Reason.AUTOSCALER_FAILED: _wrong("KEDA says that it cannot scale."),
-    Reason.AUTOSCALER_PAUSED: _wanted("Somebody paused the ScaledObject."),
-    Reason.AUTOSCALER_SILENT: _wrong("0 to 1: work waits, and KEDA asks for no pod."),
-    Reason.AUTOSCALER_HOLDS_BACK: _wrong("1 to N: fewer pods are asked for than the work wants."),
-    Reason.AUTOSCALER_KEEPS_AWAKE: _wrong("N to 0: KEDA does not put the pods to sleep."),
-    Reason.AUTOSCALER_CONTESTED: _wrong(
-        "Another HorizontalPodAutoscaler scales the same Deployment, and so neither does."
+    Reason.AUTOSCALER_FAILED: _wrong("KEDA says that it cannot scale.", _NO_AUTOSCALER),
+    Reason.AUTOSCALER_PAUSED: _wanted("Somebody paused the ScaledObject.", alert=_NO_AUTOSCALER),
+    Reason.AUTOSCALER_SILENT: _wrong("0 to 1: work waits, and KEDA asks for no pod.", _NOT_WOKEN),
+    Reason.AUTOSCALER_HOLDS_BACK: _wrong(
+        "1 to N: fewer pods are asked for than the work wants.", _HELD_BACK
     ),
-    Reason.NAME_TAKEN: _wrong("An object that the service needs has the name of another's."),
+    Reason.AUTOSCALER_KEEPS_AWAKE: _wrong(
+        "N to 0: KEDA does not put the pods to sleep.", _KEPT_AWAKE
+    ),
+    Reason.AUTOSCALER_CONTESTED: _wrong(
+        "Another HorizontalPodAutoscaler scales the same Deployment, and so neither does.",
+        _HELD_BACK,
+    ),
+    Reason.NAME_TAKEN: _wrong(
+        "An object that the service needs has the name of another's.", _NOT_CARRIED_OUT
+    ),
     Reason.PREDECESSOR_LEAVING: _passes(
         "An object of a deleted service of this name is not gone yet; Ready is Unknown.",
         "10 s; then Ready is False, for the same reason",
         Reason.PREDECESSOR_LEAVING,
+        alert=_NOT_CARRIED_OUT,
     ),
-    Reason.INVALID_SPEC: _wrong("This operator cannot read the spec."),
-    Reason.APPLY_REFUSED: _wrong("The API server refuses an object."),
+    Reason.INVALID_SPEC: _wrong("This operator cannot read the spec.", _NOT_CARRIED_OUT),
+    Reason.APPLY_REFUSED: _wrong("The API server refuses an object.", _NOT_CARRIED_OUT),
     Reason.CHANGED_BY_ANOTHER: _rests("Somebody else writes what the operator writes."),
-    Reason.API_SERVER_ERROR: _wrong("The API server has failed for longer than 10 s."),
+    Reason.API_SERVER_ERROR: _wrong(
+        "The API server has failed for longer than 10 s.", _NOT_CARRIED_OUT
+    ),
 }
+
+# What keeps pods from work and does not pass by itself, the worst first.
+BLOCKING: Final = tuple(reason for reason, about in REASONS.items() if about.blocks)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from whisperfleet_operator.resource.crd import crd
-from whisperfleet_operator.resource.reasons import REASONS
+from whisperfleet_operator.resource.reasons import REASONS, Alert
 
 __all__ = ["FILE_NAME", "main", "render"]
 
@@ -24,7 +24,8 @@ tsvc.spec` says the same.
 """
 
 _REASONS_HEAD: Final = """Of conditions and pools. What passes has a time after which it becomes
-another reason, with what a person can do about it."""
+another reason, with what a person can do about it. The alert's severity is `critical` where work
+stands still or is about to, `warning` where it can wait for the morning."""
 
 _Schema = dict[str, Any]
 
@@ -60,13 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _reasons() -> list[str]:
-    head = ["", "## Reasons", "", _REASONS_HEAD, "", "| reason | what it means | how long | then |"]
+    columns = "| reason | what it means | how long | then | alert |"
     rows = (
         f"| `{reason}` | {about.means} | {about.deadline or about.kind} | "
-        f"{', '.join(f'`{each}`' for each in about.follows)} |"
+        f"{', '.join(f'`{each}`' for each in about.follows)} | {_alert(about.alert)} |"
         for reason, about in REASONS.items()
     )
-    return [*head, "|---|---|---|---|", *rows]
+    return ["", "## Reasons", "", _REASONS_HEAD, "", columns, "|---|---|---|---|---|", *rows]
+
+
+def _alert(alert: Alert | None) -> str:
+    if alert is None:
+        return ""
+    return f"[{alert.name}](operate.md#{alert.name.lower()}), {alert.severity}"
 
 
 def _parts(schema: _Schema, path: str) -> Iterator[tuple[str, _Schema]]:

@@ -14,8 +14,8 @@ from whisperfleet_operator.resource import (
     Reason,
     TranscriptionServiceStatus,
 )
+from whisperfleet_operator.resource.reasons import BLOCKING
 from whisperfleet_operator.resource.status import PoolStatus, QueueStatus
-from whisperfleet_operator.status.pools import BLOCKING
 
 __all__ = ["ServiceEvent", "events_between"]
 

@@ -11,6 +11,7 @@ from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import ConditionStatus, Reason, TranscriptionServiceSpec
 from whisperfleet_operator.resource.patience import CREATION_SECONDS
 from whisperfleet_operator.resource.pools import Pool
+from whisperfleet_operator.resource.reasons import BLOCKING
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.autoscaler import DIRECTIONS, autoscaler_state
 from whisperfleet_operator.status.condition_state import ConditionState
@@ -19,22 +20,8 @@ from whisperfleet_operator.status.pods import is_ready, why_not_ready
 from whisperfleet_operator.status.refusals import pod_refusal
 from whisperfleet_operator.status.rollouts import rollout_problem
 
-__all__ = ["BLOCKING", "PoolAssessment", "assess_pool"]
+__all__ = ["PoolAssessment", "assess_pool"]
 
-# What does not pass by itself, the worst first.
-BLOCKING = (
-    Reason.WORKERS_CRASHING,
-    Reason.PODS_FAILING,
-    Reason.IMAGE_PULL,
-    Reason.SECRET_MISSING,
-    Reason.QUOTA_EXCEEDED,
-    Reason.POD_REFUSED,
-    Reason.NO_GPU_AVAILABLE,
-    Reason.UNSCHEDULABLE,
-    Reason.WORKERS_NOT_READY,
-    Reason.ROLLOUT_STUCK,
-    Reason.ROLLOUT_PAUSED,
-)
 _PASSING = (
     Reason.QUEUE_UNREACHABLE,
     Reason.QUEUE_REFUSED,
