@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from faster_whisper.vad import get_vad_model
 
 from engine.synthetic import babble
-from whisperfleet.segmentation.detector import STEP, VadOptions, find_speech, hear
+from whisperfleet.segmentation.detector import STEP, VadOptions, find_speech, hear, speech_chances
+from whisperfleet.segmentation.features import to_float
 
 RATE = 16_000
 VAD = VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500)
@@ -75,3 +77,13 @@ def test_speech_ends_with_the_audio():
     audio = babble(3)
     (span,) = hear(audio, VAD)
     assert span.end == len(audio)
+
+
+@pytest.mark.parametrize(
+    "length", [1, STEP - 1, STEP, 156 * STEP - 30, 156 * STEP, 40 * RATE + 500]
+)
+def test_asked_in_parts_it_says_what_the_library_hears_at_once(length: int):
+    samples = babble(41.0)[:length]
+    padded = np.pad(to_float(samples), (0, STEP - length % STEP))
+    expected = np.ravel(get_vad_model()(padded)).tolist()
+    assert speech_chances(samples) == expected

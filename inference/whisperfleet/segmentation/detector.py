@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 from whisperfleet.engine.interface import SAMPLE_RATE
 from whisperfleet.segmentation.features import to_float
 
-__all__ = ["STEP", "Heard", "Span", "VadOptions", "find_speech", "hear", "within"]
+__all__ = ["STEP", "Heard", "Span", "VadOptions", "find_speech", "hear", "speech_chances", "within"]
 
 # The samples of the detector's step: it gives a chance of speech for each.
 STEP = 512
+
+# The detector is asked about so many steps at a time, 5 s: each second of audio takes it 0.13 MB in
+# one block, and a minute at once would take a part of the heap that nothing else fills (ADR 18).
+_STEPS_AT_ONCE = 5 * SAMPLE_RATE // STEP
+# The samples before a step that it looks at too, and what it keeps from one step for the next.
+_CONTEXT = 64
+_STATE = (1, 1, 128)
 
 # Within a run the detector tells so short pauses, which cut nothing, from speech: at them cues end.
 _SHORT_PAUSE_MS = 160
@@ -56,9 +63,37 @@ def hear(samples: NDArray[np.int16], vad: VadOptions) -> list[Span]:
     """Return where there is speech in mono audio at 16 kHz, without padding."""
     if not len(samples):
         return []
-    # As the library: its model takes whole steps, and there is always one that is not full.
-    padded = np.pad(to_float(samples), (0, STEP - len(samples) % STEP))
-    return find_speech(np.ravel(get_vad_model()(padded)).tolist(), vad, len(samples))
+    return find_speech(speech_chances(samples), vad, len(samples))
+
+
+def speech_chances(samples: NDArray[np.int16]) -> list[float]:
+    """Return the chance of speech in each step of mono audio at 16 kHz.
+
+    The same numbers as from the library, which asks for all steps at once. Its model takes whole
+    steps, and there is always one that is not full.
+    """
+    steps = len(samples) // STEP + 1
+    session = get_vad_model().session
+    hidden = cell = np.zeros(_STATE, np.float32)
+    chances: list[float] = []
+    for first in range(0, steps, _STEPS_AT_ONCE):
+        count = min(_STEPS_AT_ONCE, steps - first)
+        chunk = _with_context(samples, first, count)
+        if first + count == steps:
+            # So does the library, by its way of making the context of what follows.
+            chunk[-1, -_CONTEXT:] = 0
+        found, hidden, cell = session.run(None, {"input": chunk, "h": hidden, "c": cell})
+        chances += np.ravel(found).tolist()
+    return chances
+
+
+def _with_context(samples: NDArray[np.int16], first: int, count: int) -> NDArray[np.float32]:
+    """Return steps from `first` on, each behind the end of the one before it."""
+    begin, end = first * STEP - _CONTEXT, (first + count) * STEP
+    audio = np.zeros(end - begin, np.float32)
+    known = samples[max(0, begin) : end]
+    audio[max(0, -begin) :][: len(known)] = to_float(known)
+    return np.lib.stride_tricks.sliding_window_view(audio, _CONTEXT + STEP)[::STEP].copy()
 
 
 def find_speech(chances: Sequence[float], vad: VadOptions, length: int) -> list[Span]:

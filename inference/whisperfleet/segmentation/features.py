@@ -7,6 +7,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from numpy.typing import NDArray
 
 from whisperfleet.engine.interface import SAMPLE_RATE
+from whisperfleet.pages import empty_outside_heap
 
 __all__ = ["HALF_WINDOW", "HOP", "RunningLogMel", "compute_features", "to_float"]
 
@@ -14,8 +15,12 @@ __all__ = ["HALF_WINDOW", "HOP", "RunningLogMel", "compute_features", "to_float"
 HOP = SAMPLE_RATE // 100
 _FFT = SAMPLE_RATE // 40
 HALF_WINDOW = _FFT // 2
+_WINDOW = np.hanning(_FFT + 1)[:-1].astype(np.float32)
 # What lies 80 dB under the loudest is silence to the model.
 _RANGE = 8.0
+# Spectra are taken of so many frames at a time: 3 s make three blocks of 0.5 MB, 30 s would make
+# blocks of 5 MB, which the heap has to be longer for.
+_FRAMES_AT_ONCE = 300
 
 
 def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
@@ -28,8 +33,12 @@ def compute_features(samples: NDArray[np.int16], mels: int) -> NDArray[np.float3
 
     The same numbers as the library's batched pipeline has for a chunk.
     """
-    features: NDArray[np.float32] = _extractor(mels)(to_float(samples))[..., :-1]
-    return features
+    padded = np.pad(to_float(samples), (0, HOP))
+    with_context = np.pad(padded, HALF_WINDOW, mode="reflect")
+    # The frame at the very end counts for the loudest, and is left out.
+    frames = len(samples) // HOP
+    log_mel = _log_mel(with_context[: frames * HOP + _FFT], _filters(mels))
+    return _scale(log_mel, float(log_mel.max()))[:, :frames]
 
 
 class RunningLogMel:
@@ -41,7 +50,7 @@ class RunningLogMel:
     """
 
     def __init__(self, mels: int) -> None:
-        self._filters: NDArray[np.float32] = _extractor(mels).mel_filters
+        self._filters = _filters(mels)
         self._loudest = -np.inf
 
     def compute(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,23 +59,42 @@ class RunningLogMel:
         The first frame's middle is `HALF_WINDOW` samples in, the last one's at least as many before
         the end.
         """
+        log_mel = _log_mel(samples, self._filters)
+        self._loudest = max(self._loudest, float(log_mel.max()))
+        return _scale(log_mel, self._loudest)
+
+
+def _log_mel(samples: NDArray[np.float32], filters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logarithm of the power in each band, shape (bands, frames)."""
+    frames = 1 + (len(samples) - _FFT) // HOP
+    power = empty_outside_heap((frames, _FFT // 2 + 1), np.float32)
+    for first in range(0, frames, _FRAMES_AT_ONCE):
+        last = min(first + _FRAMES_AT_ONCE, frames)
         spectrum = FeatureExtractor.stft(
-            samples,
+            samples[first * HOP : (last - 1) * HOP + _FFT],
             _FFT,
             HOP,
-            window=np.hanning(_FFT + 1)[:-1].astype(np.float32),
+            window=_WINDOW,
             center=False,
             return_complex=True,
         )
-        power = np.abs(spectrum.astype(np.complex64)) ** 2
-        log_mel = np.log10(np.clip(self._filters @ power, 1e-10, None))
-        self._loudest = max(self._loudest, float(log_mel.max()))
-        features: NDArray[np.float32] = (np.maximum(log_mel, self._loudest - _RANGE) + 4.0) / 4.0
-        return features
+        np.square(np.abs(spectrum.astype(np.complex64, copy=False)).T, out=power[first:last])
+    log_mel = empty_outside_heap((len(filters), frames), np.float32)
+    # One product of all frames: in parts its last bits would differ from the library's.
+    np.matmul(filters, power.T, out=log_mel)
+    np.clip(log_mel, 1e-10, None, out=log_mel)
+    return np.log10(log_mel, out=log_mel)
+
+
+def _scale(log_mel: NDArray[np.float32], loudest: float) -> NDArray[np.float32]:
+    """Bring what `_log_mel` returned into the model's range, in place."""
+    np.maximum(log_mel, loudest - _RANGE, out=log_mel)
+    log_mel += 4.0
+    log_mel /= 4.0
+    return log_mel
 
 
 @lru_cache
-def _extractor(mels: int) -> FeatureExtractor:
-    # An extractor changes only when it is called with a `chunk_length`, which nothing here does: so
-    # threads may share one.
-    return FeatureExtractor(feature_size=mels)
+def _filters(mels: int) -> NDArray[np.float32]:
+    filters: NDArray[np.float32] = FeatureExtractor(feature_size=mels).mel_filters
+    return filters
