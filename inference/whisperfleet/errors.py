@@ -10,6 +10,7 @@
     │   └── QueueUnavailableError      Redis cannot be reached or refuses us (5)
     ├── PartlySentError           some of several jobs were sent; has their ids
     ├── ResultGoneError           a job has ended and its result is not there any more
+    ├── ClientClosedError         the client was closed, perhaps while somebody waited
     ├── EngineLostError           the device failed at work; the process ends with exit code 3
     ├── MachineError              the worker's machine lacks something: no job is at fault
     ├── OutputError               standard output cannot be written
@@ -28,6 +29,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.exit_codes import ExitCode
 
 __all__ = [
+    "ClientClosedError",
     "ConfigurationError",
     "DeviceUnavailableError",
     "EngineLostError",
@@ -111,6 +113,10 @@ class ResultGoneError(WhisperfleetError):
             f"{self.job_ids[0]} among them: it was deleted, or has faded; send them again under "
             "other ids if you need the words"
         )
+
+
+class ClientClosedError(WhisperfleetError):
+    """The client was closed before this, or while it was under way."""
 
 
 class EngineLostError(WhisperfleetError):

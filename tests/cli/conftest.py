@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from whisperfleet.cli.app import app
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import WorkQueue
@@ -65,6 +65,13 @@ def client(any_server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
     """A producer of this test's queue."""
     with Client(any_server.settings, queue_id) as own:
         yield own
+
+
+@pytest.fixture
+def admin(any_server: EmbeddedServer, queue_id: str) -> Iterator[Admin]:
+    """An administrator of this test's queue."""
+    with Admin(any_server.settings, queue_id) as administrator:
+        yield administrator
 
 
 @pytest.fixture

@@ -47,12 +47,12 @@ def test_cancel_a_job_that_runs_and_one_that_has_ended(invoke, client, work_queu
 
 
 @pytest.fixture
-def letter(client, work_queue):
+def letter(client, admin, work_queue):
     """Return the id of a dead letter, and that of its job."""
     job_id = client.submit(Job(url=SECRET, prompt="a secret name", metadata={"call": 7}))
     failure = ValueError(SECRET)
     work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed", failure)
-    ((letter_id, _),) = client.dead_letters()
+    ((letter_id, _),) = admin.dead_letters()
     return letter_id, job_id
 
 
@@ -92,10 +92,10 @@ def on_a_terminal(environment, *arguments, columns=80):
     return written.decode()
 
 
-def test_a_list_of_dead_letters_has_whole_ids(invoke, environment, client, work_queue):
+def test_a_list_of_dead_letters_has_whole_ids(invoke, environment, client, admin, work_queue):
     client.submit(Job(url=SECRET, id=LONG_ID))
     work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed")
-    ((letter_id, _),) = client.dead_letters()
+    ((letter_id, _),) = admin.dead_letters()
     for listed in (invoke("dlq", "list").stdout, on_a_terminal(environment, "dlq", "list")):
         (row,) = [line for line in listed.splitlines() if LONG_ID in line]
         # Plain columns, each of one word: what `awk` reads.
@@ -145,8 +145,8 @@ def test_statistics_have_the_whole_names_of_streams(invoke, environment, any_ser
 
 
 @pytest.mark.usefixtures("letter")
-def test_a_letter_that_cannot_be_read_is_no_letter(invoke, client):
-    ((good, _),) = client.dead_letters()
+def test_a_letter_that_cannot_be_read_is_no_letter(invoke, client, admin):
+    ((good, _),) = admin.dead_letters()
     broken = client._redis.xadd(client.keys.dead_letters, {"code": "of_tomorrow"}).decode()
     for unreadable in (broken, "7", "letter"):
         for command in ("show", "redrive"):
@@ -292,24 +292,24 @@ def test_submit_with_a_priority_of_the_queues_own(invoke, keys, any_server):
     assert "--priorities names none" in empty.stderr
 
 
-def test_purge_asks_first(invoke, client):
+def test_purge_asks_first(invoke, client, admin):
     client.submit(Job(url=SECRET))
     refused = invoke("queue", "purge", stdin=b"n\n")
     assert refused.exit_code == 1
-    assert client.stats().streams[1].length == 1
+    assert admin.stats().streams[1].length == 1
     done = invoke("queue", "purge", "--yes", "--json")
     assert json.loads(done.stdout) == {"cancelled": 1}
-    assert client.stats().streams[1].length == 0
+    assert admin.stats().streams[1].length == 0
 
 
 @pytest.mark.usefixtures("letter")
-def test_drop_asks_first_and_says_what_goes(invoke, client):
+def test_drop_asks_first_and_says_what_goes(invoke, client, admin):
     client.submit(Job(url=SECRET))
     refused = invoke("queue", "drop", stdin=b"n\n")
     assert refused.exit_code == 1
     assert "1 jobs that have not ended, 1 dead letters" in refused.stderr
-    assert client.stats().streams[1].length == 1
+    assert admin.stats().streams[1].length == 1
     done = invoke("queue", "drop", "--yes", "--json")
     assert json.loads(done.stdout)["keys"] > 0
-    assert client.stats().dead_letters == 0
-    assert client.stats().totals == {}
+    assert admin.stats().dead_letters == 0
+    assert admin.stats().totals == {}

@@ -12,7 +12,7 @@ import redis
 
 from audio_files import clips, wav
 from servers import Books, assert_invariants, wait_for
-from whisperfleet.client import Client, JobStatus
+from whisperfleet.client import Admin, Client, JobStatus
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
@@ -37,6 +37,7 @@ class Scene:
 
     server: EmbeddedServer
     client: Client
+    admin: Admin
     raw: redis.Redis
     keys: Keys
     gate: Path
@@ -132,5 +133,9 @@ def windows(count: int) -> bytes:
 @contextmanager
 def scene(server: EmbeddedServer, queue_id: str, folder: Path) -> Iterator[Scene]:
     """A queue of `server`; `folder` is where the gate is."""
-    with Client(server.settings, queue_id) as client, server.settings.connect() as raw:
-        yield Scene(server, client, raw, Keys(queue_id), folder / "gate")
+    with (
+        Client(server.settings, queue_id) as client,
+        Admin(server.settings, queue_id) as admin,
+        server.settings.connect() as raw,
+    ):
+        yield Scene(server, client, admin, raw, Keys(queue_id), folder / "gate")

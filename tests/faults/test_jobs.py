@@ -54,7 +54,7 @@ def test_row_16_malformed_entries_and_a_key_of_another_type(own_stage: Scene) ->
     }
     assert raw.lrange(keys.job("call-1"), 0, -1) == [b"no hash"]
     assert raw.get(keys.stream("high")) == b"no stream"
-    assert len(list(stage.client.dead_letters())) == 4
+    assert len(list(stage.admin.dead_letters())) == 4
     stage.assert_invariants(accepted=6)
 
 

@@ -223,10 +223,10 @@ def test_rows_15_and_17_a_file_that_kills_every_decoder_is_dead_and_redriven_onc
         given_up = 'whisperfleet_jobs_total{code="retries_exhausted",state="dead"}'
         wait_for(lambda: worker.counted(given_up) == 1, "the worker counts it among the dead")
 
-        ((letter_id, letter),) = stage.client.dead_letters()
+        ((letter_id, letter),) = stage.admin.dead_letters()
         assert (letter.id, letter.retries, letter.deliveries) == ("call-1", 1, 1)
-        assert stage.client.redrive(letter_id) is Redriven.REDRIVEN
-        assert stage.client.redrive(letter_id) is Redriven.UNKNOWN
+        assert stage.admin.redrive(letter_id) is Redriven.REDRIVEN
+        assert stage.admin.redrive(letter_id) is Redriven.UNKNOWN
         # The old result is gone the moment that the job waits again.
         assert stage.results(["call-1"])["call-1"].state is State.DONE
     stage.assert_invariants(accepted=1, redriven=1)

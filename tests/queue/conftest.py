@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from consumers import PATIENT, MakeWorker
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import QueuePolicy, WorkQueue
@@ -35,3 +35,10 @@ def client(server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
     """A producer of the queue."""
     with Client(server.settings, queue_id) as producer:
         yield producer
+
+
+@pytest.fixture
+def admin(server: EmbeddedServer, queue_id: str) -> Iterator[Admin]:
+    """An administrator of the queue."""
+    with Admin(server.settings, queue_id) as administrator:
+        yield administrator

@@ -10,7 +10,7 @@ from redis.exceptions import NoPermissionError
 
 from consumers import BRIEF, PATIENT, done, take, work_through_everything
 from servers import assert_invariants
-from whisperfleet.client import Cancelled, Client
+from whisperfleet.client import Admin, Cancelled, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
@@ -157,10 +157,11 @@ def test_an_operator_needs_only_the_queues_keys(
     server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, keys: Keys
 ) -> None:
     allow(redis_client, user, [f"~{keys.prefix}*", "+@all", "-@admin"])
-    with Client(settings_for(server, user), queue_id) as operator:
+    settings = settings_for(server, user)
+    with Client(settings, queue_id) as operator, Admin(settings, queue_id) as admin:
         job_id = operator.submit(Job(url=JOB.url))
         operator.submit(JOB)
         assert operator.cancel(job_id) is Cancelled.CANCELLED
         assert operator.cancel("unknown") is Cancelled.NOTED
-        assert operator.purge() == 1
-        assert operator.stats().streams[1].length == 0
+        assert admin.purge() == 1
+        assert admin.stats().streams[1].length == 0

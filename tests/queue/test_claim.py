@@ -9,7 +9,7 @@ import redis
 
 from consumers import MakeWorker, done, take
 from servers import assert_invariants, wait_for
-from whisperfleet.client import Cancelled, Client
+from whisperfleet.client import Admin, Cancelled, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Job
 from whisperfleet.contract.keys import Keys
@@ -65,7 +65,7 @@ def test_what_was_sent_before_the_first_worker_is_work(
 
 
 def test_a_duplicate_submission_runs_once(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     job = Job(id="call-7", url=URL, traceparent="00-aa-bb-01")
     client.submit(job)
@@ -79,7 +79,7 @@ def test_a_duplicate_submission_runs_once(
     client.submit(job)
     assert worker.claim() is None
 
-    assert client.stats().totals["duplicates"] == 3
+    assert admin.stats().totals["duplicates"] == 3
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -291,7 +291,12 @@ def test_a_stream_key_of_another_type_stops_nobody(
 
 @pytest.mark.parametrize("command", ["set", "rpush", "xadd"])
 def test_a_job_key_of_another_type_makes_a_dead_letter(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, command: str
+    worker: WorkQueue,
+    client: Client,
+    admin: Admin,
+    redis_client: redis.Redis,
+    keys: Keys,
+    command: str,
 ) -> None:
     value = {"x": "y"} if command == "xadd" else "y"
     getattr(redis_client, command)(keys.job("call-7"), value)
@@ -304,7 +309,7 @@ def test_a_job_key_of_another_type_makes_a_dead_letter(
     assert claim.job_id == "call-8"
     worker.finish(claim, done(claim))
     assert worker.claim() is None
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert letter.code is Code.MALFORMED_ENTRY
     assert keys.job("call-7") in letter.message
     assert letter.fields[b"id"] == b"call-7"
@@ -313,14 +318,14 @@ def test_a_job_key_of_another_type_makes_a_dead_letter(
 
 
 def test_an_entry_whose_every_key_is_taken_makes_a_dead_letter_too(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     entry = redis_client.xadd(keys.stream("normal"), {"url": URL}).decode()
     redis_client.set(keys.job(f"normal-{entry}"), "taken")
 
     assert worker.claim() is None
 
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert letter.code is Code.MALFORMED_ENTRY
     assert redis_client.get(keys.job(f"normal-{entry}")) == b"taken"
     assert_invariants(redis_client, keys, accepted=1)
@@ -337,7 +342,7 @@ def test_an_entry_whose_every_key_is_taken_makes_a_dead_letter_too(
     ids=["no UTF-8", "null bytes", "empty", "3,000 fields"],
 )
 def test_a_claim_takes_whatever_bytes_an_entry_has_and_so_does_its_dead_letter(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, fields: dict
+    worker: WorkQueue, admin: Admin, redis_client: redis.Redis, keys: Keys, fields: dict
 ) -> None:
     redis_client.xadd(keys.stream("normal"), fields)
 
@@ -345,7 +350,7 @@ def test_a_claim_takes_whatever_bytes_an_entry_has_and_so_does_its_dead_letter(
     assert dict(claim.fields) == fields
     assert worker.bury(claim, Code.MALFORMED_ENTRY, "no job") is Finished.PUBLISHED
 
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     kept = dict(list(fields.items())[:128])
     assert letter.fields == kept
     assert letter.dropped_fields == len(fields) - len(kept)

@@ -10,7 +10,7 @@ import redis
 
 from consumers import MakeWorker, done, take
 from servers import assert_invariants, wait_for
-from whisperfleet.client import Cancelled, Client, Redriven, waiting
+from whisperfleet.client import Admin, Cancelled, Client, Redriven, waiting
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -86,7 +86,7 @@ def test_wait_hears_of_a_job_while_it_blocks(
 def test_wait_without_an_end_gives_up_a_server_that_is_gone(
     own_server: EmbeddedServer, queue_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "_OUTAGE_SECONDS", 0.3)
+    monkeypatch.setattr(waiting, "OUTAGE_SECONDS", 0.3)
     with Client(own_server.settings, queue_id) as producer:
         answers = producer.wait([producer.submit(JOB)])
         killer = Thread(target=lambda: (_wait_for_a_blocked_client(own_server), own_server.kill()))
@@ -249,18 +249,18 @@ def test_a_tenant_that_cannot_be_one_is_refused(server: EmbeddedServer, queue_id
 
 
 def test_redriven_twice_is_one_new_run(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL, language="en"), priority="low")
     job_id = client.submit(JOB)
     for _ in range(2):
         worker.bury(worker.claim(), Code.INTERNAL, "it broke")
-    letters = dict(client.dead_letters())
+    letters = dict(admin.dead_letters())
     assert {letter.id for letter in letters.values()} == {"call-7", job_id}
 
     for letter_id in letters:
-        assert client.redrive(letter_id) is Redriven.REDRIVEN
-        assert client.redrive(letter_id) is Redriven.UNKNOWN
+        assert admin.redrive(letter_id) is Redriven.REDRIVEN
+        assert admin.redrive(letter_id) is Redriven.UNKNOWN
 
     assert client.result("call-7") is None
     assert client.status("call-7").state is State.QUEUED
@@ -276,19 +276,24 @@ def test_redriven_twice_is_one_new_run(
     for claim in claims.values():
         worker.finish(claim, done(claim))
     assert client.status("call-7").state is State.DONE
-    assert list(client.dead_letters()) == []
+    assert list(admin.dead_letters()) == []
     assert_invariants(redis_client, keys, accepted=2, redriven=2)
 
 
 def test_a_redrive_does_not_need_the_record_of_the_job(
-    worker: WorkQueue, client: Client, acme: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue,
+    client: Client,
+    admin: Admin,
+    acme: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
     worker.bury(worker.claim(), Code.INTERNAL, "it broke")
     redis_client.delete(keys.job("call-7"), keys.result("call-7"))
-    ((letter_id, _),) = client.dead_letters()
+    ((letter_id, _),) = admin.dead_letters()
 
-    assert client.redrive(letter_id) is Redriven.REDRIVEN
+    assert admin.redrive(letter_id) is Redriven.REDRIVEN
     # It is known at once what it is and whose: the same job sent again is a duplicate of it.
     client.submit(Job(id="call-7", url=URL))
     assert acme.cancel("call-7") is Cancelled.UNKNOWN
@@ -296,37 +301,37 @@ def test_a_redrive_does_not_need_the_record_of_the_job(
     claim = worker.claim()
     assert (claim.job_id, claim.epoch) == ("call-7", 2)
     assert worker.claim() is None
-    assert client.stats().totals["duplicates"] == 1
+    assert admin.stats().totals["duplicates"] == 1
     worker.finish(claim, done(claim))
     assert_invariants(redis_client, keys, accepted=1, redriven=1)
 
 
 def test_a_dead_letter_without_its_job_cannot_be_redriven(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis
 ) -> None:
     client.submit(JOB)
     claim = worker.claim()
     redis_client.xadd(claim.stream, {f"f{n}": "v" for n in range(200)})
     worker.bury(worker.claim(), Code.MALFORMED_ENTRY, "too many fields")
-    ((letter_id, _),) = client.dead_letters()
+    ((letter_id, _),) = admin.dead_letters()
 
-    assert client.redrive(letter_id) is Redriven.EMPTY
-    assert client.redrive("0-1") is Redriven.UNKNOWN
-    assert client.redrive("no letter") is Redriven.UNKNOWN
-    assert client.dead_letter(letter_id).code is Code.MALFORMED_ENTRY
-    assert client.dead_letter("0-1") is None
-    assert len(dict(client.dead_letters())) == 1
+    assert admin.redrive(letter_id) is Redriven.EMPTY
+    assert admin.redrive("0-1") is Redriven.UNKNOWN
+    assert admin.redrive("no letter") is Redriven.UNKNOWN
+    assert admin.dead_letter(letter_id).code is Code.MALFORMED_ENTRY
+    assert admin.dead_letter("0-1") is None
+    assert len(dict(admin.dead_letters())) == 1
     worker.finish(claim, done(claim))
 
 
 def test_a_cancelled_dead_job_stays_dead_and_a_redriven_one_can_be_cancelled(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
     worker.bury(worker.claim(), Code.INTERNAL, "it broke")
     assert client.cancel("call-7") is Cancelled.ENDED
-    ((letter_id, _),) = client.dead_letters()
-    client.redrive(letter_id)
+    ((letter_id, _),) = admin.dead_letters()
+    admin.redrive(letter_id)
 
     assert client.cancel("call-7") is Cancelled.CANCELLED
 
@@ -334,14 +339,16 @@ def test_a_cancelled_dead_job_stays_dead_and_a_redriven_one_can_be_cancelled(
     assert redis_client.xlen(keys.stream("normal")) == 0
 
 
-def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client) -> None:
-    assert [(s.length, s.running) for s in client.stats().streams] == [(0, 0)] * 3
+def test_stats_count_what_waits_and_what_runs(
+    worker: WorkQueue, client: Client, admin: Admin
+) -> None:
+    assert [(s.length, s.running) for s in admin.stats().streams] == [(0, 0)] * 3
     client.submit_many([JOB] * 3)
-    assert [(s.length, s.running) for s in client.stats().streams] == [(0, 0), (3, 0), (0, 0)]
+    assert [(s.length, s.running) for s in admin.stats().streams] == [(0, 0), (3, 0), (0, 0)]
     claim = worker.claim()
     worker.bury(worker.claim(), Code.INTERNAL, "it broke")
 
-    stats = client.stats()
+    stats = admin.stats()
 
     high, normal, _ = stats.streams
     assert (high.name, high.oldest_enqueued_at) == ("high", None)
@@ -354,13 +361,13 @@ def test_stats_count_what_waits_and_what_runs(worker: WorkQueue, client: Client)
     waiting, running = take(worker), take(worker)
     worker.release(waiting)
     assert running.job_id != waiting.job_id
-    _, normal, _ = client.stats().streams
+    _, normal, _ = admin.stats().streams
     assert (normal.length, normal.running) == (4, 1), "what was handed back runs nowhere"
     assert stats.totals["dead"] == 1
 
 
 def test_purge_ends_everything(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL), priority="high")
     running = worker.claim()
@@ -369,7 +376,7 @@ def test_purge_ends_everything(
     client.submit(Job(id="own-1", url=URL))
     redis_client.xadd(keys.stream("high"), {"url": URL, "id": "no id"})
 
-    assert client.purge() == 254
+    assert admin.purge() == 254
 
     assert worker.renew([running]) == {running: Renewal.CANCELLED}
     worker.finish(running, done(running))
@@ -378,46 +385,51 @@ def test_purge_ends_everything(
 
 
 def test_stats_and_purge_reach_the_highest_id_that_an_entry_can_have(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     # A producer chose it, and with it the end of the stream: nothing can be added behind.
     for entry_id in ("1-1", "18446744073709551615-18446744073709551615"):
         redis_client.xadd(keys.stream("normal"), {"url": JOB.url}, id=entry_id)
-    assert client.stats().streams[1].length == 2
+    assert admin.stats().streams[1].length == 2
     held = [take(worker), take(worker)]
-    assert client.stats().streams[1].running == 2
+    assert admin.stats().streams[1].running == 2
     for claim in held:
         worker.release(claim)
-    assert client.purge() == 2
+    assert admin.purge() == 2
 
 
 @pytest.mark.parametrize("key", ["in:normal", "meta", "running"])
 def test_stats_name_a_key_that_holds_something_else(
-    client: Client, redis_client: redis.Redis, keys: Keys, key: str
+    admin: Admin, redis_client: redis.Redis, keys: Keys, key: str
 ) -> None:
     redis_client.set(f"{keys.prefix}{key}", "x")
     with pytest.raises(redis.ResponseError, match=f"{key} holds a string where a"):
-        client.stats()
+        admin.stats()
 
 
 def test_what_was_purged_and_is_sent_again_is_a_duplicate(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     job = Job(id="call-7", url=URL, tenant="acme")
     client.submit(job)
-    assert client.purge() == 1
+    assert admin.purge() == 1
     client.submit(job)
 
     assert worker.claim() is None
 
     assert client.result("call-7").state is State.CANCELLED
-    assert client.stats().totals["duplicates"] == 1
+    assert admin.stats().totals["duplicates"] == 1
     assert_invariants(redis_client, keys, accepted=1)
 
 
 @pytest.mark.parametrize("first", ["waits", "runs", "was handed back", "ended"])
 def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, first: str
+    worker: WorkQueue,
+    client: Client,
+    admin: Admin,
+    redis_client: redis.Redis,
+    keys: Keys,
+    first: str,
 ) -> None:
     job = Job(id="call-7", url=URL)
     client.submit(job)
@@ -429,7 +441,7 @@ def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
     entry = redis_client.xadd(keys.stream("low"), {"id": "call-7", "url": f"{URL}?other"}).decode()
     client.submit(job, priority="high")
 
-    assert client.purge() == (2 if first in {"waits", "was handed back"} else 1)
+    assert admin.purge() == (2 if first in {"waits", "was handed back"} else 1)
 
     assert client.result(f"low-{entry}").state is State.CANCELLED
     if first == "runs":
@@ -440,17 +452,22 @@ def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
 
 
 def test_purge_takes_no_entry_for_another_by_the_id_that_it_asks_for(
-    client: Client, redis_client: redis.Redis, keys: Keys
+    admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     redis_client.xadd(keys.stream("high"), {"url": URL, "id": "normal-1800000000000-0"})
     redis_client.xadd(keys.stream("normal"), {"url": URL}, id="1800000000000-0")
 
-    assert client.purge() == 2
+    assert admin.purge() == 2
     assert_invariants(redis_client, keys, accepted=2)
 
 
 def test_drop_leaves_nothing_of_the_queue_and_all_of_others(
-    worker: WorkQueue, client: Client, acme: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue,
+    client: Client,
+    admin: Admin,
+    server: EmbeddedServer,
+    redis_client: redis.Redis,
+    keys: Keys,
 ) -> None:
     neighbour = Keys(f"{keys.queue_id}.b")
     redis_client.xadd(neighbour.stream("normal"), {"url": URL})
@@ -459,18 +476,28 @@ def test_drop_leaves_nothing_of_the_queue_and_all_of_others(
         claim = worker.claim()
         assert claim is not None
         worker.finish(claim, done(claim))
-    with pytest.raises(ValueError, match="not acme's alone"):
+    with (
+        Admin(server.settings, keys.queue_id, tenant="acme") as acme,
+        pytest.raises(ValueError, match="not acme's alone"),
+    ):
         acme.drop()
 
     # A record and a result for each job, and what there is once for each queue.
-    assert client.drop() >= 500
+    assert admin.drop() >= 500
 
     assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
     assert redis_client.xlen(neighbour.stream("normal")) == 1
     redis_client.delete(neighbour.stream("normal"))
 
 
-def test_a_tenant_sees_nothing_of_anothers(worker: WorkQueue, client: Client, acme: Client) -> None:
+def test_a_tenant_sees_nothing_of_anothers(
+    worker: WorkQueue,
+    client: Client,
+    admin: Admin,
+    acme: Client,
+    server: EmbeddedServer,
+    queue_id: str,
+) -> None:
     own = acme.submit(JOB)
     other = client.submit(Job(url=URL, tenant="globex"))
     assert acme.status(own).tenant == "acme"
@@ -487,9 +514,10 @@ def test_a_tenant_sees_nothing_of_anothers(worker: WorkQueue, client: Client, ac
 
     assert acme.result(own).state is State.DONE
     assert acme.result(other) is None
-    assert list(acme.dead_letters()) == []
-    ((letter_id, _),) = client.dead_letters()
-    assert acme.redrive(letter_id) is Redriven.UNKNOWN
+    ((letter_id, _),) = admin.dead_letters()
+    with Admin(server.settings, queue_id, tenant="acme") as acmes:
+        assert list(acmes.dead_letters()) == []
+        assert acmes.redrive(letter_id) is Redriven.UNKNOWN
     with pytest.raises(ValueError, match="globex"):
         acme.submit(Job(url=URL, tenant="globex"))
 
@@ -498,12 +526,16 @@ def test_a_tenant_may_have_streams_of_its_own(
     make_worker: MakeWorker, server: EmbeddedServer, queue_id: str
 ) -> None:
     worker = make_worker(tenants=["acme"])
-    with Client(server.settings, queue_id, tenant="acme", own_stream=True) as acme:
+    own = {"tenant": "acme", "own_stream": True}
+    with (
+        Client(server.settings, queue_id, **own) as acme,
+        Admin(server.settings, queue_id, **own) as acmes,
+    ):
         job_id = acme.submit(JOB)
         assert job_id.startswith("normal:acme-")
         assert acme.status(job_id).state is State.QUEUED
         claim = take(worker)
-        assert acme.stats().streams[1].name == "normal:acme"
+        assert acmes.stats().streams[1].name == "normal:acme"
         worker.finish(claim, done(claim))
         assert acme.result(job_id).state is State.DONE
         assert acme.cancel(acme.submit(JOB)) is Cancelled.CANCELLED

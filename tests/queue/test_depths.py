@@ -7,7 +7,7 @@ import redis
 
 from consumers import MakeWorker
 from servers import wait_for
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -42,7 +42,7 @@ def test_what_was_handed_back_waits(
 
 
 def test_who_is_silent_for_longer_than_the_lease_of_the_workers_holds_nothing(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(url=URL))
     assert make_worker(SHORT).claim() is not None
@@ -51,7 +51,7 @@ def test_who_is_silent_for_longer_than_the_lease_of_the_workers_holds_nothing(
         lambda: counts(depth(redis_client, keys, lease_seconds=600)) == (1, 0),
         "the lease has lapsed",
     )
-    assert [(s.length, s.running) for s in client.stats().streams] == [(0, 0), (1, 0), (0, 0)]
+    assert [(s.length, s.running) for s in admin.stats().streams] == [(0, 0), (1, 0), (0, 0)]
 
 
 def test_the_lease_is_that_of_who_asks_while_no_worker_has_told_its_own(

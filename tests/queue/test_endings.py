@@ -8,7 +8,7 @@ import redis
 
 from consumers import BRIEF, PATIENT, MakeWorker, done, take
 from servers import assert_invariants, wait_for
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DoneEvent
 from whisperfleet.contract.job import Job
@@ -55,7 +55,7 @@ def test_a_job_that_has_not_ended_is_not_published(
 
 
 def test_a_repeated_finish_is_told_so_and_changes_nothing(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(JOB)
     claim = worker.claim()
@@ -68,12 +68,12 @@ def test_a_repeated_finish_is_told_so_and_changes_nothing(
     assert worker.renew([claim]) == {claim: Renewal.FENCED}
 
     assert client.result("call-7") == published
-    assert list(client.dead_letters()) == []
+    assert list(admin.dead_letters()) == []
     assert_invariants(redis_client, keys, accepted=1)
 
 
 def test_a_worker_that_lost_its_lease_can_change_nothing(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     stale, fresh = make_worker(BRIEF), make_worker(BRIEF)
     client.submit(JOB)
@@ -95,7 +95,7 @@ def test_a_worker_that_lost_its_lease_can_change_nothing(
 
     assert fresh.finish(after, done(after)) is Finished.PUBLISHED
     assert stale.finish(before, done(before)) is Finished.FENCED
-    assert client.stats().totals["reclaimed"] == 1
+    assert admin.stats().totals["reclaimed"] == 1
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -171,6 +171,7 @@ def test_a_retry_waits_for_its_delay(
 def test_nothing_is_handed_back_for_ever(
     make_worker: MakeWorker,
     client: Client,
+    admin: Admin,
     redis_client: redis.Redis,
     keys: Keys,
     way: str,
@@ -185,7 +186,7 @@ def test_nothing_is_handed_back_for_ever(
 
     assert outcomes == [Released.RELEASED] * 3 + [Released.EXHAUSTED]
     assert worker.claim() is None
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert (letter.id, letter.code, letter.deliveries) == ("call-7", code, 1)
     assert letter.history.count("\n") == 3
     assert client.result("call-7").error.code is code
@@ -193,7 +194,7 @@ def test_nothing_is_handed_back_for_ever(
 
 
 def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     policy = QueuePolicy(
         lease_seconds=0.05,
@@ -213,7 +214,7 @@ def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
     wait_for(lambda: last.claim() is None and client.result("call-7"), "the job to be buried")
 
     assert seen == [(1, 1, False), (2, 2, False), (3, 3, True), (4, 4, True)]
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert letter.code is Code.DELIVERIES_EXHAUSTED
     assert letter.deliveries == client.status("call-7").deliveries == 4
     assert "begun 4 times" in letter.message
@@ -225,7 +226,7 @@ def test_a_job_that_brings_down_its_workers_is_suspected_and_then_buried(
 
 
 def test_a_job_that_is_there_whenever_a_worker_breaks_is_suspected_and_then_buried(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     worker = make_worker(QueuePolicy(max_deliveries=3, suspect_deliveries=2))
     client.submit(JOB)
@@ -238,7 +239,7 @@ def test_a_job_that_is_there_whenever_a_worker_breaks_is_suspected_and_then_buri
     assert worker.claim() is None
     result = client.result("call-7")
     assert (result.state, result.error.code) == (State.DEAD, Code.DELIVERIES_EXHAUSTED)
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert letter.history.count("was handed back by a worker that broke") == 3
     assert_invariants(redis_client, keys, accepted=1)
 
@@ -282,7 +283,7 @@ def test_an_orphan_whose_reply_was_lost_comes_back(
 
 
 def test_a_job_that_no_worker_can_end_is_not_handed_back_for_ever(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     policy = QueuePolicy(beat_seconds=0.02, reclaim_seconds=0.001, max_releases=2, max_deliveries=2)
     worker = make_worker(policy)
@@ -298,9 +299,9 @@ def test_a_job_that_no_worker_can_end_is_not_handed_back_for_ever(
 
     wait_for(let_go, "the job to be given up")
     assert begun == [1, 1, 1, 2]
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert (letter.code, letter.releases) == (Code.DELIVERIES_EXHAUSTED, 4)
-    assert client.stats().totals["releases"] == 4
+    assert admin.stats().totals["releases"] == 4
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -412,7 +413,9 @@ def a_deep_failure(calls: int) -> Exception:
     raise AssertionError("there is such a file")
 
 
-def test_a_dead_letter_tells_what_the_last_retry_met(worker: WorkQueue, client: Client) -> None:
+def test_a_dead_letter_tells_what_the_last_retry_met(
+    worker: WorkQueue, client: Client, admin: Admin
+) -> None:
     client.submit(JOB)
     claim = worker.claim()
     error = TransientError(Code.DECODER_CRASHED, "the decoder ended by SIGSEGV")
@@ -423,7 +426,7 @@ def test_a_dead_letter_tells_what_the_last_retry_met(worker: WorkQueue, client: 
 
     assert patient.retry(claim, error, 0) is Released.EXHAUSTED
 
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert (letter.code, letter.cause) == (Code.RETRIES_EXHAUSTED, Code.DECODER_CRASHED)
     assert "SIGSEGV" in letter.message
     assert "in a_deep_failure" in letter.traceback
@@ -433,13 +436,15 @@ def test_a_dead_letter_tells_what_the_last_retry_met(worker: WorkQueue, client: 
     assert (result.error.code, result.error.cause) == (letter.code, letter.cause)
 
 
-def test_a_dead_letter_carries_what_a_person_needs(worker: WorkQueue, client: Client) -> None:
+def test_a_dead_letter_carries_what_a_person_needs(
+    worker: WorkQueue, client: Client, admin: Admin
+) -> None:
     client.submit(JOB)
     claim = worker.claim()
 
     worker.bury(claim, Code.INTERNAL, "it broke", a_deep_failure(200))
 
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert (letter.id, letter.code, letter.message) == ("call-7", Code.INTERNAL, "it broke")
     assert (letter.worker, letter.tenant, letter.stream) == ("worker-1", "acme", "normal")
     assert letter.traceback.endswith("\nFileNotFoundError")
@@ -478,7 +483,7 @@ def test_a_result_overwrites_whatever_lay_under_its_key(
 
 
 def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     policy = QueuePolicy(lease_seconds=0.04, beat_seconds=0.01, reclaim_seconds=60)
     gone, holding, caretaker = (make_worker(policy) for _ in range(3))
@@ -497,7 +502,7 @@ def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
     )
     # Longer than its lease: nobody holds it.
     assert redis_client.xpending(keys.stream("normal"), keys.group)["pending"] == 1
-    assert client.stats().streams[1].running == 0
+    assert admin.stats().streams[1].running == 0
 
 
 def test_cancelling_a_job_that_was_handed_back_takes_an_epoch_of_its_own(

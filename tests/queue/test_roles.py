@@ -12,7 +12,7 @@ import redis
 
 from consumers import URL, done, take, work_through_everything
 from servers import wait_for
-from whisperfleet.client import Cancelled, Client
+from whisperfleet.client import Admin, Cancelled, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
@@ -164,14 +164,14 @@ def test_a_worker(
 
 def test_a_person_on_call(grant: Grant, admin: redis.Redis, queue_id: str, keys: Keys) -> None:
     account = grant([f"~{keys.prefix}*", "+@all", "-@admin"])
-    with Client(account, queue_id) as person:
+    with Client(account, queue_id) as person, Admin(account, queue_id) as caretaker:
         for _ in rounds(admin, queue_id):
             job_id = person.submit(Job(url=URL))
             assert person.cancel(job_id) is Cancelled.CANCELLED
-            assert person.purge() == 0
-            assert person.stats().dead_letters == 0
-            assert list(person.dead_letters()) == []
-            assert person.drop() > 0
+            assert caretaker.purge() == 0
+            assert caretaker.stats().dead_letters == 0
+            assert list(caretaker.dead_letters()) == []
+            assert caretaker.drop() > 0
 
 
 def test_a_scaler(grant: Grant, admin: redis.Redis, queue_id: str, keys: Keys) -> None:

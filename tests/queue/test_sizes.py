@@ -12,7 +12,7 @@ import redis
 from consumers import PATIENT, MakeWorker, done, take
 from server_time import ServerTime
 from servers import SERVERS, assert_invariants, server_binary, wait_for
-from whisperfleet.client import Cancelled, Client, Redriven
+from whisperfleet.client import Admin, Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter
 from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES, Job
@@ -69,6 +69,7 @@ def test_entries_of_a_mebibyte_hold_nobody_up(
     server_time: ServerTime,
     make_worker: MakeWorker,
     client: Client,
+    admin: Admin,
     redis_client: redis.Redis,
     keys: Keys,
     report_figure: Figure,
@@ -90,15 +91,15 @@ def test_entries_of_a_mebibyte_hold_nobody_up(
         claims[0] = take(worker)
         assert client.cancel(claims[1].job_id) is Cancelled.RUNNING
         assert worker.bury(claims[2], Code.INTERNAL, "it is odd") is Finished.PUBLISHED
-        ((letter_id, _),) = client.dead_letters()
-        assert client.redrive(letter_id) is Redriven.REDRIVEN
+        ((letter_id, _),) = admin.dead_letters()
+        assert admin.redrive(letter_id) is Redriven.REDRIVEN
         for claim in (*claims[:2], *claims[3:]):
             assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
         # A duplicate of one that waits.
         client.submit(jobs[-1])
-        assert client.stats().streams[1].length == 4
+        assert admin.stats().streams[1].length == 4
         assert probe.sample(address, "cluster/team-a/calls").queued == 4
-        assert client.purge() == 3
+        assert admin.purge() == 3
         assert other.claim() is None
 
     report_figure(f"entries of 1 MiB: {server_time.assert_brief(live)}")
@@ -145,7 +146,7 @@ def bury_many(raw: redis.Redis, keys: Keys, letters: int) -> None:
 @on_linux
 def test_dead_letters_with_audio_are_listed_without_it_and_hold_nobody_up(
     server_time: ServerTime,
-    client: Client,
+    admin: Admin,
     redis_client: redis.Redis,
     keys: Keys,
     report_figure: Figure,
@@ -154,16 +155,16 @@ def test_dead_letters_with_audio_are_listed_without_it_and_hold_nobody_up(
     before = replied_bytes(redis_client)
 
     report_figure(
-        f"dead letters of 0.9 MB: {server_time.assert_brief(lambda: list(client.dead_letters()))}"
+        f"dead letters of 0.9 MB: {server_time.assert_brief(lambda: list(admin.dead_letters()))}"
     )
 
-    letters = list(client.dead_letters())
+    letters = list(admin.dead_letters())
     assert len(letters) == 60
     assert replied_bytes(redis_client) - before < 10 * 60 * 1000
     letter_id, letter = letters[0]
     assert letter.fields == {b"metadata": b'{"call": 1}'}
     assert letter.left_out == {b"audio": 900_000}
-    assert client.dead_letter(letter_id) == letter
+    assert admin.dead_letter(letter_id) == letter
 
 
 @on_linux
@@ -219,6 +220,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
     server_time: ServerTime,
     make_worker: MakeWorker,
     client: Client,
+    admin: Admin,
     redis_client: redis.Redis,
     keys: Keys,
     report_figure: Figure,
@@ -241,7 +243,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
             redis_client.xlen(stream)
             redis_client.xinfo_groups(stream)
             redis_client.xpending(stream, keys.group)
-        assert client.stats().streams[1].running == 32
+        assert admin.stats().streams[1].running == 32
         ((waiting, _),) = redis_client.xrevrange(streams[1], count=1)
         assert client.cancel(f"normal-{waiting.decode()}") is Cancelled.CANCELLED
         for claim in claims:
@@ -253,7 +255,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
 
     def purge() -> None:
         waiting = redis_client.xlen(streams[1])
-        assert client.purge() == waiting > 0
+        assert admin.purge() == waiting > 0
         fill(redis_client, keys, 500)
 
     server_time.assert_brief(purge)
@@ -261,7 +263,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
 
 
 def test_an_entry_over_the_limit_is_settled_without_its_audio(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     fields = {"id": "call-1", "audio": 20 * AUDIO, "metadata": '{"call": 1}'}
     redis_client.xadd(keys.stream("normal"), fields)
@@ -278,7 +280,7 @@ def test_an_entry_over_the_limit_is_settled_without_its_audio(
     # Sent once more it is the same job, though nobody compared the audio.
     redis_client.xadd(keys.stream("normal"), fields)
     assert worker.claim() is None
-    assert client.stats().totals["duplicates"] == 1
+    assert admin.stats().totals["duplicates"] == 1
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -309,11 +311,11 @@ def test_the_largest_job_that_is_allowed_is_under_the_limit() -> None:
 
 
 def test_an_entry_over_the_limit_that_waits_can_be_cancelled(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+    worker: WorkQueue, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     for fields in ({"audio": 2 * AUDIO}, {"id": "call-1", "audio": 2 * AUDIO}):
         redis_client.xadd(keys.stream("normal"), fields)
-    assert client.purge() == 2
+    assert admin.purge() == 2
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=2)
 

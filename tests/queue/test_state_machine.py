@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from queue_model import POLICY, Entry, Model, Record, order_of
 from server_clock import deliver_later
-from whisperfleet.client import Cancelled, Client, Redriven
+from whisperfleet.client import Admin, Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DoneEvent
 from whisperfleet.contract.job import Job
@@ -72,6 +72,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.keys = Keys(f"machine.{next(queue_numbers)}")
         self.redis = server.settings.connect()
         self.client = Client(server.settings, self.keys.queue_id, priorities=PRIORITIES)
+        self.admin = Admin(server.settings, self.keys.queue_id, priorities=PRIORITIES)
         self.acme = Client(
             server.settings, self.keys.queue_id, priorities=PRIORITIES, tenant="acme"
         )
@@ -289,20 +290,20 @@ class QueueMachine(RuleBasedStateMachine):
         """Seldom, for it ends most of what the other rules need."""
         if not really:
             return
-        assert self.client.purge() == self.model.purge()
+        assert self.admin.purge() == self.model.purge()
 
     @precondition(lambda self: self.model.letters)
     @rule(choice=st.integers(0, 10))
     def redrive(self, choice: int) -> None:
         """A letter is good for one run, if it holds the job."""
-        letters = list(self.client.dead_letters())
+        letters = list(self.admin.dead_letters())
         assert [letter.id for _, letter in letters] == self.model.letters
         letter_id, letter = letters[choice % len(letters)]
         if letter.id in self.model.hollow:
-            assert self.client.redrive(letter_id) is Redriven.EMPTY
+            assert self.admin.redrive(letter_id) is Redriven.EMPTY
             return
-        assert self.client.redrive(letter_id) is Redriven.REDRIVEN
-        assert self.client.redrive(letter_id) is Redriven.UNKNOWN
+        assert self.admin.redrive(letter_id) is Redriven.REDRIVEN
+        assert self.admin.redrive(letter_id) is Redriven.UNKNOWN
         self.model.letters.remove(letter.id)
         job = self.model.record(letter.id)
         ((newest, _),) = self.redis.xrevrange(self.stream, count=1)
@@ -458,6 +459,7 @@ class QueueMachine(RuleBasedStateMachine):
             self._check_nothing_is_left()
         finally:
             self.client.close()
+            self.admin.close()
             self.acme.close()
             self.redis.close()
 

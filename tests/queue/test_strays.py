@@ -8,7 +8,7 @@ import redis
 
 from consumers import PATIENT, MakeWorker, done, take
 from servers import assert_invariants
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.queue import Claim, Finished, Renewal, WorkQueue
@@ -133,7 +133,7 @@ def test_strays_between_many_that_are_held_are_found(
 
 
 def test_a_stray_that_brings_down_its_workers_uses_up_its_budget(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+    make_worker: MakeWorker, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     policy = replace(PATIENT, max_deliveries=3)
     client.submit(Job(id="poison", url="https://media.example.org/a.wav"))
@@ -145,5 +145,5 @@ def test_a_stray_that_brings_down_its_workers_uses_up_its_budget(
 
     assert make_worker(policy).claim() is None
 
-    assert [letter.id for _, letter in client.dead_letters()] == ["poison"]
+    assert [letter.id for _, letter in admin.dead_letters()] == ["poison"]
     assert_invariants(redis_client, keys, accepted=1)

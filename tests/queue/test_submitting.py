@@ -8,8 +8,7 @@ import redis
 
 from consumers import done, take
 from servers import wait_for
-from whisperfleet.client import Client
-from whisperfleet.client import client as client_module
+from whisperfleet.client import Client, producer
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
@@ -23,7 +22,7 @@ THREADS = 130
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_PAGE", 2)
+    monkeypatch.setattr(producer, "_PAGE", 2)
 
 
 @pytest.mark.usefixtures("small_pages")

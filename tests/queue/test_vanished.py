@@ -1,6 +1,7 @@
 """A wait ends when nothing can come, and goes on while something may."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from itertools import count
 from threading import Thread
 
 import pytest
@@ -8,7 +9,7 @@ import redis
 
 from consumers import done, take
 from servers import wait_for
-from whisperfleet.client import Client, vanished
+from whisperfleet.client import Client, vanished, watch
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -16,6 +17,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ResultGoneError
 from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.queue.requests import run
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(id="call-7", url=URL)
@@ -24,34 +26,26 @@ JOB = Job(id="call-7", url=URL)
 WaitsOn = Callable[[Client, list[str]], None]
 
 
-class EnoughError(Exception):
-    """The wait has looked as often as the test wants."""
-
-
 @pytest.fixture(autouse=True)
 def looks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_DOUBTFUL_SECONDS", "_LOOK_SECONDS"):
-        monkeypatch.setattr(f"whisperfleet.client.waiting.{name}", 0.01)
+    for module in (vanished, watch):
+        monkeypatch.setattr(module, "DOUBTFUL_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture
-def waits_on(monkeypatch: pytest.MonkeyPatch) -> WaitsOn:
+def waits_on() -> WaitsOn:
     """Check that a wait goes on after some looks."""
 
     def check(client: Client, job_ids: list[str]) -> None:
-        looks = []
-
-        class Counting(vanished.Vanished):
-            def among(self, made_ids: Mapping[str, str]) -> tuple[set[str], bool]:
-                looks.append(made_ids)
-                if len(looks) > 4:
-                    raise EnoughError
-                return super().among(made_ids)
-
-        with monkeypatch.context() as patch:
-            patch.setattr("whisperfleet.client.waiting.Vanished", Counting)
-            with pytest.raises(EnoughError):
-                list(client.wait(job_ids, timeout_seconds=100))
+        # A minute apart, so that all are looked at each time.
+        watching = client._producer.watch(clock=count(step=60).__next__)
+        watching.add(job_ids)
+        client._run(watching.follow(0))
+        for _ in range(4):
+            _, results, gone = client._run(watching.look())
+            assert (results, gone) == ({}, frozenset())
+        assert set(watching.ids) == set(job_ids)
 
     return check
 
@@ -121,10 +115,14 @@ def test_an_answer_that_comes_between_two_looks_is_one(
     other = {"id": "call-7", "url": f"{URL}?other"}
     made_id = f"normal-{redis_client.xadd(keys.stream('normal'), other).decode()}"
     drop_duplicates(worker, redis_client, keys)
-    looking = vanished.Vanished(redis_client, keys, None, ["normal"])
-    assert looking.among({"call-7": made_id}) == (set(), True)
+    looking = vanished.Vanished(keys, None, ["normal"])
+
+    def look(now: float) -> vanished.VanishedJobs:
+        return run(redis_client, looking.among({"call-7": made_id}, now))
+
+    assert look(1) == (set(), {"call-7"}, False)
     redis_client.delete(keys.result(made_id))
-    assert looking.among({"call-7": made_id}) == ({"call-7"}, False)
+    assert look(2) == ({"call-7"}, set(), False)
 
 
 def test_the_others_are_yielded_first(
@@ -190,30 +188,24 @@ def test_more_than_are_looked_at_together(
 
 
 def test_what_a_replica_does_not_have_yet_is_waited_for(
-    client: Client,
-    redis_client: redis.Redis,
-    keys: Keys,
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     job_id = client.submit(Job(url=URL))
     stream = keys.stream("normal")
     ((entry, fields),) = redis_client.xrange(stream)
     redis_client.delete(stream)
-    looks = []
+    looking = vanished.Vanished(keys, None, ["normal"])
 
-    class Observed(vanished.Vanished):
-        def among(self, made_ids: Mapping[str, str]) -> tuple[set[str], bool]:
-            if len(looks) == 2:
-                raise EnoughError
-            looks.append(super().among(made_ids))
-            if len(looks) == 1:
-                redis_client.xadd(stream, fields, id=entry)
-            return looks[-1]
+    def look(now: float) -> vanished.VanishedJobs:
+        return run(redis_client, looking.among({job_id: job_id}, now))
 
-    monkeypatch.setattr("whisperfleet.client.waiting.Vanished", Observed)
-    with pytest.raises(EnoughError):
-        list(client.wait([job_id], timeout_seconds=100))
-    assert looks == [(set(), True), (set(), False)]
+    assert look(1) == (set(), {job_id}, False)
+    redis_client.xadd(stream, fields, id=entry)
+    assert look(2) == (set(), set(), False)
+    redis_client.delete(stream)
+    assert look(3) == (set(), {job_id}, False), "it was there meanwhile"
+    assert look(3.005) == (set(), {job_id}, False), "a replica has had no time"
+    assert look(4) == ({job_id}, set(), True)
 
 
 @pytest.mark.parametrize("job_id", ["call-2024-15", "not-sent-yet"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.demo.server import EmbeddedServer
 from workers import Worker, running_worker
 
@@ -79,3 +79,10 @@ def worker(any_server: EmbeddedServer, shared_queue_id: str) -> Iterator[Worker]
 def client(any_server: EmbeddedServer, shared_queue_id: str, worker: Worker) -> Client:  # noqa: ARG001
     """A producer for `worker`."""
     return Client(any_server.settings, shared_queue_id)
+
+
+@pytest.fixture
+def admin(any_server: EmbeddedServer, shared_queue_id: str) -> Iterator[Admin]:
+    """An administrator of the queue of `worker`."""
+    with Admin(any_server.settings, shared_queue_id) as administrator:
+        yield administrator

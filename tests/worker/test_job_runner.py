@@ -10,7 +10,7 @@ import redis
 from prometheus_client import REGISTRY
 
 from consumers import PATIENT, take
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -45,6 +45,13 @@ def client(any_server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
 
 
 @pytest.fixture
+def admin(any_server: EmbeddedServer, queue_id: str) -> Iterator[Admin]:
+    """An administrator of the queue."""
+    with Admin(any_server.settings, queue_id) as administrator:
+        yield administrator
+
+
+@pytest.fixture
 def queue(any_server: EmbeddedServer, keys: Keys) -> Iterator[WorkQueue]:
     connection = any_server.settings.connect()
     yield WorkQueue(connection, keys, "test-worker", policy=POLICY)
@@ -72,6 +79,7 @@ def fail(queue: WorkQueue, failure: BaseException) -> Standing:
 )
 def test_a_retry_is_told_once_it_is_known(
     client: Client,
+    admin: Admin,
     queue: WorkQueue,
     caplog: pytest.LogCaptureFixture,
     failure: Exception,
@@ -96,7 +104,7 @@ def test_a_retry_is_told_once_it_is_known(
     assert counted("releases", reason=reason) == before + 1
     assert counted("jobs", state="dead", code="retries_exhausted") == dead + 1
     assert client.result(job_id).state is State.DEAD
-    ((_, letter),) = client.dead_letters()
+    ((_, letter),) = admin.dead_letters()
     assert "in run" in letter.traceback, "it does not tell where the failure was raised"
     assert type(failure).__name__ in letter.traceback
 

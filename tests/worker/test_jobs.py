@@ -147,7 +147,7 @@ def test_a_malformed_entry_is_dead_and_the_loop_goes_on(
     assert ending(client, Job(audio=wav(noise(1)))).state is State.DONE
 
 
-def test_nothing_a_producer_sent_shows_in_logs_metrics_or_listings(client, origin, worker):
+def test_nothing_a_producer_sent_shows_in_logs_metrics_or_listings(client, admin, origin, worker):
     audio, said = next((a, s) for a, s in clips() if len(s.split()) >= 3)
     origin.files["/calls/17.ogg"] = audio
     good = Job(
@@ -167,7 +167,7 @@ def test_nothing_a_producer_sent_shows_in_logs_metrics_or_listings(client, origi
         "the log": worker.raw_log,
         "the metrics": metrics,
         "the error": bad.error.message,
-        "the statistics": json.dumps(client.stats(), default=str),
+        "the statistics": json.dumps(admin.stats(), default=str),
         "the state": str(client.status(bad.id)),
     }
     for where, text in shown.items():

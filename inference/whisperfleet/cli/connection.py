@@ -1,21 +1,22 @@
 """From the options of a command to a queue that answers, or to a sentence that says why not."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.errors import ConfigurationError, QueueUnavailableError
 
 if TYPE_CHECKING:
-    from whisperfleet.client import Client
+    from whisperfleet.client import Admin, Client
     from whisperfleet.queue.connection import RedisSettings
 
-__all__ = ["open_client", "redis_settings"]
+__all__ = ["open_admin", "open_client", "redis_settings"]
 
 _ENVIRONMENT = "WHISPERFLEET_REDIS"
+_Opened = TypeVar("_Opened")
 
 
 def redis_settings(url: str) -> "RedisSettings":
@@ -39,23 +40,40 @@ def redis_settings(url: str) -> "RedisSettings":
 def open_client(
     url: str, queue_id: str, priorities: Sequence[Priority] = DEFAULT_PRIORITIES
 ) -> Iterator["Client"]:
-    """Yield a client of the queue.
+    """Yield a producer of the queue; raises what `_opened` does."""
+    from whisperfleet.client import Client  # noqa: PLC0415 - as above
+
+    with _opened(url, lambda settings: Client(settings, queue_id, priorities=priorities)) as client:
+        yield client
+
+
+@contextmanager
+def open_admin(url: str, queue_id: str) -> Iterator["Admin"]:
+    """Yield an administrator of the queue; raises what `_opened` does."""
+    from whisperfleet.client import Admin  # noqa: PLC0415 - as above
+
+    with _opened(url, lambda settings: Admin(settings, queue_id)) as admin:
+        yield admin
+
+
+@contextmanager
+def _opened(url: str, make: "Callable[[RedisSettings], _Opened]") -> "Iterator[_Opened]":
+    """Yield what `make` makes.
 
     Raises ConfigurationError for an address or id that cannot be used, QueueUnavailableError where
     Redis does not answer or refuses.
     """
     import redis  # noqa: PLC0415 - as above
 
-    from whisperfleet.client import Client  # noqa: PLC0415
     from whisperfleet.queue.faults import explain  # noqa: PLC0415
 
     settings = redis_settings(url)
     try:
-        client = Client(settings, queue_id, priorities=priorities)
+        made = make(settings)
     except ValueError as error:
         raise ConfigurationError(f"{error}; set it with --queue or WHISPERFLEET_QUEUE") from error
     try:
-        yield client
+        yield made
     except UnicodeEncodeError:
         # Without the text, which may be a password.
         raise ConfigurationError(

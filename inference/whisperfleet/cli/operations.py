@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whisperfleet.cli.connection import open_client
+from whisperfleet.cli.connection import open_admin, open_client
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -76,8 +76,8 @@ def list_letters(
     as_json: JsonOption = False,
 ) -> None:
     """List the dead letters, oldest first. With --json: an object for each, one a line."""
-    with open_client(redis, queue) as client:
-        letters = client.dead_letters()
+    with open_admin(redis, queue) as admin:
+        letters = admin.dead_letters()
         if as_json:
             for letter_id, letter in letters:
                 print_json(_document(letter_id, letter))
@@ -100,8 +100,8 @@ def show_letter(
     as_json: JsonOption = False,
 ) -> None:
     """Show why a job died and what happened to it, without its audio, prompt and full address."""
-    with open_client(redis, queue) as client:
-        letter = client.dead_letter(letter_id)
+    with open_admin(redis, queue) as admin:
+        letter = admin.dead_letter(letter_id)
     if letter is None:
         print_error(f"{letter_id}: {_REDRIVEN['unknown']}")
         raise typer.Exit(ExitCode.NOT_DONE)
@@ -127,9 +127,9 @@ def redrive(
     """Send the jobs of dead letters again. Twice makes one run."""
     if bool(letter_ids) == every:
         raise ConfigurationError("name the letters to send again, or give --all, and not both")
-    with open_client(redis, queue) as client:
-        wanted = letter_ids or [letter_id for letter_id, _ in client.dead_letters()]
-        answers = {letter_id: client.redrive(letter_id).value for letter_id in wanted}
+    with open_admin(redis, queue) as admin:
+        wanted = letter_ids or [letter_id for letter_id, _ in admin.dead_letters()]
+        answers = {letter_id: admin.redrive(letter_id).value for letter_id in wanted}
     _print_answers(answers, _REDRIVEN, refused={"unknown", "empty", "alive"}, as_json=as_json)
 
 
@@ -150,8 +150,8 @@ def drop_letters(
 
     A job whose letter was deleted by hand, or because there were too many, is named by its own id.
     """
-    with open_client(redis, queue) as client:
-        answers = {name: client.drop_letter(name).value for name in names}
+    with open_admin(redis, queue) as admin:
+        answers = {name: admin.drop_letter(name).value for name in names}
     _print_answers(answers, _DROPPED, refused={"unknown", "alive"}, as_json=as_json)
 
 
@@ -165,8 +165,8 @@ def stats(
 
     A line for each stream: of each priority, and of each tenant that has its own.
     """
-    with open_client(redis, queue) as client:
-        found = client.stats()
+    with open_admin(redis, queue) as admin:
+        found = admin.stats()
     if as_json:
         print_json(_stats_document(found))
         return
@@ -191,8 +191,8 @@ def purge(
     """Cancel every job of the queue that has not ended, of whatever priority and tenant."""
     if not yes:
         confirm(f"Cancel every job of {queue} that has not ended?")
-    with open_client(redis, queue) as client:
-        cancelled = client.purge()
+    with open_admin(redis, queue) as admin:
+        cancelled = admin.purge()
     if as_json:
         print_json({"cancelled": cancelled})
     else:
@@ -210,15 +210,15 @@ def drop(
 
     What a deleted TranscriptionService leaves behind goes this way.
     """
-    with open_client(redis, queue) as client:
+    with open_admin(redis, queue) as admin:
         if not yes:
-            found = client.stats()
+            found = admin.stats()
             left = sum(stream.length for stream in found.streams)
             confirm(
                 f"Delete {queue} with {left} jobs that have not ended, {found.dead_letters} dead "
                 "letters and every result?"
             )
-        dropped = client.drop()
+        dropped = admin.drop()
     if as_json:
         print_json({"keys": dropped})
     else:
@@ -273,6 +273,8 @@ def _moment(letter_id: str) -> str | None:
 def _stats_document(stats: "QueueStats") -> dict[str, Any]:
     document = asdict(stats)
     for stream in document["streams"]:
+        # As programs know it.
+        stream["source"] = stream.pop("name")
         if since := stream["oldest_enqueued_at"]:
             stream["oldest_enqueued_at"] = since.isoformat()
     return document

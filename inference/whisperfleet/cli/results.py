@@ -74,10 +74,13 @@ def status(
 
 
 def _document(status: "JobStatus") -> dict[str, Any]:
-    return {
+    document = {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in asdict(status).items()
     }
+    # As programs know it.
+    document["source"] = document.pop("stream")
+    return document
 
 
 def _describe(status: "JobStatus") -> str:

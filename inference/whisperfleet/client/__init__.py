@@ -1,9 +1,11 @@
-"""The producer's side of the queue: send jobs, follow them, fetch their results.
+"""The clients of the queue: producers send jobs and follow them, administrators look after it.
 
-Needs nothing but pydantic and redis. A client that says whose it is sees no other tenant's jobs;
-whoever has the password of the whole queue can read everything in it all the same.
+`Client` is a producer, `Admin` an administrator. Neither needs more than pydantic and redis. A
+client that says whose it is sees no other tenant's jobs; whoever has the password of the whole
+queue can read everything in it all the same.
 """
 
+from whisperfleet.client.admin import Admin
 from whisperfleet.client.client import Client
 from whisperfleet.client.reports import (
     Cancelled,
@@ -14,4 +16,13 @@ from whisperfleet.client.reports import (
     StreamStats,
 )
 
-__all__ = ["Cancelled", "Client", "Dropped", "JobStatus", "QueueStats", "Redriven", "StreamStats"]
+__all__ = [
+    "Admin",
+    "Cancelled",
+    "Client",
+    "Dropped",
+    "JobStatus",
+    "QueueStats",
+    "Redriven",
+    "StreamStats",
+]

@@ -17,7 +17,7 @@ from whisperfleet.contract.times import MAX_SECONDS
 from whisperfleet.errors import ConfigurationError
 from whisperfleet.queue.faults import Outlook, outlook
 
-__all__ = ["RedisSettings", "describe_url"]
+__all__ = ["Address", "Freshness", "RedisSettings", "describe_url"]
 
 _SCHEMES = ("redis", "rediss", "unix")
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -34,36 +34,55 @@ _FREE_CONNECTION_SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class _Address:
+class Address:
     """What the connections of one client share: how often its address led to a wrong server."""
 
     departures: int = 0
 
 
-class _Following(AbstractConnection):
-    """A connection that is made anew before its next use where the address may lead elsewhere.
+class Freshness:
+    """Whether a connection may be used again, or the address may lead elsewhere by now.
 
-    That is so once the server said to any connection of the client that it is not the one to ask,
-    and from time to time. Made anew it needs no PING, which redis-py would send by itself.
+    It may once the server said to any connection of the client that it is not the one to ask, and
+    from time to time. Made anew a connection needs no PING, which redis-py would send by itself.
     """
 
-    def __init__(self, *, address: _Address, **options: Any) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._departures = address.departures
+        self.renew()
+
+    def renew(self) -> None:
+        """Note that the connection has just been made."""
+        self._departures = self._address.departures
         self._made = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Return whether it has to be made anew before its next use."""
+        aged = time.monotonic() > self._made + _MOST_AGE_SECONDS
+        return aged or self._departures != self._address.departures
+
+    def hear(self, error: redis.RedisError) -> None:
+        """Take in what the server answered."""
+        if outlook(error) is Outlook.WRONG_SERVER:
+            self._address.departures += 1
+
+
+class _Following(AbstractConnection):
+    """A connection that is made anew before its next use where it is not fresh."""
+
+    def __init__(self, *, address: Address, **options: Any) -> None:
+        self._freshness = Freshness(address)
         super().__init__(**options)
 
     def connect(self) -> None:
         """Connect; the pool calls it before each use."""
-        aged = time.monotonic() > self._made + _MOST_AGE_SECONDS
-        if aged or self._departures != self._address.departures:
+        if self._freshness.is_over():
             self.disconnect()  # type: ignore[no-untyped-call]
         super().connect()  # type: ignore[no-untyped-call]
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         """Log in."""
-        self._departures = self._address.departures
-        self._made = time.monotonic()
+        self._freshness.renew()
         super().on_connect_check_health(check_health)
 
     def read_response(self, *arguments: Any, **options: Any) -> Any:
@@ -71,8 +90,7 @@ class _Following(AbstractConnection):
         try:
             return super().read_response(*arguments, **options)
         except redis.RedisError as error:
-            if outlook(error) is Outlook.WRONG_SERVER:
-                self._address.departures += 1
+            self._freshness.hear(error)
             raise
 
 
@@ -179,32 +197,47 @@ class RedisSettings:
         Nothing is repeated behind the caller's back: redis-py's ten retries turn one lost reply
         into two XADD entries. Who sends an idempotent script repeats it for itself.
         """
-        options: dict[str, Any] = {
+        options = self.pool_options() | {
+            "connection_class": _CONNECTIONS[self.scheme],
+            "retry": Retry(NoBackoff(), 0),
             "socket_timeout": min(self.timeout_seconds, most_seconds),
             "socket_connect_timeout": min(self.connect_timeout_seconds, most_seconds),
-            "socket_keepalive": True,
-            "retry": Retry(NoBackoff(), 0),
+            "max_connections": _MOST_CONNECTIONS,
+        }
+        pool = redis.BlockingConnectionPool.from_url(self.url, **options)
+        self.log_in(pool.connection_kwargs)
+        # Unlike the constructor, which leaves the connections open when the client is closed.
+        return redis.Redis.from_pool(pool)
+
+    @property
+    def scheme(self) -> str:
+        """`redis`, `rediss` or `unix`."""
+        return urlsplit(self.url).scheme
+
+    def pool_options(self) -> dict[str, Any]:
+        """Return what every pool of connections has, blocking or of asyncio."""
+        options: dict[str, Any] = {
+            "socket_timeout": self.timeout_seconds,
+            "socket_connect_timeout": self.connect_timeout_seconds,
             "decode_responses": False,
             # RESP2: the same reply shapes on every server, and no maintenance notifications, which
             # redis-py switches on by itself under RESP3.
             "protocol": 2,
             # No CLIENT SETINFO: an account with the least rights has no CLIENT.
             "driver_info": None,
-            "connection_class": _CONNECTIONS[urlsplit(self.url).scheme],
-            "address": _Address(),
-            "max_connections": _MOST_CONNECTIONS,
+            "address": Address(),
             "timeout": _FREE_CONNECTION_SECONDS,
         }
-        if urlsplit(self.url).scheme == "unix":
+        if self.scheme != "unix":
             # A Unix socket has no keep-alive.
-            del options["socket_keepalive"]
+            options["socket_keepalive"] = True
         if self.ca_file is not None:
             options["ssl_ca_certs"] = str(self.ca_file)
-        pool = redis.BlockingConnectionPool.from_url(self.url, **options)
-        # The URL's credentials win inside redis-py, ours must win over them.
+        return options
+
+    def log_in(self, connection_options: dict[str, Any]) -> None:
+        """Set the credentials: those of the URL win inside redis-py, ours must win over them."""
         if self.username is not None:
-            pool.connection_kwargs["username"] = self.username
+            connection_options["username"] = self.username
         if self.password is not None:
-            pool.connection_kwargs["password"] = self.password
-        # Unlike the constructor, which leaves the connections open when the client is closed.
-        return redis.Redis.from_pool(pool)
+            connection_options["password"] = self.password

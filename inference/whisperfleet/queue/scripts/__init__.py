@@ -14,6 +14,7 @@ import redis
 from redis.exceptions import NoScriptError
 
 from whisperfleet.contract.job import MAX_ENTRY_BYTES
+from whisperfleet.queue.requests import Argument, Conversation, ask, run
 
 __all__ = ["Script"]
 
@@ -40,14 +41,13 @@ class Script:
         # The name by which EVALSHA knows a script; nothing rests on its strength.
         return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
-    def run(
-        self,
-        client: redis.Redis,
-        keys: Sequence[str],
-        arguments: Sequence[str | bytes | int | float],
-    ) -> Any:
-        """Run the script and return its reply; SCRIPT FLUSH and fail-overs go unnoticed."""
+    def ask(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Conversation[Any]:
+        """Have the script run and return its reply; SCRIPT FLUSH and fail-overs go unnoticed."""
         try:
-            return client.evalsha(self._sha, len(keys), *keys, *arguments)
+            return (yield from ask("EVALSHA", self._sha, len(keys), *keys, *arguments))
         except NoScriptError:
-            return client.eval(self.source, len(keys), *keys, *arguments)
+            return (yield from ask("EVAL", self.source, len(keys), *keys, *arguments))
+
+    def run(self, client: redis.Redis, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run the script, as `ask` does, and return its reply."""
+        return run(client, self.ask(keys, arguments))
