@@ -94,10 +94,11 @@ bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a 
 real: $(STAMP) ## Real weights on real speech beside faster-whisper; hours of CPU: REAL=--quick takes minutes
 	$(BIN)/python -m hack.real $(REAL)
 
-schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, and the CRD into crds and the chart
+schema: $(STAMP) ## Write the JSON Schemas of the wire contract into docs/schema, the CRD into crds and the chart, and the pages of both references
 	$(BIN)/python -m whisperfleet.contract.schema docs/schema
 	$(BIN)/python -m whisperfleet_operator.resource.crd crds
 	$(BIN)/python -m whisperfleet_operator.resource.reference docs
+	$(BIN)/python -m whisperfleet.settings.reference docs
 	$(BIN)/python -m whisperfleet_operator.resource.crd charts/whisperfleet/files
 
 manifests: $(STAMP) ## Write operator/manifests from the chart, for those who do without Helm; needs helm, the testbed's or another

@@ -131,7 +131,7 @@ class Setting:
             case bool():
                 return "true" if value else "false"
             case float():
-                return f"{value:g}"
+                return str(int(value)) if value.is_integer() else f"{value:g}"
             case _:
                 return str(value)
 
