@@ -132,8 +132,7 @@ def main() -> None:
         queue = WorkQueue(
             settings.connect(), Keys(arguments.queue), consumer, DEFAULT_PRIORITIES, policy
         )
-        # The loop asks of its steps no more than `run`.
-        loop = WorkLoop(queue, NullPipeline(), leases, limits, standing, machine)  # type: ignore[arg-type]
+        loop = WorkLoop(queue, NullPipeline(), leases, limits, standing, machine)
         leases.wait_until_ready()
         if arguments.gate:
             print("ready", flush=True)

@@ -17,11 +17,12 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from whisperfleet.cli import main, worker_settings
+from whisperfleet.cli import main
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result
@@ -172,24 +173,20 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _do_same_work(decoding: dict[str, Any]) -> None:
+def _do_same_work(decoding: dict[str, Any], settings: WorkerSettings) -> int:
     decoding["temperatures"] = tuple(decoding["temperatures"])
-
-    def run(settings: WorkerSettings) -> int:
-        return run_worker(
-            replace(
-                settings,
-                decoding=replace(settings.decoding, **decoding),
-                # A prompt would leave fewer tokens for the text.
-                segmentation=replace(settings.segmentation, condition_on_previous_text=False),
-            )
-        )
-
-    worker_settings.run_worker = run  # type: ignore[attr-defined]
+    same = replace(
+        settings,
+        decoding=replace(settings.decoding, **decoding),
+        # A prompt would leave fewer tokens for the text.
+        segmentation=replace(settings.segmentation, condition_on_previous_text=False),
+    )
+    return run_worker(same)
 
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if _DECODING in os.environ:
-        _do_same_work(json.loads(os.environ[_DECODING]))
-    main()
+        main(partial(_do_same_work, json.loads(os.environ[_DECODING])))
+    else:
+        main()

@@ -13,6 +13,7 @@ from whisperfleet.client import Admin, Client
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import WorkQueue
+from whisperfleet.worker.settings import WorkerSettings
 
 Invoke = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -29,9 +30,14 @@ def environment(any_server: EmbeddedServer, queue_id: str) -> dict[str, str]:
 def invoke(environment: dict[str, str]) -> Invoke:
     """Run a command in this process."""
 
-    def run(*arguments: str, stdin: bytes | None = None, **more_environment: str) -> Result:
+    def run(
+        *arguments: str,
+        stdin: bytes | None = None,
+        work: Callable[[WorkerSettings], int] | None = None,
+        **more_environment: str,
+    ) -> Result:
         return CliRunner().invoke(
-            app, list(arguments), input=stdin, env=environment | more_environment
+            app, list(arguments), input=stdin, env=environment | more_environment, obj=work
         )
 
     return run

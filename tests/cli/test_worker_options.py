@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from whisperfleet.cli import worker_settings
 from whisperfleet.cli.app import app
 from whisperfleet.queue import RedisSettings
 from whisperfleet.settings import EngineSettings
@@ -20,13 +19,12 @@ OPTIONS = {option.name: option for option in COMMAND.params}
 
 
 @pytest.fixture
-def settings_of(invoke, monkeypatch):
+def settings_of(invoke):
     """Return the settings with which `worker` would start."""
 
     def parse(*arguments, **environment):
         seen = []
-        monkeypatch.setattr(worker_settings, "run_worker", lambda s: seen.append(s) or 0)
-        done = invoke("worker", *arguments, **environment)
+        done = invoke("worker", *arguments, work=lambda s: seen.append(s) or 0, **environment)
         assert done.exit_code == 0, done.stderr
         return seen[0]
 

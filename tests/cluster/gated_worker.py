@@ -5,18 +5,22 @@ then it looks for a stop as every step of a job does; everything else is the wor
 """
 
 import time
+from functools import partial
 
 from whisperfleet.cli import main
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result
 from whisperfleet.queue import Claim
-from whisperfleet.worker import job_pipeline, process
+from whisperfleet.worker.build import build_worker
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.job_pipeline import JobPipeline
+from whisperfleet.worker.process import run_worker
+from whisperfleet.worker.settings import WorkerSettings
 
 LOOK_SECONDS = 0.05
 
 
-class GatedPipeline(job_pipeline.JobPipeline):
+class GatedPipeline(JobPipeline):
     """The steps of a job, behind its gate."""
 
     def run(self, claim: Claim, control: JobControl) -> Result:
@@ -37,6 +41,9 @@ class GatedPipeline(job_pipeline.JobPipeline):
         return False
 
 
+def work(settings: WorkerSettings) -> int:
+    return run_worker(settings, partial(build_worker, pipeline=GatedPipeline))
+
+
 if __name__ == "__main__":
-    process.JobPipeline = GatedPipeline
-    main()
+    main(work)

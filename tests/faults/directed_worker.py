@@ -9,12 +9,15 @@ import ctypes
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from whisperfleet.cli import main, worker_settings
+from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
-from whisperfleet.worker import loop, process
+from whisperfleet.worker.build import build_worker
+from whisperfleet.worker.loading import load_engine
+from whisperfleet.worker.process import run_worker
 from whisperfleet.worker.settings import WorkerSettings
 
 LOOK_SECONDS = 0.005
@@ -42,17 +45,17 @@ def obey(prompt: str) -> None:
                 time.sleep(LOOK_SECONDS)
 
 
-def run_eagerly(settings: WorkerSettings) -> int:
-    policy = replace(settings.queue_policy, reclaim_seconds=0.25)
-    return process.run_worker(replace(settings, queue_policy=policy))
-
-
 def run() -> None:
     """Be the worker that the command line asks for."""
-    process.WhisperEngine = DirectedEngine
-    worker_settings.run_worker = run_eagerly
-    loop._WAIT_SECONDS = 0.2
-    main()
+    main(work)
+
+
+def work(settings: WorkerSettings) -> int:
+    policy = replace(settings.queue_policy, reclaim_seconds=0.25)
+    build = partial(
+        build_worker, engine=partial(load_engine, kind=DirectedEngine), wait_seconds=0.2
+    )
+    return run_worker(replace(settings, queue_policy=policy), build)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ _NAME: Final = "program"
 
 # Its children are other programs.
 _IN_THE_WORKER: Final = """
-import sys
-if any(each.endswith("/whisperfleet") for each in sys.orig_argv):
+import os, sys
+names = [each.rpartition("/")[2] for each in sys.orig_argv]
+if "whisperfleet" in names:
 """
-_WITH_GATES: Final = """
-    import gated_worker
-    from whisperfleet.worker import process
-    process.JobPipeline = gated_worker.GatedPipeline
+# In the worker's place, with what it was asked for.
+_WITH_GATES: Final = f"""
+    asked = sys.orig_argv[names.index("whisperfleet") + 1:]
+    os.execv(sys.executable, [sys.executable, "{_FOLDER}/{GATED_WORKER.name}", *asked])
 """
 # A large model takes its time by itself.
 _HELD: Final = """
-    import os, time
+    import time
     import redis
     server = redis.Redis.from_url(os.environ["WHISPERFLEET_REDIS"])
     while not server.exists(os.environ["HELD_UNTIL"]):

@@ -5,6 +5,7 @@ whose prompt is ``break`` breaks it each time.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
-from whisperfleet.worker import process
+from whisperfleet.worker.build import build_worker
+from whisperfleet.worker.loading import load_engine
+from whisperfleet.worker.process import run_worker
+from whisperfleet.worker.settings import WorkerSettings
 
 
 class Device:
@@ -46,6 +50,11 @@ class BreakingEngine(WhisperEngine):
         return super().run(windows)
 
 
+def work(settings: WorkerSettings) -> int:
+    return run_worker(
+        settings, partial(build_worker, engine=partial(load_engine, kind=BreakingEngine))
+    )
+
+
 if __name__ == "__main__":
-    process.WhisperEngine = BreakingEngine
-    main()
+    main(work)

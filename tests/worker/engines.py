@@ -28,7 +28,7 @@ class GatedEngine:
         self.seen.append([window.request.prompt for window in windows])
         self.gate.acquire()
         answer = self.answers.pop(0) if self.answers else [RESULT] * len(windows)
-        if isinstance(answer, RuntimeError):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 

@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window, WindowResult
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
-from whisperfleet.worker import process
+from whisperfleet.worker.build import build_worker
+from whisperfleet.worker.loading import load_engine
+from whisperfleet.worker.process import run_worker
+from whisperfleet.worker.settings import WorkerSettings
 
 # About what an H200 takes for a window of large-v3-turbo's shape in a batch, computed.
 SECONDS_PER_WINDOW = 0.01
@@ -21,6 +25,11 @@ class SleepingEngine(WhisperEngine):
         return [NO_WORDS] * len(windows)
 
 
+def work(settings: WorkerSettings) -> int:
+    return run_worker(
+        settings, partial(build_worker, engine=partial(load_engine, kind=SleepingEngine))
+    )
+
+
 if __name__ == "__main__":
-    process.WhisperEngine = SleepingEngine
-    main()
+    main(work)

@@ -12,8 +12,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError, InputError
-from whisperfleet.worker import batcher
-from whisperfleet.worker.batcher import Batcher
+from whisperfleet.worker.batcher import Batcher, BatchTiming
 from worker.engines import RESULT, GatedEngine, window
 
 
@@ -79,16 +78,12 @@ def test_an_engine_that_is_gone_closes_the_line(answer, sentence, caplog):
     assert f"the engine is gone, and its worker ends: {sentence}" in caplog.messages
 
 
-def test_an_engine_thread_that_dies_is_an_engine_that_is_gone(monkeypatch: pytest.MonkeyPatch):
+def test_an_engine_thread_that_dies_is_an_engine_that_is_gone():
     class Panic(BaseException):
         """What a library in Rust raises is no Exception."""
 
-    def panic(_: float) -> None:
-        raise Panic("unwrapped a None")
-
-    engine = GatedEngine()
+    engine = GatedEngine(Panic("unwrapped a None"))
     engine.gate.release(10)
-    monkeypatch.setattr(batcher.metrics.batch_windows, "observe", panic)
     lost = threading.Event()
     with Batcher(engine, 1000, on_lost=lost.set) as line, line.join() as job:
         future = job.submit(window(1))
@@ -192,8 +187,9 @@ class WatchedQueue(Batcher):
     It holds its lock then: who puts a window in line afterwards comes while it lingers.
     """
 
-    def __init__(self, *arguments) -> None:
-        super().__init__(*arguments)
+    def __init__(self, engine: GatedEngine) -> None:
+        # It would wait for a minute.
+        super().__init__(engine, 1000, timing=BatchTiming(linger_seconds=60.0, linger_share=1e9))
         self.lingered: list[str] = []
 
     def _linger(self) -> None:
@@ -202,26 +198,24 @@ class WatchedQueue(Batcher):
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch):
+def patient():
     """A line whose engine is free, and that would wait for a minute."""
-    monkeypatch.setattr(batcher, "_LINGER_SECONDS", 60.0)
-    monkeypatch.setattr(batcher, "_LINGER_SHARE", 1e9)
     engine = GatedEngine()
     engine.gate.release(1000)
-    with WatchedQueue(engine, 1000) as line:
+    with WatchedQueue(engine) as line:
         with line.join() as job:
             # How long a window takes is known after one.
             assert job.submit(window(1, "known")).result(10) is RESULT
         yield line, engine
 
 
-def test_it_waits_no_longer_than_it_should(monkeypatch: pytest.MonkeyPatch):
+def test_it_waits_no_longer_than_it_should():
     """The second job is on its way and never comes."""
-    monkeypatch.setattr(batcher, "_LINGER_SHARE", 1e9)
+    timing = BatchTiming(linger_share=1e9)
     engine = GatedEngine()
     engine.gate.release(1000)
     waits = []
-    with Batcher(engine, 1000) as line, line.join() as first, line.join():
+    with Batcher(engine, 1000, timing=timing) as line, line.join() as first, line.join():
         # How long a window takes is known after one.
         assert first.submit(window(1)).result(10) is RESULT
         for _ in range(5):
@@ -229,15 +223,15 @@ def test_it_waits_no_longer_than_it_should(monkeypatch: pytest.MonkeyPatch):
             assert first.submit(window(1)).result(10) is RESULT
             waits.append(time.monotonic() - began)
     # Whatever else this machine does may add to any of them.
-    assert batcher._LINGER_SECONDS <= min(waits) < 10 * batcher._LINGER_SECONDS
+    assert timing.linger_seconds <= min(waits) < 10 * timing.linger_seconds
 
 
-def test_it_waits_a_small_share_of_what_a_batch_takes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batcher, "_LINGER_SECONDS", 60.0)
+def test_it_waits_a_small_share_of_what_a_batch_takes():
+    timing = BatchTiming(linger_seconds=60.0)
     engine = GatedEngine()
     engine.gate.release(1000)
     # A batch takes next to nothing here, so a tenth of it is nothing to wait for.
-    with Batcher(engine, 1000) as line, line.join() as first, line.join():
+    with Batcher(engine, 1000, timing=timing) as line, line.join() as first, line.join():
         assert first.submit(window(1)).result(10) is RESULT
         assert first.submit(window(1)).result(10) is RESULT
 
@@ -338,13 +332,10 @@ def test_closing_leaves_nobody_waiting():
 
 
 @pytest.mark.parametrize(("seconds", "windows"), [(40.0, 1), (14.0, 2), (0.1, 4)])
-def test_a_batch_of_a_slow_model_is_small(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, windows: int
-):
+def test_a_batch_of_a_slow_model_is_small(seconds: float, windows: int):
     engine = GatedEngine()
     clock = Clock()
-    monkeypatch.setattr(batcher, "time", clock)
-    with Batcher(engine, 1000) as line, line.join() as job:
+    with Batcher(engine, 1000, clock=clock) as line, line.join() as job:
         futures = [job.submit(window(1)) for _ in range(6)]
         wait_for(lambda: len(engine.seen) == 1, "the first call has begun")
         clock.now += seconds
@@ -356,7 +347,7 @@ def test_a_batch_of_a_slow_model_is_small(
 class Clock:
     now = 0.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
@@ -371,13 +362,12 @@ def test_a_call_that_does_not_return_shows():
         wait_for(lambda: line.run_started is None, "the call is over")
 
 
-def test_memory_is_returned_now_and_then_whether_windows_come_or_not(monkeypatch):
+def test_memory_is_returned_now_and_then_whether_windows_come_or_not():
     returned = threading.Semaphore(0)
-    monkeypatch.setattr(batcher, "_MEMORY_SECONDS", 0.05)
-    monkeypatch.setattr(batcher, "return_free_memory", returned.release)
+    often = BatchTiming(memory_seconds=0.05)
     engine = GatedEngine()
     engine.gate.release(1000)
-    with Batcher(engine, 1000, DEFAULT_PRIORITIES) as line:
+    with Batcher(engine, 1000, timing=often, return_memory=returned.release) as line:
         assert returned.acquire(timeout=10)
         assert returned.acquire(timeout=10)
         with line.join() as job:

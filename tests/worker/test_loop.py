@@ -20,7 +20,6 @@ from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
-from whisperfleet.worker import loop as loop_module
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.loop import LoopLimits, WorkLoop
 from whisperfleet.worker.needs import Need
@@ -104,16 +103,21 @@ class Stage:
 
     @contextmanager
     def loop(
-        self, job_timeout_seconds: float = 60.0, policy: QueuePolicy = POLICY
+        self,
+        job_timeout_seconds: float = 60.0,
+        queue: WorkQueue | None = None,
+        prune_seconds: float = 300.0,
     ) -> Iterator[WorkLoop]:
-        limits = LoopLimits(2, job_timeout_seconds, drain_seconds=30.0)
+        limits = LoopLimits(
+            2, job_timeout_seconds, 30.0, wait_seconds=0.05, prune_seconds=prune_seconds
+        )
         loop = WorkLoop(
-            self.queue("loop", policy),
-            self.pipeline,  # type: ignore[arg-type]
-            self.leases,  # type: ignore[arg-type]
+            queue or self.queue("loop"),
+            self.pipeline,
+            self.leases,
             limits,
             self.standing,
-            self.machine,  # type: ignore[arg-type]
+            self.machine,
         )
         thread = threading.Thread(target=loop.run, args=(self.stopped,))
         thread.start()
@@ -164,14 +168,6 @@ def stage(any_server: EmbeddedServer, keys: Keys) -> Iterator[Stage]:
     made.raw.close()
 
 
-@pytest.fixture
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop_module, "_WAIT_SECONDS", 0.05)
-
-
-pytestmark = pytest.mark.usefixtures("_soon")
-
-
 def jobs_total(state: State, code: Code) -> float:
     labels = {"state": state.value, "code": code.value}
     return REGISTRY.get_sample_value("whisperfleet_jobs_total", labels) or 0.0
@@ -208,10 +204,14 @@ def test_a_suspect_that_waits_stops_when_told(stage: Stage, stop: Stop) -> None:
     assert stage.pipeline.ran == ["healthy"]
 
 
-def test_upkeep_is_done_though_there_is_always_work(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop_module, "_TIDY_SECONDS", 0.1)
+class BusyQueue(WorkQueue):
+    """A queue that must have work at any time."""
+
+    def wait(self, timeout_seconds: float) -> None:
+        raise AssertionError(f"there was no work for a moment of {timeout_seconds} s")
+
+
+def test_upkeep_is_done_though_there_is_always_work(stage: Stage) -> None:
     policy = replace(POLICY, dead_letter_seconds=0.2)
     stage.raw.xadd(stage.keys.dead_letters, {"id": "old"})
     ended = threading.Event()
@@ -231,16 +231,12 @@ def test_upkeep_is_done_though_there_is_always_work(
     busy.start()
     try:
         wait_for(lambda: stage.raw.xlen(stage.keys.stream("normal")), "there is work")
-        monkeypatch.setattr(WorkQueue, "wait", _must_not_be_called)
-        with stage.loop(policy=policy):
+        queue = BusyQueue(stage.server.settings.connect(), stage.keys, "loop", policy=policy)
+        with stage.loop(queue=queue, prune_seconds=0.1):
             wait_for(lambda: not stage.raw.xlen(stage.keys.dead_letters), "the old letter is gone")
     finally:
         ended.set()
         busy.join()
-
-
-def _must_not_be_called(*_: object) -> None:
-    raise AssertionError("there was no work for a moment")
 
 
 def test_what_ends_within_a_claim_is_logged_and_counted(

@@ -4,7 +4,6 @@ import threading
 from contextlib import ExitStack
 
 from servers import wait_for
-from whisperfleet.worker import preprocess_limiter
 from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 
 
@@ -48,9 +47,8 @@ def test_who_waits_in_vain_goes_on_without_and_gives_nothing_back():
         pass
 
 
-def test_there_are_more_slots_than_processors(monkeypatch):
-    monkeypatch.setattr(preprocess_limiter, "usable_processors", lambda: 3)
-    slots = PreprocessLimiter(patience_seconds=0.0)
+def test_there_are_more_slots_than_processors():
+    slots = PreprocessLimiter(3, patience_seconds=0.0)
     with ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(slots.taken())

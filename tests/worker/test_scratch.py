@@ -65,14 +65,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, missing: str) 
         pass
 
 
-def test_the_systems_folder_is_taken_though_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_systems_folder_is_taken_though_it_is_full() -> None:
     def full() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
     assert scratch_folder(Path("/chosen")) == Path("/chosen")
     assert scratch_folder(None) == Path(tempfile.gettempdir())
-    monkeypatch.setattr(tempfile, "gettempdir", full)
-    assert scratch_folder(None) == Path("/tmp")
+    assert scratch_folder(None, full) == Path("/tmp")
 
 
 HOLDER = """

@@ -5,7 +5,9 @@ import itertools
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
 
 import pytest
 from prometheus_client import REGISTRY
@@ -13,20 +15,25 @@ from prometheus_client import REGISTRY
 from servers import wait_for
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.errors import EngineLostError
-from whisperfleet.worker import batcher
 from whisperfleet.worker.batcher import Batcher
 from worker.engines import RESULT, LoopingEngine, window
 
 
-@pytest.fixture
-def busy():
+@contextmanager
+def held(clock: Callable[[], float] = time.monotonic):
     """A line whose engine is held in a call, so that all that follows must wait."""
     engine = LoopingEngine()
-    with Batcher(engine, 1000, DEFAULT_PRIORITIES) as line, line.join() as job:
+    with Batcher(engine, 1000, DEFAULT_PRIORITIES, clock=clock) as line, line.join() as job:
         job.submit(window(1, "held"))
         wait_for(lambda: engine.seen == [["held"]], "the engine has begun")
         yield line, engine
         engine.gate.release(1000)
+
+
+@pytest.fixture
+def busy():
+    with held() as both:
+        yield both
 
 
 def submit(line: Batcher, *names: str, priority: str | None = None, seconds: float = 1):
@@ -227,16 +234,24 @@ class Clock:
     def __init__(self) -> None:
         self.now = time.monotonic()
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
-def test_slow_passes_hold_few_windows_and_say_nothing_of_first_ones(
-    busy, monkeypatch: pytest.MonkeyPatch
-):
-    line, engine = busy
-    engine.retry_size, clock = 4, Clock()
-    monkeypatch.setattr(batcher, "time", clock)
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def timed(clock):
+    with held(clock) as both:
+        yield both
+
+
+def test_slow_passes_hold_few_windows_and_say_nothing_of_first_ones(timed, clock):
+    line, engine = timed
+    engine.retry_size = 4
     futures = submit(line, "a+1", "b+1", "c+1", "d+1")
     went_on(engine, 2)
     went_on(engine, 3)

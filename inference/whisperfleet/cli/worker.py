@@ -13,7 +13,7 @@ from whisperfleet.settings import REQUIRED, SETTINGS, Setting
 __all__ = ["worker"]
 
 
-def worker(**given: Any) -> None:
+def worker(context: typer.Context, **given: Any) -> None:
     """Work on the jobs of a queue until SIGTERM, then finish or hand back what is in flight.
 
     Health is at /livez and /readyz, metrics for Prometheus are at /metrics.
@@ -24,7 +24,7 @@ def worker(**given: Any) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from whisperfleet.cli import worker_settings  # noqa: PLC0415 - needs the extra
 
-    raise typer.Exit(worker_settings.run(given))
+    raise typer.Exit(worker_settings.run(given, context.obj))
 
 
 def _option(setting: Setting) -> Any:
@@ -60,6 +60,7 @@ def _keyword(name: str, annotation: Any, default: str) -> Parameter:
 
 
 _PARAMETERS: Final = (
+    Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context),
     *map(_parameter, SETTINGS),
     _keyword("redis", RedisOption, DEFAULT_REDIS_URL),
     _keyword("queue", QueueOption, DEFAULT_QUEUE_ID),

@@ -1,6 +1,6 @@
 """From the options of `whisperfleet worker` to a running worker. Needs the extra `worker`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from whisperfleet.audio.decoder import DecodeLimits
@@ -28,9 +28,12 @@ __all__ = ["run", "settings_of"]
 _Group = TypeVar("_Group")
 
 
-def run(given: Mapping[str, Any]) -> int:
-    """Run a worker with the options of `worker`, by name; return its exit code."""
-    return run_worker(settings_of(given))
+def run(given: Mapping[str, Any], work: Callable[[WorkerSettings], int] | None = None) -> int:
+    """Run a worker with the options of `worker`, by name; return its exit code.
+
+    `work` runs it; None is `run_worker`.
+    """
+    return (work or run_worker)(settings_of(given))
 
 
 def settings_of(given: Mapping[str, Any]) -> WorkerSettings:

@@ -23,29 +23,37 @@ from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_queue import FairQueue, Owner
 from whisperfleet.worker.host_memory import return_free_memory
 
-__all__ = ["Batcher", "JobHandle"]
+__all__ = ["BatchTiming", "Batcher", "JobHandle"]
 
 log = logging.getLogger(__name__)
 
 _JOIN_SECONDS: Final = 5.0
-
-# A batch that is not full waits for jobs that are on their way to it: this long at most, and no
-# more than this share of what the last batch took, so that waiting never costs much.
-_LINGER_SECONDS: Final = 0.25
-_LINGER_SHARE: Final = 0.1
-
-# Nobody should wait longer than this for the batch that runs, and a call must end long before it
-# counts as hung: a large model on a CPU is given few windows at a time.
-_LONGEST_RUN_SECONDS: Final = 30.0
-
-# How often free memory goes back to the kernel.
-_MEMORY_SECONDS: Final = 60.0
 
 # Who waits for room in the line notices so soon that it should stop.
 _LOOK_SECONDS: Final = 0.1
 
 # Batches that one job may have before the engine: one that runs and one that is ready for it.
 _BATCHES_PER_JOB: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTiming:
+    """How long a batch may wait and run.
+
+    One that is not full waits for jobs that are on their way to it: for `linger_seconds` at most,
+    and no more than `linger_share` of what the last batch took, so that waiting never costs much.
+    Nobody should wait longer than `longest_run_seconds` for the batch that runs, and a call must
+    end long before it counts as hung: a large model on a CPU is given few windows at a time. Free
+    memory goes back to the kernel every `memory_seconds`.
+    """
+
+    linger_seconds: float = 0.25
+    linger_share: float = 0.1
+    longest_run_seconds: float = 30.0
+    memory_seconds: float = 60.0
+
+
+_TIMING: Final = BatchTiming()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +82,7 @@ class Batcher:
     `max_audio_seconds` bounds the audio that waits or is being recognised, but for one window of
     each job, which always fits: nobody is kept out of the line by a long file. The weights of
     `priorities` are their shares of the engine, as they are of the claims. Where new and unsettled
-    windows wait, calls for either take turns. `run_started` is the monotonic time at which the
+    windows wait, calls for either take turns. `run_started` is the time by `clock` at which the
     engine's current call began, None while it is idle: a call that never returns shows there.
     `lost` is why the engine is gone, once it is: then the line is closed, `on_lost` was called on
     the engine's thread, and no window is answered any more. The windows that the engine had, be
@@ -87,7 +95,14 @@ class Batcher:
         max_audio_seconds: float,
         priorities: Sequence[Priority] = (),
         on_lost: Callable[[], None] = lambda: None,
+        *,
+        timing: BatchTiming = _TIMING,
+        clock: Callable[[], float] = time.monotonic,
+        return_memory: Callable[[], None] = return_free_memory,
     ) -> None:
+        self._timing = timing
+        self._clock = clock
+        self._return_memory = return_memory
         self.run_started: float | None = None
         self.lost: BaseException | None = None
         self._on_lost = on_lost
@@ -95,14 +110,14 @@ class Batcher:
         self._max_audio_seconds = max_audio_seconds
         self._weights = {priority.name: priority.weight for priority in priorities}
         self._audio_seconds = 0.0
-        self._last_run_seconds = _LINGER_SECONDS / _LINGER_SHARE
+        self._last_run_seconds = timing.linger_seconds / timing.linger_share
         # One, until it is known how long that takes.
         self._affordable_windows = 1
         self._affordable_retries = 1
-        self._new: FairQueue[_Waiting] = FairQueue()
-        self._unsettled: FairQueue[_Waiting] = FairQueue()
+        self._new: FairQueue[_Waiting] = FairQueue(clock)
+        self._unsettled: FairQueue[_Waiting] = FairQueue(clock)
         self._retried_last = False
-        self._memory_due = time.monotonic() + _MEMORY_SECONDS
+        self._memory_due = clock() + timing.memory_seconds
         self._jobs: set[JobHandle] = set()
         self._changed = threading.Condition()
         self._closed = False
@@ -192,10 +207,10 @@ class Batcher:
             self._lose(error, batch)
 
     def _return_memory_if_due(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._memory_due:
-            self._memory_due = now + _MEMORY_SECONDS
-            return_free_memory()
+            self._memory_due = now + self._timing.memory_seconds
+            self._return_memory()
 
     def _next_batch(self) -> list[_Waiting]:
         """Wait for the windows whose next pass is due.
@@ -203,7 +218,7 @@ class Batcher:
         There are none once it is closed, or where none come until memory is to be returned.
         """
         with self._changed:
-            until_due = max(0.0, self._memory_due - time.monotonic())
+            until_due = max(0.0, self._memory_due - self._clock())
             if not self._changed.wait_for(lambda: self._closed or self._in_line > 0, until_due):
                 return []
             self._linger()
@@ -257,12 +272,12 @@ class Batcher:
                 or len(self._new) >= self._batch_size
                 or all(job.owner.items for job in self._jobs)
             ),
-            min(_LINGER_SECONDS, _LINGER_SHARE * self._last_run_seconds),
+            min(self._timing.linger_seconds, self._timing.linger_share * self._last_run_seconds),
         )
 
     def _run(self, batch: Sequence[_Waiting]) -> None:
         """Make one pass over windows that are all new or all unsettled."""
-        started = self.run_started = time.monotonic()
+        started = self.run_started = self._clock()
         metrics.batch_limit.set(self._batch_size)
         try:
             answers = self._ask(batch)
@@ -270,7 +285,7 @@ class Batcher:
             self.run_started = None
         if len(answers) != len(batch):
             raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")
-        self._measure(batch, time.monotonic() - started)
+        self._measure(batch, self._clock() - started)
         settled, unsettled = [], []
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Unsettled):
@@ -293,7 +308,7 @@ class Batcher:
 
     def _measure(self, batch: Sequence[_Waiting], seconds: float) -> None:
         """Learn how long a pass takes, and tell."""
-        affordable = max(1, int(_LONGEST_RUN_SECONDS / max(seconds / len(batch), 1e-6)))
+        affordable = max(1, int(self._timing.longest_run_seconds / max(seconds / len(batch), 1e-6)))
         metrics.engine_seconds.inc(seconds)
         if self._retried_last:
             self._affordable_retries = affordable

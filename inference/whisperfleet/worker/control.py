@@ -38,11 +38,17 @@ class Interrupted(BaseException):
 class JobControl:
     """The line between the worker's loop and one job's thread. The first stop wins.
 
-    `ends` is the moment of `time.monotonic()` at which the job's time is up; its clock starts at
+    `ends` is the moment of `clock` at which the job's time is up; its clock starts at
     once. Each check is a `step` of the worker's progress.
     """
 
-    def __init__(self, timeout_seconds: float, step: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        timeout_seconds: float,
+        step: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._step = step
         self.timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
@@ -51,7 +57,7 @@ class JobControl:
 
     def start_clock(self) -> None:
         """Give the job all of its time, from now on."""
-        self.ends = time.monotonic() + self.timeout_seconds
+        self.ends = self._clock() + self.timeout_seconds
 
     def stop_clock(self) -> None:
         """Take no time from the job: it waits for its turn."""
@@ -74,7 +80,7 @@ class JobControl:
 
     def look(self) -> None:
         """Raise Interrupted when the job should stop. Call it where the job only waits."""
-        if self._stop is None and time.monotonic() > self.ends:
+        if self._stop is None and self._clock() > self.ends:
             self.stop(Stop.TIMEOUT)
         if self._stop is not None:
             raise Interrupted(self._stop)

@@ -14,9 +14,8 @@ from whisperfleet.queue import Claim, Ending, Finished, Released, WorkQueue
 from whisperfleet.queue.faults import Outlook, explain, outlook
 from whisperfleet.worker import logs, metrics
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
-from whisperfleet.worker.job_pipeline import JobPipeline
-from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.needs import Need
+from whisperfleet.worker.parts import MachineWatch, Pipeline
 from whisperfleet.worker.standing import Standing
 
 __all__ = ["JobRunner"]
@@ -30,7 +29,7 @@ class JobRunner:
     """Carries claims out, one at a time on each thread that calls it."""
 
     def __init__(
-        self, queue: WorkQueue, pipeline: JobPipeline, standing: Standing, machine: Machine
+        self, queue: WorkQueue, pipeline: Pipeline, standing: Standing, machine: MachineWatch
     ) -> None:
         self._queue = queue
         self._pipeline = pipeline

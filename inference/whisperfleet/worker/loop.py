@@ -13,33 +13,36 @@ from whisperfleet.queue import Claim, WorkQueue
 from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
 from whisperfleet.worker.control import JobControl, Stop
-from whisperfleet.worker.job_pipeline import JobPipeline
 from whisperfleet.worker.job_runner import JobRunner
-from whisperfleet.worker.leases import LeaseKeeper
-from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.needs import Need
+from whisperfleet.worker.parts import Clock, Leases, MachineWatch, Pipeline
 from whisperfleet.worker.standing import Standing
 
-__all__ = ["LoopLimits", "WorkLoop"]
+__all__ = ["WAIT_SECONDS", "LoopLimits", "WorkLoop"]
 
 log = logging.getLogger(__name__)
 
-# A blocking wait for work ends this soon, so that a stop is noticed.
-_WAIT_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 _OUTAGE = Backoff(0.4, 5.0)
-# Forgetting consumers that are gone and old dead letters is never urgent.
-_TIDY_SECONDS = 300.0
+# It is never urgent.
+_PRUNE_SECONDS = 300.0
 # What is left of the notice after the drain, to hand back what did not fit.
 _HAND_BACK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LoopLimits:
-    """See WorkerSettings for the meaning of each."""
+    """See WorkerSettings for the meaning of the first three.
+
+    A blocking wait for work ends after `wait_seconds`, so that a stop is noticed. Consumers that
+    are gone and old dead letters are forgotten every `prune_seconds`.
+    """
 
     max_in_flight: int
     job_timeout_seconds: float
     drain_seconds: float
+    wait_seconds: float = WAIT_SECONDS
+    prune_seconds: float = _PRUNE_SECONDS
 
 
 class WorkLoop:
@@ -52,12 +55,15 @@ class WorkLoop:
     def __init__(
         self,
         queue: WorkQueue,
-        pipeline: JobPipeline,
-        leases: LeaseKeeper,
+        pipeline: Pipeline,
+        leases: Leases,
         limits: LoopLimits,
         standing: Standing,
-        machine: Machine,
+        machine: MachineWatch,
+        *,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._queue = queue
         self._runner = JobRunner(queue, pipeline, standing, machine)
         self._leases = leases
@@ -70,7 +76,7 @@ class WorkLoop:
         self._changed = threading.Condition()
         self._in_flight: dict[Claim, JobControl] = {}
         self._outages = 0
-        self._next_tidy = 0.0
+        self._next_prune = 0.0
         self._obstacle = ""
         metrics.in_flight.set_function(lambda: len(self._in_flight))
 
@@ -83,12 +89,12 @@ class WorkLoop:
     def claiming_seconds(self) -> float:
         """How long the current call to the queue has taken; 0 between calls."""
         began = self._claim_began
-        return 0.0 if began is None else time.monotonic() - began
+        return 0.0 if began is None else self._clock() - began
 
     @property
     def overdue_seconds(self) -> float:
         """For how long the longest job in flight has gone on though its time is up."""
-        now = time.monotonic()
+        now = self._clock()
         with self._changed:
             return max((0.0, *(now - control.ends for control in self._in_flight.values())))
 
@@ -126,19 +132,19 @@ class WorkLoop:
 
     def _claim(self, stopped: threading.Event) -> tuple[Claim | None, JobControl]:
         """Return a claim that is held and in flight, or None after a wait for work."""
-        control = JobControl(self._limits.job_timeout_seconds, self._leases.step)
+        control = JobControl(self._limits.job_timeout_seconds, self._leases.step, self._clock)
         if not self._may_claim():
-            stopped.wait(_WAIT_SECONDS)
+            stopped.wait(self._limits.wait_seconds)
             return None, control
-        self._claim_began = time.monotonic()
+        self._claim_began = self._clock()
         try:
-            self._tidy_if_due()
+            self._prune_if_due()
             with self._leases.claiming():
                 claim = self._queue.claim(self._runner.note_ending)
                 if claim:
                     self._take_in(claim, control)
             if not claim:
-                self._queue.wait(_WAIT_SECONDS)
+                self._queue.wait(self._limits.wait_seconds)
         except redis.RedisError as error:
             self._machine.blame(error)
             self._pause(stopped, f"nothing can be claimed: Redis {explain(error)}")
@@ -192,9 +198,10 @@ class WorkLoop:
             )
         return self._standing.trouble(Need.MACHINE) or self._standing.trouble(Need.PUBLISH)
 
-    def _tidy_if_due(self) -> None:
-        if time.monotonic() >= self._next_tidy:
-            self._next_tidy = time.monotonic() + _TIDY_SECONDS * random.uniform(0.5, 1.0)  # noqa: S311
+    def _prune_if_due(self) -> None:
+        if self._clock() >= self._next_prune:
+            seconds = self._limits.prune_seconds
+            self._next_prune = self._clock() + seconds * random.uniform(0.5, 1.0)  # noqa: S311
             self._queue.prune()
 
     def _wait_until_alone(
@@ -206,7 +213,7 @@ class WorkLoop:
                 if stopped.is_set():
                     control.stop(Stop.DRAINING)
                     return
-                self._changed.wait(_WAIT_SECONDS)
+                self._changed.wait(self._limits.wait_seconds)
         control.start_clock()
         self._leases.hold(claim, control)
 
@@ -227,7 +234,7 @@ class WorkLoop:
         self.hand_back()
         self._wait_until_empty(min(_HAND_BACK_SECONDS, notice) / 2)
         # A thread may still be inside its last call to the queue, and come back with a claim.
-        if self._turn.acquire(timeout=2 * _WAIT_SECONDS):
+        if self._turn.acquire(timeout=2 * self._limits.wait_seconds):
             self._turn.release()
         for claim in list(self._in_flight):
             # Its thread is inside a step that cannot be interrupted, or has only just claimed it;

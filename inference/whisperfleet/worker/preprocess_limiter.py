@@ -24,10 +24,10 @@ class PreprocessLimiter:
     """
 
     def __init__(
-        self, slots: int | None = None, patience_seconds: float = _PATIENCE_SECONDS
+        self, processors: int | None = None, patience_seconds: float = _PATIENCE_SECONDS
     ) -> None:
-        count = slots or usable_processors() + _MORE_THAN_PROCESSORS
-        self._free = threading.BoundedSemaphore(count)
+        slots = (processors or usable_processors()) + _MORE_THAN_PROCESSORS
+        self._free = threading.BoundedSemaphore(slots)
         self._patience_seconds = patience_seconds
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from whisperfleet.worker.machine import what_lacks
 __all__ = ["scratch_file", "scratch_folder"]
 
 
-def scratch_folder(chosen: Path | None) -> Path:
-    """Return the folder for fetched files: the one that was chosen, else the system's."""
+def scratch_folder(chosen: Path | None, usual: Callable[[], str] = tempfile.gettempdir) -> Path:
+    """Return the folder for fetched files: the one that was chosen, else the system's.
+
+    `usual` finds that, and raises FileNotFoundError where none has room.
+    """
     if chosen is not None:
         return chosen
     try:
-        return Path(tempfile.gettempdir())
+        return Path(usual())
     except FileNotFoundError:
         # It looks for a place with room. The usual one may have some later.
         return Path("/tmp")  # noqa: S108 - nothing predictable is made in it

@@ -1,6 +1,7 @@
 """What a worker was able to do when it last tried: what decides whether it is ready and claims."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,13 +29,14 @@ class _Sight:
 class Standing:
     """How the last try of each need went. Safe to share between threads: a sight never changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._sights: dict[Need, _Sight] = {}
 
     def note(self, need: Need, trouble: str = "") -> None:
         """Keep how a try went: what is wrong and what to do, in a sentence, or nothing."""
         before = self._sights.get(need)
-        self._sights[need] = _Sight(time.monotonic(), trouble)
+        self._sights[need] = _Sight(self._clock(), trouble)
         if before is None or bool(before.trouble) != bool(trouble):
             metrics.able.labels(need.value).set(not trouble)
 
@@ -45,7 +47,7 @@ class Standing:
 
     def problem(self, patience_seconds: float) -> str | None:
         """Return what keeps the worker from being ready: a need that failed, or is not seen."""
-        now = time.monotonic()
+        now = self._clock()
         for need in Need:
             sight = self._sights.get(need)
             if sight is None:

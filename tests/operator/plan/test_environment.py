@@ -7,7 +7,6 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from services import changed, full, minimal, read
-from whisperfleet.cli import worker_settings
 from whisperfleet.cli.app import app
 from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.segmentation import Segmentation
@@ -34,15 +33,19 @@ def names(resource: dict[str, Any]) -> list[str]:
     return [variable["name"] for variable in variables(resource)]
 
 
-def settings_of(resource: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
+def settings_of(resource: dict[str, Any]) -> WorkerSettings:
     """Start `whisperfleet worker` in the pod's environment, but for the work itself."""
     seen: list[WorkerSettings] = []
-    monkeypatch.setattr(worker_settings, "run_worker", lambda each: seen.append(each) or 0)
     given = {each["name"]: each.get("value", "") for each in variables(resource)}
     # Files that only the pod has.
     given.pop("WHISPERFLEET_REDIS_CA_FILE", None)
     # As the image has it, where the model is baked in.
-    done = CliRunner().invoke(app, ["worker"], env={"WHISPERFLEET_MODEL": "/model", **given})
+    done = CliRunner().invoke(
+        app,
+        ["worker"],
+        env={"WHISPERFLEET_MODEL": "/model", **given},
+        obj=lambda each: seen.append(each) or 0,
+    )
     assert done.exit_code == 0, done.output
     return seen[0]
 
@@ -61,8 +64,8 @@ def test_no_variable_is_set_twice_and_those_that_are_set_are_reserved() -> None:
     assert set(everything) - own == set(RESERVED_ENV)
 
 
-def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of(minimal(), monkeypatch)
+def test_the_worker_understands_the_ten_lines() -> None:
+    settings = settings_of(minimal())
     assert settings.redis.url == "redis://redis.team-a.svc:6379/0"
     assert settings.queue_id == "team-a.calls"
     assert settings.engine.model == "/model"
@@ -80,8 +83,8 @@ def test_the_worker_understands_the_ten_lines(monkeypatch: pytest.MonkeyPatch) -
     assert settings.process.http_port == plain.process.http_port
 
 
-def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_of(full(), monkeypatch)
+def test_the_worker_understands_everything() -> None:
+    settings = settings_of(full())
     assert settings.redis.url == "rediss://redis.example.org:6380/3"
     assert settings.queue_id == "team-a.calls"
     assert settings.engine.model == "/model"
@@ -110,12 +113,8 @@ def test_the_worker_understands_everything(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("seconds", [10, 3600])
-def test_a_lease_of_any_length_outlives_two_beats(
-    seconds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    policy = settings_of(
-        changed(minimal(), "spec.queue.leaseSeconds", seconds), monkeypatch
-    ).queue_policy
+def test_a_lease_of_any_length_outlives_two_beats(seconds: int) -> None:
+    policy = settings_of(changed(minimal(), "spec.queue.leaseSeconds", seconds)).queue_policy
     assert policy.beat_seconds * 2 <= policy.lease_seconds == seconds
 
 
@@ -164,11 +163,9 @@ def test_networks_go_by_their_first_address() -> None:
 
 
 @pytest.mark.parametrize("tenants", [[], ["globex", "acme"]])
-def test_workers_claim_from_the_streams_that_wake_them(
-    tenants: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_claim_from_the_streams_that_wake_them(tenants: list[str]) -> None:
     resource = changed(minimal(), "spec.queue.tenants", tenants)
-    settings = settings_of(resource, monkeypatch)
+    settings = settings_of(resource)
     claimed = Keys(settings.queue_id).streams(settings.queue.priorities, settings.queue.tenants)
     assert claimed == read(resource).streams
     assert ("WHISPERFLEET_TENANTS" in names(resource)) is bool(tenants)
