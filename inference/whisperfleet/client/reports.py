@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from whisperfleet.contract.codes import AnyCode
+from whisperfleet.contract.result import AnyCode
 from whisperfleet.contract.states import TERMINAL, AnyState
 
 __all__ = [

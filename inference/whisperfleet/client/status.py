@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from whisperfleet.client.reports import JobStatus
-from whisperfleet.contract.codes import AnyCode, Code
+from whisperfleet.contract.codes import Code
 from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import AnyCode
 from whisperfleet.contract.states import AnyState, State
 from whisperfleet.contract.times import entry_time, moment
 from whisperfleet.queue.requests import Conversation, ask

@@ -1,11 +1,8 @@
 """Why a job did not give words: one code for each reason that a producer can act on."""
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import Field
-
-__all__ = ["AnyCode", "Code"]
+__all__ = ["Code"]
 
 
 class Code(StrEnum):
@@ -51,7 +48,3 @@ class Code(StrEnum):
     MALFORMED_ENTRY = "malformed_entry"
     UNSUPPORTED_VERSION = "unsupported_version"
     ENTRY_LOST = "entry_lost"
-
-
-# As it is read: a newer minor version may have more of them, which stay text.
-AnyCode = Annotated[Code | str, Field(union_mode="left_to_right")]

@@ -9,8 +9,8 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from whisperfleet.contract.codes import AnyCode
 from whisperfleet.contract.job import PROTOCOL_VERSION
+from whisperfleet.contract.result import AnyCode
 from whisperfleet.contract.states import AnyState
 
 __all__ = ["DeadLetter", "DoneEvent"]

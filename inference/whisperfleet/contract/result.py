@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from whisperfleet.contract.codes import AnyCode
+from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import PROTOCOL_VERSION, Format, Task
 from whisperfleet.contract.states import AnyState
 from whisperfleet.contract.warnings import ResultWarning
 
 __all__ = [
+    "AnyCode",
     "Failure",
     "ModelInfo",
     "Result",
@@ -20,6 +21,10 @@ __all__ = [
     "Word",
     "read_result",
 ]
+
+# As it is read: a newer minor version may have more of them, which stay text. It is not beside the
+# codes because the decoder's processes know those, and not pydantic, which takes long to import.
+AnyCode = Annotated[Code | str, Field(union_mode="left_to_right")]
 
 Seconds = Annotated[float, Field(ge=0)]
 
