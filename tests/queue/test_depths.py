@@ -10,21 +10,21 @@ from servers import wait_for
 from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
-from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.errors import TransientError
 from whisperfleet.queue import QueuePolicy, WorkQueue, depths
-from whisperfleet.queue.depths import Depth, read_depths
+from whisperfleet.queue.depths import StreamDepth, measure
 
 URL = "https://example.org/a.wav"
 SHORT = QueuePolicy(lease_seconds=0.2, beat_seconds=0.05, reclaim_seconds=60)
 
 
-def depth(client: redis.Redis, keys: Keys, lease_seconds: float = 60) -> Depth:
-    (found,) = read_depths(client, keys, [keys.stream("normal")], lease_seconds)
+def depth(client: redis.Redis, keys: Keys, lease_seconds: float = 60) -> StreamDepth:
+    (found,) = measure(client, keys, [keys.stream("normal")], lease_seconds).streams
     return found
 
 
-def counts(found: Depth) -> tuple[int, int]:
+def counts(found: StreamDepth) -> tuple[int, int]:
     return found.waiting, found.running
 
 
@@ -84,14 +84,35 @@ def test_every_page_is_counted(
 
 
 def test_a_stream_without_a_group_waits(redis_client: redis.Redis, keys: Keys) -> None:
-    assert depth(redis_client, keys) == Depth(0, 0, None, has_group=False)
+    assert depth(redis_client, keys) == StreamDepth(0, 0, None, has_group=False)
     redis_client.xadd(keys.stream("normal"), {"url": URL}, id="1764500000000-0")
     oldest = datetime.fromtimestamp(1764500000, UTC)
-    assert depth(redis_client, keys) == Depth(1, 0, oldest, has_group=False)
+    assert depth(redis_client, keys) == StreamDepth(1, 0, oldest, has_group=False)
 
 
 def test_an_id_that_is_no_time_gives_none(redis_client: redis.Redis, keys: Keys) -> None:
     stream = keys.stream("normal")
     # Nanoseconds of this year: to Redis the year 56913294.
     redis_client.xadd(stream, {"url": URL}, id="1764500000000000000-0")
-    assert depth(redis_client, keys) == Depth(1, 0, None, has_group=False)
+    assert depth(redis_client, keys) == StreamDepth(1, 0, None, has_group=False)
+
+
+def test_a_queue_is_as_deep_as_its_streams_together(
+    make_worker: MakeWorker, redis_client: redis.Redis, keys: Keys
+) -> None:
+    streams = [stream.key for stream in keys.streams(DEFAULT_PRIORITIES, ["acme"])]
+    for number, stream in enumerate(streams[1:]):
+        redis_client.xadd(stream, {"url": URL}, id=f"{1764500000000 + number}-0")
+    worker = make_worker(tenants=["acme"])
+    held = [worker.claim() for _ in range(3)]
+    worker.bury(held[0], Code.INTERNAL, "it broke")
+    found = measure(redis_client, keys, streams, lease_seconds=60)
+    assert [stream.length for stream in found.streams].count(1) == len(streams) - 2
+    assert (found.waiting, found.running, found.dead_letters) == (len(streams) - 4, 2, 1)
+    assert found.oldest == min(stream.oldest for stream in found.streams if stream.oldest)
+    for claim in held[1:]:
+        worker.release(claim)
+    found = measure(redis_client, keys, streams, lease_seconds=60)
+    assert (found.waiting, found.running) == (len(streams) - 2, 0)
+    nothing = measure(redis_client, keys, [], lease_seconds=60)
+    assert (nothing.waiting, nothing.oldest, nothing.dead_letters) == (0, None, 1)

@@ -172,9 +172,9 @@ def stats(
         return
     rows = []
     for stream in found.streams:
-        waiting, since = stream.length - stream.running, stream.oldest_enqueued_at
+        since = stream.oldest_enqueued_at
         oldest = since.isoformat(timespec="seconds") if since else ""
-        rows.append((stream.name, str(waiting), str(stream.running), oldest))
+        rows.append((stream.name, str(stream.waiting), str(stream.running), oldest))
     print_records(("stream", "waiting", "running", "oldest since"), rows)
     totals = sorted(found.totals.items())
     for name, count in [("dead letters", found.dead_letters), *totals]:

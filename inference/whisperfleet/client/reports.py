@@ -101,6 +101,11 @@ class StreamStats:
     running: int
     oldest_enqueued_at: datetime | None
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that no worker holds."""
+        return self.length - self.running
+
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:

@@ -8,7 +8,7 @@ import redis
 
 from whisperfleet.client.reports import QueueStats, StreamStats
 from whisperfleet.contract.keys import Keys
-from whisperfleet.queue.depths import read_depths
+from whisperfleet.queue.depths import measure
 
 __all__ = ["SCAN_COUNT", "find_stream_names", "read_stats"]
 
@@ -35,14 +35,14 @@ def read_stats(
 ) -> QueueStats:
     """Read the load of these streams, and the totals of the queue."""
     streams = [keys.stream_named(stream_name) for stream_name in stream_names]
-    depths = read_depths(client, keys, streams, lease_seconds)
+    depth = measure(client, keys, streams, lease_seconds)
     totals: Any = client.hgetall(keys.counters)
     return QueueStats(
         streams=tuple(
-            StreamStats(stream_name, depth.length, depth.running, depth.oldest)
-            for stream_name, depth in zip(stream_names, depths, strict=True)
+            StreamStats(stream_name, stream.length, stream.running, stream.oldest)
+            for stream_name, stream in zip(stream_names, depth.streams, strict=True)
         ),
-        dead_letters=int(client.xlen(keys.dead_letters)),
+        dead_letters=depth.dead_letters,
         totals={
             name.decode("utf-8", "replace"): int(count)
             for name, count in totals.items()

@@ -16,7 +16,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.times import entry_time
 from whisperfleet.queue.scripts import Script
 
-__all__ = ["Depth", "read_depths"]
+__all__ = ["QueueDepth", "StreamDepth", "measure"]
 
 _DEPTHS = Script("depths")
 # Redis serves nobody else while it looks at a page: well below a millisecond for 512 entries.
@@ -26,7 +26,7 @@ _PAGES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class StreamDepth:
     """One stream: `length` jobs that have not ended, `running` of which a worker holds.
 
     `oldest` is when the job that has waited longest was sent, by the server's clock; None where
@@ -45,16 +45,44 @@ class Depth:
         return self.length - self.running
 
 
-def read_depths(
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """The streams of a queue, in the order in which they were asked for, and its dead letters."""
+
+    streams: tuple[StreamDepth, ...]
+    dead_letters: int
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that no worker holds."""
+        return sum(stream.waiting for stream in self.streams)
+
+    @property
+    def running(self) -> int:
+        """Jobs that a worker holds within its lease."""
+        return sum(stream.running for stream in self.streams)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the job that has waited longest was sent; None where none waits or none tells."""
+        return min((stream.oldest for stream in self.streams if stream.oldest), default=None)
+
+
+def measure(
     client: redis.Redis, keys: Keys, streams: Sequence[str], lease_seconds: float
-) -> list[Depth]:
-    """Return the depth of each stream, by its whole key, in order.
+) -> QueueDepth:
+    """Return how deep the streams are, which are named by their whole keys.
 
     `lease_seconds` counts where no worker of the queue has told its own yet. Raises
     redis.RedisError, also where a key is no stream.
     """
-    if not streams:
-        return []
+    depths = _stream_depths(client, keys, streams, lease_seconds) if streams else ()
+    return QueueDepth(tuple(depths), int(client.xlen(keys.dead_letters)))
+
+
+def _stream_depths(
+    client: redis.Redis, keys: Keys, streams: Sequence[str], lease_seconds: float
+) -> list[StreamDepth]:
     first = _pages(client, keys, streams, ["-"] * len(streams), lease_seconds)
     running = [page[1] for page in first]
     oldest = [page[3] for page in first]
@@ -72,7 +100,7 @@ def read_depths(
             if page[2]:
                 left[i] = page[2]
     return [
-        Depth(
+        StreamDepth(
             length=page[0],
             # An entry that was deleted while somebody held it is pending and has no length.
             running=min(max(running[i], 0), page[0]),

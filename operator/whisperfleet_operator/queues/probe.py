@@ -15,7 +15,7 @@ import redis
 from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
 from whisperfleet.queue import RedisSettings, describe_url
-from whisperfleet.queue.depths import Depth, read_depths
+from whisperfleet.queue.depths import QueueDepth, measure
 from whisperfleet.queue.faults import explain
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet_operator.queues.circuit_breaker import (
@@ -156,19 +156,16 @@ class QueueProbe:
     def _measure(self, client: redis.Redis, address: QueueAddress, owner: str) -> Sample:
         warnings = self._register(client, address, owner)
         keys = Keys(address.queue_id)
-        depths = self._read(client, keys, address)
+        depth = measure(client, keys, address.streams, address.lease_seconds)
         missing = [
-            stream
-            for stream, depth in zip(address.streams, depths, strict=True)
-            if not depth.has_group
+            key
+            for key, stream in zip(address.streams, depth.streams, strict=True)
+            if not stream.has_group
         ]
         if missing:
             _create_groups(client, missing, keys.group)
-            depths = self._read(client, keys, address)
-        return _sample(client.xlen(keys.dead_letters), depths, warnings)
-
-    def _read(self, client: redis.Redis, keys: Keys, address: QueueAddress) -> list[Depth]:
-        return read_depths(client, keys, address.streams, address.lease_seconds)
+            depth = measure(client, keys, address.streams, address.lease_seconds)
+        return _sample(depth, warnings)
 
     def _register(self, client: redis.Redis, address: QueueAddress, owner: str) -> tuple[str, ...]:
         known = self._registered.get(owner)
@@ -291,13 +288,13 @@ def _create_groups(client: redis.Redis, streams: Sequence[str], group: str) -> N
                 raise
 
 
-def _sample(dead_letters: int, depths: Sequence[Depth], warnings: tuple[str, ...]) -> Sample:
+def _sample(depth: QueueDepth, warnings: tuple[str, ...]) -> Sample:
     return Sample(
-        lengths=tuple(depth.length for depth in depths),
-        queued=sum(depth.waiting for depth in depths),
-        running=sum(depth.running for depth in depths),
-        dead_letters=dead_letters,
-        oldest=min((depth.oldest for depth in depths if depth.oldest), default=None),
+        lengths=tuple(stream.length for stream in depth.streams),
+        queued=depth.waiting,
+        running=depth.running,
+        dead_letters=depth.dead_letters,
+        oldest=depth.oldest,
         taken=datetime.now(UTC),
         warnings=warnings,
     )

@@ -1,12 +1,19 @@
 """Pods, pools and the depth of the queue, in the status and in the metrics."""
 
+import json
 from datetime import datetime
 
+import pytest
 import redis
+from typer.testing import CliRunner
 
 from operating.reconciling import World
 from operating.services import CHILD
 from operating.world import NAMESPACE, waiting_pod
+from whisperfleet.cli.app import app
+from whisperfleet.client import Admin, Client
+from whisperfleet.contract.job import Job
+from whisperfleet.queue import WorkQueue
 from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
 
@@ -59,6 +66,44 @@ def test_the_depth_of_the_queue_is_in_the_status_and_in_the_metrics(
         if family.name == "whisperfleet_queue_oldest_timestamp_seconds"
     ]
     assert oldest_of_none == [[]]
+
+
+@pytest.mark.parametrize(("handed_back", "counts"), [(0, (1, 2)), (1, (2, 1)), (2, (3, 0))])
+def test_a_queue_has_one_depth_whoever_asks(
+    settled: World, queue: redis.Redis, handed_back: int, counts: tuple[int, int]
+):
+    """Also after a drain: what was handed back waits."""
+    producer = Client(settled.settings, settled.queue_id)
+    with producer, Admin(settled.settings, settled.queue_id) as admin:
+        producer.submit_many([Job(url="https://example.org/a.wav") for _ in range(3)], "high")
+        worker = WorkQueue(queue, settled.keys, "worker")
+        held = [worker.claim(), worker.claim()]
+        for claim in held[:handed_back]:
+            worker.release(claim)
+        assert depths(settled, admin) == [counts] * 4
+
+
+def depths(world: World, admin: Admin) -> list[tuple[int, int]]:
+    """Return what waits and what runs as the client, the command line and the operator count."""
+    world.reconcile(10)
+    stats = admin.stats().streams
+    place = ["--redis", world.settings.url, "--queue", world.queue_id]
+    printed = CliRunner().invoke(app, ["queue", "stats", "--json", *place]).stdout
+    told = json.loads(printed)["streams"]
+    status = world.service()["status"]["queue"]
+    metrics = {
+        family.name: sum(sample.value for sample in family.samples)
+        for family in world.service_metrics.collect()
+    }
+    return [
+        (sum(each.waiting for each in stats), sum(each.running for each in stats)),
+        (
+            sum(each["length"] - each["running"] for each in told),
+            sum(each["running"] for each in told),
+        ),
+        (status["queued"], status["running"]),
+        (metrics["whisperfleet_queue_queued"], metrics["whisperfleet_queue_running"]),
+    ]
 
 
 def test_what_a_pool_does_is_in_the_metrics(settled: World, fake: FakeKube):
