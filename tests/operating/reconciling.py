@@ -5,13 +5,13 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
+from operating.fake_kube import FakeKube
 from operating.services import CHILD, SERVICE, manifest
 from operating.world import NAMESPACE
 from whisperfleet.contract.keys import Keys
 from whisperfleet.queue import RedisSettings
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import Object
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import (
     CHILD_KINDS,
     DEPLOYMENT,

@@ -1,7 +1,7 @@
 """The operator's interface to the Kubernetes API: nothing else in it knows the client library.
 
-`client` is the real one, `fake` the double that ships beside it; one contract test runs against
-both. Objects are plain JSON: dicts with `apiVersion`, `kind` and `metadata`.
+`client` implements it; the tests' double keeps the same contract, by one contract test for both.
+Objects are plain JSON: dicts with `apiVersion`, `kind` and `metadata`.
 """
 
 from whisperfleet_operator.kube.errors import (

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import KEDA_INDEX, KEDA_SCHEMA, World
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet_operator.kube.fake import FakeKube
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 import hashlib
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import ALL, KINDS, World
 from operating.services import CHILD
 from operating.world import NAMESPACE
 from whisperfleet.queue import RedisSettings
 from whisperfleet_operator.kube import ForbiddenError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, SCALED_OBJECT, SECRET
 from whisperfleet_operator.observe import SecretReader
 from whisperfleet_operator.plan import SecretNeed

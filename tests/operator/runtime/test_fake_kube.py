@@ -2,9 +2,9 @@
 
 import pytest
 
+from operating.fake_kube import FakeKube
 from operating.kube_contract import KubeContract, account
 from whisperfleet_operator.kube import ForbiddenError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS
 
 ACCOUNT = next(kind for kind in CHILD_KINDS if kind.name == "ServiceAccount")

@@ -7,6 +7,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import World
 from operating.services import CHILD
 from operating.world import NAMESPACE, waiting_pod
@@ -14,7 +15,6 @@ from whisperfleet.cli.app import app
 from whisperfleet.client import Admin, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.queue import WorkQueue
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
 
 

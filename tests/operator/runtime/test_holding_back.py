@@ -2,10 +2,10 @@
 
 import redis
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import ALL, World
 from operating.services import CHILD
 from operating.world import NAMESPACE
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import SCALED_OBJECT, SERVICE
 
 

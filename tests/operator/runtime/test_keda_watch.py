@@ -2,9 +2,9 @@
 
 import pytest
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import KEDA_INDEX, KEDA_SCHEMA, keda_schema
 from whisperfleet_operator.kube import UnavailableError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.observe import Keda, KedaWatch
 
 NOTHING = {"/openapi/v3": {"paths": {}}}

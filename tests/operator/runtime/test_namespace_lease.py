@@ -2,10 +2,10 @@
 
 import pytest
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import ALL, World
 from operating.world import NAMESPACE, service_object
 from whisperfleet_operator.kube import ForbiddenError, KubeError, NotFoundError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import LEASE, SERVICE
 from whisperfleet_operator.namespace_lease import NamespaceLease
 from whisperfleet_operator.resource.names import OPERATOR

@@ -3,6 +3,7 @@
 import pytest
 import redis
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import ALL, KINDS, World, keda_schema
 from operating.services import CHILD
 from operating.world import NAMESPACE, waiting_pod
@@ -11,7 +12,6 @@ from whisperfleet_operator.kube import (
     ForbiddenError,
     ServerError,
 )
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, SERVICE
 
 

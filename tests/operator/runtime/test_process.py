@@ -13,6 +13,7 @@ import kopf
 import pytest
 from typer.testing import CliRunner
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import KEY
 from operating.services import manifest
 from operating.world import NAMESPACE, service_object, waiting_pod
@@ -24,7 +25,6 @@ from whisperfleet.health import HealthServer
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.kube import UnavailableError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.plan import PolicyPorts

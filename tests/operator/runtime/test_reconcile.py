@@ -5,6 +5,7 @@ import itertools
 import pytest
 import redis
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import ALL, KINDS, World
 from operating.services import CHILD
 from operating.world import NAMESPACE
@@ -14,7 +15,6 @@ from whisperfleet_operator.kube import (
     ServerError,
     UnavailableError,
 )
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, SCALED_OBJECT, SERVICE
 from whisperfleet_operator.observe.children import OwnerTerminatingError
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from operating.fake_kube import FakeKube
 from operating.world import NAMESPACE, NOW, deployment, pod, scaled_object, service, service_object
 from whisperfleet_operator.cache import ObjectCache
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import SERVICE, Kind
 from whisperfleet_operator.observe import Keda, Observation, PoolView
 from whisperfleet_operator.reporting import Reporter

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import redis
 
+from operating.fake_kube import FakeKube
 from operating.reconciling import World
 from operating.services import CHILD
 from operating.world import NAMESPACE, autoscaler, deployment, sample, scaled_object, service
 from whisperfleet_operator.kube import ForbiddenError
-from whisperfleet_operator.kube.fake import FakeKube
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, HPA, SCALED_OBJECT
 from whisperfleet_operator.observe import Keda, Observation, PoolView, Spell
 from whisperfleet_operator.waking import Wakes, shall_wake
