@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from whisperfleet_operator.plan import Credentials, Observed, Plan, make_plan
 from whisperfleet_operator.resource import TranscriptionService
 
 SAMPLES = Path(__file__).parents[1] / "docs" / "samples"
@@ -157,3 +158,9 @@ def read(
     copied = copy.deepcopy(resource)
     copied["metadata"] |= {"namespace": namespace, "uid": uid, "generation": 1}
     return TranscriptionService.from_object(copied)
+
+
+def planned(service: TranscriptionService, digest: str | None) -> Plan:
+    """Return the plan where nothing is there yet; every pool runs with these credentials."""
+    credentials = {pool.name: Credentials(digest) for pool in service.spec.pools}
+    return make_plan(service, Observed(credentials=credentials))

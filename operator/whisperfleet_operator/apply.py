@@ -23,7 +23,6 @@ from whisperfleet_operator.plan import ChildRef, Manifest, Parts
 from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.names import CREATION_MANAGER, FIELD_MANAGER
 from whisperfleet_operator.status.refusals import refusal
-from whisperfleet_operator.work_queue import Key
 from whisperfleet_operator.write_conflicts import WriteConflicts
 
 __all__ = ["Applier"]
@@ -41,8 +40,7 @@ class Applier:
         self,
         kube: Kube,
         cache: ObjectCache,
-        write_conflicts: WriteConflicts,
-        key: Key,
+        conflicts: WriteConflicts,
         live: Mapping[ChildRef, Object],
     ) -> None:
         self.live = dict(live)
@@ -51,8 +49,7 @@ class Applier:
         self.conflicting: list[Problem] = []
         self._kube = kube
         self._cache = cache
-        self._write_conflicts = write_conflicts
-        self._key = key
+        self._conflicts = conflicts
         self._unborn: set[ChildRef] = set()
 
     def carry_out(self, parts: Parts) -> None:
@@ -77,7 +74,7 @@ class Applier:
             field = difference(live, wanted)
             if field is None:
                 return
-            if not self._write_conflicts.may_write(self._key, wanted, live):
+            if not self._conflicts.may_write(wanted, live):
                 self.conflicting.append(_conflict(live, field))
                 return
             wanted["metadata"]["uid"] = live["metadata"]["uid"]
@@ -104,7 +101,7 @@ class Applier:
 
     def _write(self, wanted: Manifest) -> None:
         came_back = self._kube.apply(wanted, FIELD_MANAGER)
-        self._write_conflicts.wrote(self._key, wanted, came_back)
+        self._conflicts.wrote(wanted, came_back)
         self._took(came_back)
         field = difference(came_back, wanted)
         if field is not None:

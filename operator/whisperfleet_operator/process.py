@@ -19,6 +19,7 @@ from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.kube import Kube, KubeError
 from whisperfleet_operator.kube.client import ApiKube, load_configuration
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, NAMESPACE, POD
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.observe.children import OwnerTerminatingError
 from whisperfleet_operator.plan import PolicyPorts
@@ -50,13 +51,13 @@ def run_operator(settings: OperatorSettings) -> None:
     kube = ApiKube(load_configuration(settings.workers + 1))
     queue = WorkQueue()
     cache = ObjectCache(SERVICE_LABEL)
-    service_metrics = ServiceMetricsCollector()
+    memories = ServiceMemories()
     keda = KedaWatch(kube)
     watches = Watches(kube, keda, EventSink(cache, queue, (*CHILD_KINDS, POD)), settings.namespaces)
     checks = {"/livez": lambda: queue.stalled(settings.stall_seconds), "/readyz": watches.ready}
     with suppress(KeyboardInterrupt), ExitStack() as parts:
         health = parts.enter_context(HealthServer(settings.http_host, settings.http_port, checks))
-        REGISTRY.register(service_metrics)
+        REGISTRY.register(ServiceMetricsCollector(memories))
         metrics.work_queue_depth.set_function(lambda: queue.depth)
         _log.info("starting", extra={"version": __version__, "http_port": health.port})
         folder = parts.enter_context(tempfile.TemporaryDirectory(prefix="whisperfleet-"))
@@ -64,7 +65,7 @@ def run_operator(settings: OperatorSettings) -> None:
         cluster_id = settings.cluster_id or _cluster_id(kube)
         ports = PolicyPorts(settings.dns_ports, settings.worker_ports)
         reconciler = Reconciler(
-            kube, cache, probe, keda, service_metrics, cluster_id, settings.release, ports
+            kube, cache, probe, keda, memories, cluster_id, settings.release, ports
         )
         parts.enter_context(reconcile_services(queue, reconciler, settings.workers))
         watches.run()

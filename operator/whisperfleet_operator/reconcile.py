@@ -16,16 +16,24 @@ from pydantic import ValidationError
 from whisperfleet_operator.apply import Applier
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import Kube, KubeError, NotFoundError, Object, UnavailableError
-from whisperfleet_operator.kube.kinds import CHILD_KINDS, DEPLOYMENT, POD, SCALED_OBJECT, SERVICE
+from whisperfleet_operator.kube.kinds import (
+    CHILD_KINDS,
+    DEPLOYMENT,
+    POD,
+    SCALED_OBJECT,
+    SERVICE,
+    Kind,
+)
+from whisperfleet_operator.memory import ServiceMemories, ServiceMemory
 from whisperfleet_operator.namespace_lease import NamespaceLease
 from whisperfleet_operator.observe import (
-    CredentialsMemory,
     Keda,
     KedaWatch,
     Observation,
     PoolView,
     Problem,
     SecretReader,
+    choose_credentials,
 )
 from whisperfleet_operator.observe.autoscalers import AutoscalerReader
 from whisperfleet_operator.observe.children import (
@@ -44,7 +52,9 @@ from whisperfleet_operator.plan import (
     make_plan,
     pull_needs,
     secret_needs,
+    shares,
     template_needs,
+    wanted_children,
 )
 from whisperfleet_operator.queues import QueueProbe, Sample
 from whisperfleet_operator.reporting import Reporter
@@ -55,7 +65,7 @@ from whisperfleet_operator.resource import (
 )
 from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.resource.patience import RECONCILE_SECONDS
-from whisperfleet_operator.service_metrics import ServiceMetricsCollector
+from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.status import (
     failed_status,
     invalid_status,
@@ -89,7 +99,7 @@ class Reconciler:
         cache: ObjectCache,
         probe: QueueProbe,
         keda: KedaWatch,
-        service_metrics: ServiceMetricsCollector,
+        memories: ServiceMemories,
         cluster_id: str,
         release: str,
         ports: PolicyPorts,
@@ -98,20 +108,16 @@ class Reconciler:
         self._kube = kube
         self._cache = cache
         self._keda = keda
-        self._service_metrics = service_metrics
+        self._memories = memories
         self._clock = clock
         self._children = Children(kube, cache)
         self._secrets = SecretReader(kube, clock)
-        self._credentials = CredentialsMemory()
         self._spells = SpellWatch(AutoscalerReader(kube, clock), self._children, clock)
         self._waker = Waker(kube, cache, clock)
         self._queues = QueueReader(probe, cluster_id, clock)
         self._namespace_lease = NamespaceLease(kube, release, clock)
         self._ports = ports
-        self._write_conflicts = WriteConflicts(clock)
-        self._reporter = Reporter(kube, cache, service_metrics, monotonic=clock)
-        self._resync_due: dict[Key, float] = {}
-        self._failing_since: dict[Key, float] = {}
+        self._reporter = Reporter(kube, cache, memories, monotonic=clock)
 
     def reconcile(self, key: Key) -> float | None:
         """Bring the service `key` to its wanted state.
@@ -122,38 +128,39 @@ class Reconciler:
         """
         resource = self._resource(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
-            self._forget(key)
+            self._memories.forget(key)
             return None
         standing = self._namespace_lease.standing(resource)
         if standing.other is not None:
-            self._forget(key)
+            self._memories.forget(key)
             if standing.answered:
                 self._reporter.leave_to(resource, standing.other, self._namespace_lease.release)
             return standing.again_seconds
         return self._reconcile(key, resource)
 
     def _reconcile(self, key: Key, resource: Object) -> float:
-        before = parse_status(resource)
+        memory, before = self._memories.of(key), parse_status(resource)
         now = datetime.now(UTC)
         try:
             service = TranscriptionService.from_object(resource)
         except ValidationError as error:
             generation = resource["metadata"]["generation"]
             after = invalid_status(generation, _first_line(error), before, now)
-            return self._reporter.report(resource, before, after) or self._until_resync(key)
+            return self._reporter.report(resource, before, after) or self._until_resync(memory)
         if service.is_reconcile_disabled:
             after = reconcile_disabled_status(service, before, now)
-            return self._reporter.report(resource, before, after) or self._until_resync(key)
+            return self._reporter.report(resource, before, after) or self._until_resync(memory)
         service = service.serving(service.former_tenants_of(before))
         is_new = before.observed_generation is None
         try:
-            self._refresh(key, is_new=is_new)
-            seen = self._spells.complete(service, self._bring_about(service), before)
-            seen = self._waker.wake(service, seen, now)
+            self._refresh(memory, key, is_new=is_new)
+            seen = self._bring_about(memory, service)
+            seen = self._spells.complete(memory, service, seen, before)
+            seen = self._waker.wake(memory, service, seen, now)
         except (KubeError, OwnerTerminatingError) as error:
-            self._report_failure(error, service, resource, before, now)
+            self._report_failure(memory, error, service, resource, before, now)
             raise
-        self._failing_since.pop(key, None)
+        memory.failing_since = None
         after = service_status(service, seen, before, now)
         held_seconds = self._reporter.report(resource, before, after)
         # Apart from each other, however they began.
@@ -165,7 +172,8 @@ class Reconciler:
 
     def _resource(self, key: Key) -> Object | None:
         cached = self._cache.get(SERVICE, *key)
-        if cached is not None and self._clock() < self._resync_due.get(key, float("inf")):
+        due = self._memories.of(key).resync_due
+        if cached is not None and (due is None or self._clock() < due):
             return cached
         resource: Object | None
         try:
@@ -182,12 +190,14 @@ class Reconciler:
         self._cache.saw(resource)
         return resource
 
-    def _until_resync(self, key: Key) -> float:
-        self._resync_due.setdefault(key, self._clock() + _RESYNC_SECONDS)
+    def _until_resync(self, memory: ServiceMemory) -> float:
+        if memory.resync_due is None:
+            memory.resync_due = self._clock() + _RESYNC_SECONDS
         return _RESYNC_SECONDS
 
     def _report_failure(
         self,
+        memory: ServiceMemory,
         error: KubeError | OwnerTerminatingError,
         service: TranscriptionService,
         resource: Object,
@@ -196,8 +206,9 @@ class Reconciler:
     ) -> None:
         """Say why a reconcile came to nothing, if it is worth saying."""
         clock = self._clock()
-        since = self._failing_since.setdefault((service.namespace, service.name), clock)
-        lasts = clock - since >= _LASTING_SECONDS
+        if memory.failing_since is None:
+            memory.failing_since = clock
+        lasts = clock - memory.failing_since >= _LASTING_SECONDS
         if isinstance(error, OwnerTerminatingError):
             problem = Problem(Reason.PREDECESSOR_LEAVING, str(error))
             make_status = failed_status if lasts else waiting_status
@@ -215,50 +226,47 @@ class Reconciler:
         with suppress(KubeError):
             self._reporter.report(resource, before, make_status(service, problem, before, now))
 
-    def _forget(self, key: Key) -> None:
-        self._resync_due.pop(key, None)
-        self._failing_since.pop(key, None)
-        self._queues.forget(key)
-        self._credentials.forget(key)
-        self._spells.forget(key)
-        self._waker.forget(key)
-        self._write_conflicts.forget(key)
-        self._reporter.forget(key)
-        self._service_metrics.forget(key)
-
-    def _refresh(self, key: Key, *, is_new: bool) -> None:
+    def _refresh(self, memory: ServiceMemory, key: Key, *, is_new: bool) -> None:
         """Read anew what a broken watch may have missed.
 
         At first sight that is the pods alone, and of a service that nobody has reconciled before
         there are none.
         """
-        due = self._resync_due.get(key)
+        due = memory.resync_due
         if due is None:
             self._children.refresh(key, [] if is_new else [POD])
         elif self._clock() >= due:
             self._children.refresh(key, [POD, *CHILD_KINDS])
         else:
             return
-        self._resync_due[key] = self._clock() + _RESYNC_SECONDS
+        memory.resync_due = self._clock() + _RESYNC_SECONDS
 
-    def _bring_about(self, service: TranscriptionService) -> Observation:
+    def _bring_about(self, memory: ServiceMemory, service: TranscriptionService) -> Observation:
         """Do for the service what can be done, and return how it is then.
 
         What lacks something, has its name taken or fails does not hold up the rest;
         OwnerTerminatingError and what the API server failed in are raised at the end.
         """
-        key = (service.namespace, service.name)
         keda = self._keda.state()
         secrets = self._secrets.read(service.namespace, secret_needs(service.spec.queue.redis))
-        sample, queue_problem = self._queues.read(service, secrets)
+        sample, queue_problem = self._queues.read(memory, service, secrets)
         if sample is not None:
             service = service.serving(service.former_tenants_with_jobs(sample.lengths))
         live, name_conflicts = self._live(service, keda)
         taken, terminating = obstacles(service, name_conflicts)
-        credentials = self._credentials.choose(key, secrets, live, accepted=sample is not None)
-        plan = make_plan(service, Observed(frozenset(live), *credentials, self._ports))
+        credentials = {
+            pool.name: choose_credentials(
+                memory.pool(pool.name),
+                secrets,
+                live.get(_ref(DEPLOYMENT, service, pool)),
+                accepted=sample is not None,
+            )
+            for pool in service.spec.pools
+        }
+        plan = make_plan(service, Observed(frozenset(live), credentials, self._ports))
         parts = divide(plan, live, name_conflicts, keda=keda.has_kinds, streams=sample is not None)
-        applier = Applier(self._kube, self._cache, self._write_conflicts, key, live)
+        conflicts = WriteConflicts(memory.writes, self._clock)
+        applier = Applier(self._kube, self._cache, conflicts, live)
         applier.carry_out(parts)
         if any(isinstance(failure, NotFoundError) for failure in applier.failures):
             # KEDA's kinds went a moment ago: the next reconcile, which comes soon, will know.
@@ -278,8 +286,7 @@ class Reconciler:
         self, service: TranscriptionService, keda: Keda
     ) -> tuple[dict[ChildRef, Object], dict[ChildRef, Object]]:
         """Return the service's own children, and what others have under names of such."""
-        # Which children there may be does not depend on what there is.
-        wanted = make_plan(service, Observed()).wanted
+        wanted = wanted_children(service)
         found = self._children.find(
             service.namespace, (ref for ref in wanted if keda.has_kinds or not ref.is_kedas)
         )
@@ -305,18 +312,21 @@ class Reconciler:
         queue_problem: Problem | None,
         problems: Sequence[Problem],
     ) -> Observation:
-        views = []
-        for pool in service.spec.pools:
-            name = child_name(service.name, pool.name)
-            views.append(
-                PoolView(
-                    pool,
-                    live.get(ChildRef(DEPLOYMENT.api_version, DEPLOYMENT.name, name)),
-                    live.get(ChildRef(SCALED_OBJECT.api_version, SCALED_OBJECT.name, name)),
-                    self._children.pods(service, pool.name),
-                )
+        views = (
+            PoolView(
+                pool,
+                live.get(_ref(DEPLOYMENT, service, pool)),
+                live.get(_ref(SCALED_OBJECT, service, pool)),
+                self._children.pods(service, pool.name),
+                share=share,
             )
+            for pool, share in shares(service)
+        )
         return Observation(tuple(views), keda, sample, queue_problem, tuple(problems))
+
+
+def _ref(kind: Kind, service: TranscriptionService, pool: Pool) -> ChildRef:
+    return ChildRef(kind.api_version, kind.name, child_name(service.name, pool.name))
 
 
 def _is_settled(seen: Observation) -> bool:

@@ -9,11 +9,10 @@ from typing import Any
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube import AlreadyExistsError, Kube, KubeError, NotFoundError, Object
 from whisperfleet_operator.kube.kinds import SERVICE
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import OPERATOR
-from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import ServiceEvent, events_between
-from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Reporter", "merge_patch"]
 
@@ -34,16 +33,15 @@ class Reporter:
         self,
         kube: Kube,
         cache: ObjectCache,
-        service_metrics: ServiceMetricsCollector,
+        memories: ServiceMemories,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._cache = cache
-        self._service_metrics = service_metrics
+        self._memories = memories
         self._clock = clock
         self._monotonic = monotonic
-        self._written: dict[Key, float] = {}
         self._left: set[tuple[str, str]] = set()
 
     def report(
@@ -59,15 +57,16 @@ class Reporter:
         """
         metadata = resource["metadata"]
         key = metadata["namespace"], metadata["name"]
-        self._service_metrics.saw(key, after)
+        memory = self._memories.of(key)
+        memory.status = after
         patch = merge_patch(resource.get("status") or {}, after.to_object())
         if patch:
             now = self._monotonic()
-            wait = self._written.get(key, float("-inf")) + _BETWEEN_WRITES_SECONDS - now
+            wait = memory.status_written_at + _BETWEEN_WRITES_SECONDS - now
             if wait > 0:
                 # What is to be told is told with the write.
                 return wait
-            self._written[key] = now
+            memory.status_written_at = now
             try:
                 resource = self._kube.patch_status(SERVICE, *key, patch)
             except NotFoundError:
@@ -90,10 +89,6 @@ class Reporter:
             "watchNamespaces"
         )
         self._tell(resource, ServiceEvent("AnotherOperator", message, warning=True, seldom=True))
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        self._written.pop(key, None)
 
     def _tell(self, resource: Object, event: ServiceEvent) -> None:
         metadata = resource["metadata"]

@@ -3,13 +3,13 @@
 Computed at each scrape from the last status of each service, so no label outlives its service.
 """
 
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.resource import (
     ConditionStatus,
     ConditionType,
@@ -30,26 +30,14 @@ _Statuses = Mapping[Key, TranscriptionServiceStatus]
 
 
 class ServiceMetricsCollector(Collector):
-    """The last status of each service. For any thread; register it where metrics are served."""
+    """Metrics of the last status of each service. Register it where metrics are served."""
 
-    def __init__(self) -> None:
-        self._statuses: dict[Key, TranscriptionServiceStatus] = {}
-        self._lock = threading.Lock()
-
-    def saw(self, key: Key, status: TranscriptionServiceStatus) -> None:
-        """Take in a service's status."""
-        with self._lock:
-            self._statuses[key] = status
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        with self._lock:
-            self._statuses.pop(key, None)
+    def __init__(self, memories: ServiceMemories) -> None:
+        self._memories = memories
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return the metrics as they are now."""
-        with self._lock:
-            statuses = dict(self._statuses)
+        statuses = self._memories.statuses()
         yield _conditions(statuses)
         for field, help_text in _DEPTHS.items():
             family = GaugeMetricFamily(f"whisperfleet_queue_{field}", help_text, labels=_OF_SERVICE)

@@ -21,6 +21,7 @@ from whisperfleet_operator.kube import (
     NotFoundError,
     Object,
 )
+from whisperfleet_operator.memory import PoolMemory, ServiceMemory
 from whisperfleet_operator.observe import Observation, PoolView, Spell
 from whisperfleet_operator.observe.pauses import pause_of
 from whisperfleet_operator.resource import (
@@ -30,7 +31,6 @@ from whisperfleet_operator.resource import (
 )
 from whisperfleet_operator.resource.names import WAKING_MANAGER
 from whisperfleet_operator.status.autoscaler import autoscaler_state
-from whisperfleet_operator.work_queue import Key
 
 __all__ = ["Waker", "Wakes", "shall_wake"]
 
@@ -56,15 +56,16 @@ def shall_wake(
 
     Whoever has put one to sleep again is given longer each time.
     """
-    if service.spec.suspend or view.deployment is None or view.desired or not seen.jobs:
+    spec = service.spec_of(view.pool)
+    if spec.suspend or view.deployment is None or view.desired or not seen.jobs_of(view):
         return False
     if view.scaled_object is not None and pause_of(view.scaled_object) is not None:
         return False
-    least = service.spec.scaling.wake_after_seconds
+    least = spec.scaling.wake_after_seconds
     pause = max(least, min(least * 2.0**wakes.times, _LONGEST_PAUSE_SECONDS))
     if min(view.spells.get(Spell.UNWOKEN, 0), wakes.ago_seconds) < pause:
         return False
-    state = autoscaler_state(view, service.spec, seen, None)
+    state = autoscaler_state(view, spec, seen, None)
     return state.status is ConditionStatus.FALSE and state.reason in _ABSENT
 
 
@@ -77,27 +78,28 @@ class Waker:
         self._kube = kube
         self._cache = cache
         self._clock = clock
-        # How often, and when last.
-        self._woken: dict[Key, tuple[int, float]] = {}
 
-    def wake(self, service: TranscriptionService, seen: Observation, now: datetime) -> Observation:
-        """Wake what shall be woken, and return what is there then. Raises KubeError."""
-        key = (service.namespace, service.name)
-        if seen.sample is not None and not seen.jobs:
-            self.forget(key)
-        times, last = self._woken.get(key, (0, -inf))
-        wakes = Wakes(times, self._clock() - last)
-        views = (
-            self._wake(key, view, now) if shall_wake(service, seen, view, wakes) else view
-            for view in seen.pools
-        )
+    def wake(
+        self,
+        memory: ServiceMemory,
+        service: TranscriptionService,
+        seen: Observation,
+        now: datetime,
+    ) -> Observation:
+        """Wake what has to be woken, and return what is there then. Raises KubeError."""
+        views = []
+        for view in seen.pools:
+            pool = memory.pool(view.pool.name)
+            if seen.sample is not None and not seen.jobs_of(view):
+                pool.wakes, pool.woken_at = 0, -inf
+            wakes = Wakes(pool.wakes, self._clock() - pool.woken_at)
+            due = shall_wake(service, seen, view, wakes)
+            views.append(self._wake(pool, service, view, now) if due else view)
         return replace(seen, pools=tuple(views))
 
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone, or has no work."""
-        self._woken.pop(key, None)
-
-    def _wake(self, key: Key, view: PoolView, now: datetime) -> PoolView:
+    def _wake(
+        self, memory: PoolMemory, service: TranscriptionService, view: PoolView, now: datetime
+    ) -> PoolView:
         deployment: Object = view.deployment or {}
         try:
             self._kube.scale(deployment, 1, WAKING_MANAGER)
@@ -106,9 +108,14 @@ class Waker:
             self._cache.invalidate(deployment)
             return view
         except (ForbiddenError, InvalidError) as error:
-            _log.warning("%s/%s sleeps with work and may not be woken: %s", *key, error)
+            _log.warning(
+                "%s/%s sleeps with work and may not be woken: %s",
+                service.namespace,
+                service.name,
+                error,
+            )
             return view
-        self._woken[key] = (self._woken.get(key, (0, 0.0))[0] + 1, self._clock())
+        memory.wakes, memory.woken_at = memory.wakes + 1, self._clock()
         spec = {**deployment["spec"], "replicas": 1}
         return replace(
             view, deployment={**deployment, "spec": spec}, woken=now.replace(microsecond=0)

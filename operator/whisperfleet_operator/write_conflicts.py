@@ -7,13 +7,12 @@ writer changes it back afterwards, each repair comes later than the one before.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from whisperfleet.backoff import Backoff
 from whisperfleet_operator.drift import APPLIED_ANNOTATION, differs, digest
 from whisperfleet_operator.kube import Object
+from whisperfleet_operator.memory import LastWrite
 from whisperfleet_operator.plan import ChildRef
-from whisperfleet_operator.work_queue import Key
 
 __all__ = ["WriteConflicts"]
 
@@ -26,50 +25,38 @@ _FORGIVEN_SECONDS = 900.0
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-@dataclass(slots=True)
-class _Written:
-    wanted: str
-    came_back: str
-    is_kept: bool
-    times: int
-    last: float
-
-
 class WriteConflicts:
-    """What was written last, and what came back; for any thread, one service at a time."""
+    """What was last written to the children of a service, `written`, and what came back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, written: dict[ChildRef, LastWrite], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._written = written
         self._clock = clock
-        self._written: dict[Key, dict[ChildRef, _Written]] = {}
 
-    def may_write(self, key: Key, wanted: Object, live: Object) -> bool:
+    def may_write(self, wanted: Object, live: Object) -> bool:
         """Whether applying `wanted`, which is stamped, to `live` is worth it now."""
-        last = self._written.get(key, {}).get(ChildRef.of(wanted))
+        last = self._written.get(ChildRef.of(wanted))
         if last is None or last.wanted != _stamp(wanted):
             return True
         if not last.is_kept and last.came_back == digest(_lasting(live)):
             return False
-        since = self._clock() - last.last
+        since = self._clock() - last.at
         return since > _FORGIVEN_SECONDS or since >= _pause(last.times)
 
-    def wrote(self, key: Key, wanted: Object, came_back: Object) -> None:
+    def wrote(self, wanted: Object, came_back: Object) -> None:
         """Take in what became of an apply."""
         now = self._clock()
-        written = self._written.setdefault(key, {})
         ref, stamp = ChildRef.of(wanted), _stamp(wanted)
-        last = written.get(ref)
-        goes_on = last is not None and last.wanted == stamp and now - last.last <= _FORGIVEN_SECONDS
-        written[ref] = _Written(
+        last = self._written.get(ref)
+        goes_on = last is not None and last.wanted == stamp and now - last.at <= _FORGIVEN_SECONDS
+        self._written[ref] = LastWrite(
             wanted=stamp,
             came_back=digest(_lasting(came_back)),
             is_kept=not differs(came_back, wanted),
             times=last.times + 1 if last is not None and goes_on else 1,
-            last=now,
+            at=now,
         )
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        self._written.pop(key, None)
 
 
 def _pause(times: int) -> float:

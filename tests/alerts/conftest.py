@@ -16,6 +16,7 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet_operator import metrics
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.resource import (
     Condition,
     ConditionStatus,
@@ -83,8 +84,8 @@ def of_operator() -> dict[str, Served]:
     registry = CollectorRegistry()
     for name in metrics.__all__:
         registry.register(getattr(metrics, name))
-    service_metrics = ServiceMetricsCollector()
-    registry.register(service_metrics)
+    memories = ServiceMemories()
+    registry.register(ServiceMetricsCollector(memories))
     now = datetime.now(UTC)
     held_back = Condition(
         type=ConditionType.AUTOSCALER_READY,
@@ -94,13 +95,10 @@ def of_operator() -> dict[str, Served]:
         last_transition_time=now,
         observed_generation=1,
     )
-    service_metrics.saw(
-        ("team-a", "calls"),
-        TranscriptionServiceStatus(
-            conditions=(held_back,),
-            queue=QueueStatus(queued=2, running=1, dead_letters=0, oldest_enqueue_time=now),
-            pools=(PoolStatus(name="main", desired=2, ready=1, reason=Reason.SERVING),),
-        ),
+    memories.of(("team-a", "calls")).status = TranscriptionServiceStatus(
+        conditions=(held_back,),
+        queue=QueueStatus(queued=2, running=1, dead_letters=0, oldest_enqueue_time=now),
+        pools=(PoolStatus(name="main", desired=2, ready=1, reason=Reason.SERVING),),
     )
     return read(generate_latest(registry).decode())
 

@@ -21,6 +21,7 @@ from whisperfleet_operator.kube.kinds import (
 from whisperfleet_operator.kube.kinds import (
     SERVICE as SERVICE_KIND,
 )
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.queues import QueueProbe
@@ -80,7 +81,6 @@ class World:
         self.now = 1000.0
         self.deaf = False
         self.release = "system/operator"
-        self.service_metrics = ServiceMetricsCollector()
         self._folder = folder
         kube.watcher = self._watch
         self.restart()
@@ -88,12 +88,14 @@ class World:
     def restart(self) -> None:
         """Begin with an operator that knows nothing yet."""
         self.cache = ObjectCache(SERVICE_LABEL)
+        self.memories = ServiceMemories()
+        self.service_metrics = ServiceMetricsCollector(self.memories)
         self.reconciler = Reconciler(
             self.kube,
             self.cache,
             QueueProbe(self._folder, lambda: self.now, patience_seconds=10),
             KedaWatch(self.kube, lambda: self.now),
-            self.service_metrics,
+            self.memories,
             "cluster-1",
             self.release,
             PolicyPorts(),

@@ -1,78 +1,50 @@
-"""Which credentials the workers of a service run with.
+"""Which credentials the workers of a pool run with.
 
-A digest of what is used of its Secrets is on the pods, so that new credentials roll them, and
-another on the Deployment where the same credentials have got another digest. Both are in the
-cluster: an operator that begins anew, or was away while somebody wrote to a Secret, rolls nothing
-that runs with the same.
+A digest of what is used of the service's Secrets is on the pods, so that new credentials roll them,
+and another on the Deployment where the same credentials have got another digest. Both are in the
+cluster: an operator that has just started, or was away while somebody wrote to a Secret, rolls no
+pod that runs with the same credentials.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 from whisperfleet_operator.kube import Object
-from whisperfleet_operator.kube.kinds import DEPLOYMENT
+from whisperfleet_operator.memory import KnownCredentials, PoolMemory
 from whisperfleet_operator.observe.secrets import Secrets
-from whisperfleet_operator.plan import ChildRef
+from whisperfleet_operator.plan import Credentials
 from whisperfleet_operator.resource.names import CREDENTIALS_ANNOTATION, SAME_CREDENTIALS_ANNOTATION
-from whisperfleet_operator.work_queue import Key
 
-__all__ = ["Credentials", "CredentialsMemory"]
-
-
-class Credentials(NamedTuple):
-    """The text for the pods, and another one, if any, for the same credentials."""
-
-    digest: str | None
-    same_as: str | None = None
+__all__ = ["choose_credentials"]
 
 
-class CredentialsMemory:
-    """What each service's Secrets held when its pods' digest was made; for any thread.
+def choose_credentials(
+    memory: PoolMemory, secrets: Secrets, deployment: Object | None, *, accepted: bool
+) -> Credentials:
+    """Return the credentials that the pods of a pool are to run with.
 
-    It only spares a rollout where a Secret is deleted and made anew with the same in it, which
-    changes its digest: without it such a rollout is needless, and harmless.
+    `deployment` is the pool's. Credentials that are missing, or that Redis has not `accepted`,
+    would replace workers that work by workers that do not. What is remembered only spares a rollout
+    where a Secret is deleted and made anew with the same content, which changes its digest.
     """
-
-    def __init__(self) -> None:
-        self._known: dict[Key, tuple[str, dict[str, dict[str, str]]]] = {}
-
-    def choose(
-        self, key: Key, secrets: Secrets, live: Mapping[ChildRef, Object], *, accepted: bool
-    ) -> Credentials:
-        """Return the credentials to run with.
-
-        Those that are missing, or that Redis has not `accepted`, would roll workers that work into
-        ones that do not.
-        """
-        in_use = _in_use(live)
-        if secrets.digest is None:
-            if secrets.problems:
-                return in_use
-            self.forget(key)
-            return Credentials(None)
-        if in_use.digest is None:
-            return Credentials(secrets.digest)
-        remembered = self._known.get(key) == (in_use.digest, secrets.values)
-        if remembered or {secrets.digest, secrets.revision} & set(in_use):
-            self._known[key] = (in_use.digest, secrets.values)
-            return _noted(in_use.digest, secrets.digest)
-        return Credentials(secrets.digest) if accepted else in_use
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        self._known.pop(key, None)
+    in_use = _in_use(deployment)
+    if secrets.digest is None:
+        if secrets.problems:
+            return in_use
+        memory.credentials = None
+        return Credentials()
+    if in_use.digest is None:
+        return Credentials(secrets.digest)
+    known = KnownCredentials(in_use.digest, secrets.values)
+    if memory.credentials == known or {secrets.digest, secrets.revision} & set(in_use):
+        memory.credentials = known
+        is_latest = secrets.digest == in_use.digest
+        return Credentials(in_use.digest, None if is_latest else secrets.digest)
+    return Credentials(secrets.digest) if accepted else in_use
 
 
-def _noted(in_use: str, latest: str) -> Credentials:
-    return Credentials(in_use, latest if latest != in_use else None)
-
-
-def _in_use(live: Mapping[ChildRef, Object]) -> Credentials:
-    for ref, obj in live.items():
-        if ref.kind == DEPLOYMENT.name:
-            pod = obj["spec"]["template"]["metadata"]
-            return Credentials(
-                pod.get("annotations", {}).get(CREDENTIALS_ANNOTATION),
-                obj["metadata"].get("annotations", {}).get(SAME_CREDENTIALS_ANNOTATION),
-            )
-    return Credentials(None)
+def _in_use(deployment: Object | None) -> Credentials:
+    if deployment is None:
+        return Credentials()
+    pod = deployment["spec"]["template"]["metadata"]
+    return Credentials(
+        pod.get("annotations", {}).get(CREDENTIALS_ANNOTATION),
+        deployment["metadata"].get("annotations", {}).get(SAME_CREDENTIALS_ANNOTATION),
+    )

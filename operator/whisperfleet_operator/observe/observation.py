@@ -7,6 +7,7 @@ from enum import Enum
 
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.observe.keda import Keda
+from whisperfleet_operator.plan import Share
 from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import Reason
 from whisperfleet_operator.resource.pools import Pool
@@ -41,7 +42,8 @@ class PoolView:
     `failed` are the pods that have ended and will not be started again. `hpas` are the
     HorizontalPodAutoscalers of its Deployment, KEDA's among them; None where they could not be
     read. `spells` are for how many seconds what is so has been so, as far as this operator saw.
-    `woken` is when the operator woke the pool itself, if it just did.
+    `woken` is when the operator woke the pool itself, if it just did. `share` says which of the
+    queue's jobs are the pool's.
     """
 
     pool: Pool
@@ -52,6 +54,7 @@ class PoolView:
     hpas: tuple[Object, ...] | None = None
     spells: Mapping[Spell, float] = field(default_factory=dict)
     woken: datetime | None = None
+    share: Share = field(default_factory=Share)
 
     @property
     def desired(self) -> int:
@@ -81,3 +84,7 @@ class Observation:
     def jobs(self) -> int:
         """Jobs that have not ended; 0 where that is not known."""
         return self.sample.queued + self.sample.running if self.sample is not None else 0
+
+    def jobs_of(self, view: PoolView) -> int:
+        """Jobs that have not ended and that the pool scales on; 0 where that is not known."""
+        return view.share.jobs(self.jobs)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from whisperfleet_operator.memory import LastSample, ServiceMemory
 from whisperfleet_operator.observe.observation import Problem
 from whisperfleet_operator.observe.secrets import Secrets
 from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
@@ -14,7 +15,6 @@ from whisperfleet_operator.queues import (
     Sample,
 )
 from whisperfleet_operator.resource import TranscriptionService
-from whisperfleet_operator.work_queue import Key
 
 __all__ = ["QueueReader", "queue_address"]
 
@@ -31,10 +31,9 @@ class QueueReader:
         self._probe = probe
         self._cluster_id = cluster_id
         self._clock = clock
-        self._kept: dict[Key, tuple[QueueAddress, float, Sample]] = {}
 
     def read(
-        self, service: TranscriptionService, secrets: Secrets
+        self, memory: ServiceMemory, service: TranscriptionService, secrets: Secrets
     ) -> tuple[Sample | None, Problem | None]:
         """Return a sample or a problem; neither while it is not known whether the server lives.
 
@@ -42,27 +41,19 @@ class QueueReader:
         """
         if secrets.problems:
             return None, secrets.problems[0]
-        key = (service.namespace, service.name)
         address = queue_address(service, secrets)
-        kept = self._kept.get(key)
-        if kept and kept[0] == address and self._clock() - kept[1] < _FRESH_SECONDS:
-            return kept[2], None
+        last = memory.queue if memory.queue and memory.queue.address == address else None
+        if last is not None and self._clock() - last.at < _FRESH_SECONDS:
+            return last.sample, None
+        owner = f"{self._cluster_id}/{service.namespace}/{service.name}"
         try:
-            sample = self._probe.sample(address, self._owner(key))
+            sample = self._probe.sample(address, owner)
         except CircuitOpenError:
-            return (kept[2] if kept and kept[0] == address else None), None
+            return (last.sample if last is not None else None), None
         except QueueProblemError as error:
             return None, Problem(error.reason, str(error))
-        self._kept[key] = (address, self._clock(), sample)
+        memory.queue = LastSample(address, self._clock(), sample)
         return sample, None
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        self._kept.pop(key, None)
-        self._probe.forget(self._owner(key))
-
-    def _owner(self, key: Key) -> str:
-        return "/".join((self._cluster_id, *key))
 
 
 def queue_address(service: TranscriptionService, secrets: Secrets) -> QueueAddress:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 
+from whisperfleet_operator.memory import PoolMemory, ServiceMemory
 from whisperfleet_operator.observe.autoscalers import AutoscalerReader, is_kedas
 from whisperfleet_operator.observe.children import Children
 from whisperfleet_operator.observe.conditions import condition_of
@@ -29,7 +30,6 @@ from whisperfleet_operator.resource.patience import (
     keda_seconds,
     sleeping_seconds,
 )
-from whisperfleet_operator.work_queue import Key
 
 __all__ = ["SpellWatch", "hpa_trouble", "keda_has_yet_to_notice", "seconds_left"]
 
@@ -45,8 +45,6 @@ _BEHIND: Mapping[Reason | None, tuple[Spell, ...]] = {
     Reason.AUTOSCALER_FAILED: (Spell.KEDA_TROUBLE,),
     Reason.WORKERS_NOT_READY: (Spell.UNMADE,),
 }
-
-_Fact = tuple[Key, str, Spell]
 
 
 class SpellWatch:
@@ -64,18 +62,19 @@ class SpellWatch:
         self._autoscalers = autoscalers
         self._children = children
         self._clock = clock
-        self._since: dict[_Fact, tuple[Hashable, float]] = {}
-        self._known: set[Key] = set()
 
     def complete(
-        self, service: TranscriptionService, seen: Observation, before: TranscriptionServiceStatus
+        self,
+        memory: ServiceMemory,
+        service: TranscriptionService,
+        seen: Observation,
+        before: TranscriptionServiceStatus,
     ) -> Observation:
         """Return the observation with all that takes time to see.
 
         What `before` says is not forgotten because another operator begins.
         """
-        key = (service.namespace, service.name)
-        told = frozenset() if key in self._known else _told_by(before)
+        told = frozenset() if memory.is_resumed else _told_by(before)
         # Who removes another's autoscaler wants to see whether that was it.
         is_contested = any(each.reason is Reason.AUTOSCALER_CONTESTED for each in before.conditions)
         views = []
@@ -87,34 +86,29 @@ class SpellWatch:
                 failed=self._children.failed_pods(service, view.pool.name),
                 hpas=self._autoscalers.of_deployment(service.namespace, name, age),
             )
-            views.append(replace(whole, spells=self._time(service, whole, seen, told)))
-        self._known.add(key)
+            pool = memory.pool(view.pool.name)
+            views.append(replace(whole, spells=self._time(pool, service, whole, seen, told)))
+        memory.is_resumed = True
         return replace(seen, pools=tuple(views))
-
-    def forget(self, key: Key) -> None:
-        """Forget a service that is gone."""
-        self._known.discard(key)
-        for fact in [fact for fact in self._since if fact[0] == key]:
-            del self._since[fact]
 
     def _time(
         self,
+        memory: PoolMemory,
         service: TranscriptionService,
         view: PoolView,
         seen: Observation,
         told: frozenset[Spell],
     ) -> dict[Spell, float]:
-        key, now = (service.namespace, service.name), self._clock()
+        now = self._clock()
         spells = {}
         for spell, value in _facts(service, view, seen):
-            fact = (key, view.pool.name, spell)
             if value is None:
-                self._since.pop(fact, None)
+                memory.since.pop(spell, None)
                 continue
-            known = self._since.get(fact)
+            known = memory.since.get(spell)
             if known is None or known[0] != value:
                 since = -math.inf if spell in told else now
-                known = self._since[fact] = (value, since)
+                known = memory.since[spell] = (value, since)
             spells[spell] = now - known[1]
         return spells
 
@@ -130,17 +124,17 @@ def _told_by(before: TranscriptionServiceStatus) -> frozenset[Spell]:
 
 def seconds_left(service: TranscriptionService, seen: Observation) -> float:
     """Return in how many seconds the next spell has lasted for too long; infinity for none."""
-    scaling = service.spec.scaling
     left = math.inf
     for view in seen.pools:
+        spec = service.spec_of(view.pool)
         limits = {
-            Spell.UNWOKEN: (keda_seconds(service.spec), scaling.wake_after_seconds),
-            Spell.TOO_FEW: (growing_seconds(service.spec, view.pool),),
-            Spell.AWAKE: (sleeping_seconds(service.spec), keda_seconds(service.spec)),
+            Spell.UNWOKEN: (keda_seconds(spec), spec.scaling.wake_after_seconds),
+            Spell.TOO_FEW: (growing_seconds(spec, view.pool),),
+            Spell.AWAKE: (sleeping_seconds(spec), keda_seconds(spec)),
             Spell.UNMADE: (CREATION_SECONDS,),
-            Spell.UNNOTICED: (keda_seconds(service.spec),),
-            Spell.KEDA_TROUBLE: (keda_seconds(service.spec),),
-            Spell.HPA_TROUBLE: (growing_seconds(service.spec, view.pool),),
+            Spell.UNNOTICED: (keda_seconds(spec),),
+            Spell.KEDA_TROUBLE: (keda_seconds(spec),),
+            Spell.HPA_TROUBLE: (growing_seconds(spec, view.pool),),
         }
         for spell, seconds in view.spells.items():
             left = min([left, *(limit - seconds for limit in limits[spell] if limit > seconds)])
@@ -184,8 +178,8 @@ def _facts(
     service: TranscriptionService, view: PoolView, seen: Observation
 ) -> Iterator[tuple[Spell, Hashable]]:
     """Yield what is so, as a value that changes where it begins anew; None where it is not so."""
-    spec = service.spec
-    jobs, desired = seen.jobs, view.desired
+    spec = service.spec_of(view.pool)
+    jobs, desired = seen.jobs_of(view), view.desired
     is_wanted = jobs > 0 and not spec.suspend
     yield Spell.UNWOKEN, (is_wanted and desired == 0) or None
     wanted = wanted_pods(spec, view.pool, jobs, desired)
@@ -209,4 +203,4 @@ def _is_needless(service: TranscriptionService, view: PoolView, seen: Observatio
         return True
     if view.pool.replicas.min or view.scaled_object is None or keeps_awake(view.scaled_object):
         return False
-    return seen.sample is not None and seen.jobs == 0
+    return seen.sample is not None and seen.jobs_of(view) == 0

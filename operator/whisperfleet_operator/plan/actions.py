@@ -1,9 +1,10 @@
 """The plan's inputs and outputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-__all__ = ["ChildRef", "Manifest", "Observed", "Plan", "PolicyPorts"]
+__all__ = ["ChildRef", "Credentials", "Manifest", "Observed", "Plan", "PolicyPorts"]
 
 Manifest = dict[str, Any]
 """An object as the API server takes it, in JSON's types."""
@@ -39,20 +40,29 @@ class PolicyPorts:
     extra: tuple[int, ...] = ()
 
 
+class Credentials(NamedTuple):
+    """Which credentials the pods of a pool run with.
+
+    `digest` is any text that changes when what is used of the Secrets of `secret_needs` does, and
+    reveals nothing of it: it is written on every pod. It is None where the service names no Secret.
+    `same_as` is a later digest of the same credentials, to be kept beside the pods.
+    """
+
+    digest: str | None = None
+    same_as: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What the plan depends on beside the service itself.
 
     `children` are the live objects that the service owns, by the uid in their owner reference.
-    `credentials` is any text that changes when what is used of the Secrets of `secret_needs` does,
-    and tells nothing of it: it is written on every pod. It is None where the service names no
-    Secret. `same_credentials` is a later text for the same, to be kept beside the pods. `ports` are
-    those of the cluster that no spec tells.
+    `credentials` are those of each pool, by its name; a pool without any needs no entry. `ports`
+    are those of the cluster that no spec names.
     """
 
     children: frozenset[ChildRef] = field(default_factory=frozenset)
-    credentials: str | None = None
-    same_credentials: str | None = None
+    credentials: Mapping[str, Credentials] = field(default_factory=dict)
     ports: PolicyPorts = PolicyPorts()
 
 

@@ -8,6 +8,7 @@ from whisperfleet.contract.keys import InputStream
 from whisperfleet_operator.plan.actions import Manifest
 from whisperfleet_operator.plan.metadata import child_metadata
 from whisperfleet_operator.plan.needs import CA_KEY, PASSWORD_KEY, USERNAME_KEY
+from whisperfleet_operator.plan.shares import Share
 from whisperfleet_operator.resource.names import child_name
 from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.service import TranscriptionService
@@ -22,8 +23,8 @@ _TOLERANCE: Final = 1.1
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9]")
 
 
-def scaled_object(service: TranscriptionService, pool: Pool) -> Manifest:
-    """Return the ScaledObject: one trigger a stream, and their sum as the measure.
+def scaled_object(service: TranscriptionService, pool: Pool, share: Share) -> Manifest:
+    """Return the ScaledObject: one trigger a stream, and the pool's share of their sum.
 
     Without a consumer group a trigger's value is XLEN, what waits and what runs: the lag leaves out
     what runs. Several plain triggers would count as the largest of them.
@@ -35,7 +36,7 @@ def scaled_object(service: TranscriptionService, pool: Pool) -> Manifest:
     triggers = _triggers(service, pool)
     advanced: dict[str, Any] = {
         "scalingModifiers": {
-            "formula": " + ".join(trigger["name"] for trigger in triggers),
+            "formula": share.formula(trigger["name"] for trigger in triggers),
             "target": str(spec.backlog_per_replica),
             "activationTarget": "0",
             "metricType": "AverageValue",
@@ -82,6 +83,8 @@ def trigger_authentication(service: TranscriptionService, pool: Pool) -> Manifes
 
 def wanted_pods(spec: TranscriptionServiceSpec, pool: Pool, jobs: int, desired: int) -> int:
     """Return how many pods the autoscaler should ask for, where it asks for `desired` now.
+
+    `jobs` are those of the pool's share.
 
     As a HorizontalPodAutoscaler works it out, which lets a tenth too much pass. Never fewer than
     `desired`: it may have its reasons.

@@ -7,7 +7,7 @@ with 0 by a manager of its own, and what is applied afterwards never mentions th
 
 from typing import Final
 
-from whisperfleet_operator.plan.actions import Manifest, Observed
+from whisperfleet_operator.plan.actions import Credentials, Manifest
 from whisperfleet_operator.plan.metadata import child_metadata
 from whisperfleet_operator.plan.pod import DRAIN_MARGIN_SECONDS, least_pod_template, pod_template
 from whisperfleet_operator.resource.names import SAME_CREDENTIALS_ANNOTATION, pod_selector
@@ -20,12 +20,12 @@ _API_VERSION: Final = "apps/v1"
 _KIND: Final = "Deployment"
 
 
-def deployment(service: TranscriptionService, pool: Pool, observed: Observed) -> Manifest:
+def deployment(service: TranscriptionService, pool: Pool, credentials: Credentials) -> Manifest:
     """Return the Deployment to apply."""
     worker, scaling = service.spec.worker, service.spec.scaling
     metadata = child_metadata(service, pool)
-    if observed.same_credentials is not None:
-        metadata["annotations"] = {SAME_CREDENTIALS_ANNOTATION: observed.same_credentials}
+    if credentials.same_as is not None:
+        metadata["annotations"] = {SAME_CREDENTIALS_ANNOTATION: credentials.same_as}
     return {
         "apiVersion": _API_VERSION,
         "kind": _KIND,
@@ -41,7 +41,7 @@ def deployment(service: TranscriptionService, pool: Pool, observed: Observed) ->
             "progressDeadlineSeconds": (
                 worker.drain_seconds + DRAIN_MARGIN_SECONDS + scaling.startup_seconds
             ),
-            "template": pod_template(service, pool, observed.credentials),
+            "template": pod_template(service, pool, credentials.digest),
         },
     }
 

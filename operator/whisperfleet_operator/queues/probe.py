@@ -149,10 +149,6 @@ class QueueProbe:
         except WhisperfleetError as error:
             raise QueueProblemError(Reason.QUEUE_REFUSED, f"Redis at {where}: {error}") from error
 
-    def forget(self, owner: str) -> None:
-        """Forget the queue of an owner that is gone."""
-        self._registered.pop(owner, None)
-
     def _measure(self, client: redis.Redis, address: QueueAddress, owner: str) -> Sample:
         warnings = self._register(client, address, owner)
         keys = Keys(address.queue_id)
@@ -168,12 +164,9 @@ class QueueProbe:
         return _sample(depth, warnings)
 
     def _register(self, client: redis.Redis, address: QueueAddress, owner: str) -> tuple[str, ...]:
+        self._drop_old_registrations()
         known = self._registered.get(owner)
-        if (
-            known is not None
-            and known.address == address
-            and self._clock() - known.made < _REGISTRATION_SECONDS
-        ):
+        if known is not None and known.address == address:
             return known.warnings
         keys = Keys(address.queue_id)
         current: Any = client.hget(keys.meta, "owner")
@@ -194,6 +187,13 @@ class QueueProbe:
         warnings = tuple(inspect_server(client))
         self._registered[owner] = _Registration(address, self._clock(), warnings)
         return warnings
+
+    def _drop_old_registrations(self) -> None:
+        now = self._clock()
+        with self._lock:
+            for owner, known in list(self._registered.items()):
+                if now - known.made >= _REGISTRATION_SECONDS:
+                    del self._registered[owner]
 
     def _client(self, address: QueueAddress) -> redis.Redis:
         access = _Access(address.url, address.username, address.password, address.ca)

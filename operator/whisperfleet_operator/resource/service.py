@@ -11,6 +11,7 @@ from whisperfleet_operator.resource.names import (
     RECONCILE_ANNOTATION,
     RECONCILE_DISABLED,
 )
+from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.redis_address import RedisAddress
 from whisperfleet_operator.resource.spec import TranscriptionServiceSpec
 from whisperfleet_operator.resource.status import TranscriptionServiceStatus
@@ -56,6 +57,19 @@ class TranscriptionService(Part):
     def namespace(self) -> str:
         """The namespace of the service and of all that belongs to it."""
         return self.metadata.namespace
+
+    def spec_of(self, pool: Pool) -> TranscriptionServiceSpec:
+        """Return the spec as it holds for `pool`: what a pool says itself replaces the service's.
+
+        That goes for every part of a pool that has the name of a part of the spec.
+        """
+        shared = type(self.spec).model_fields.keys() & type(pool).model_fields.keys()
+        own = {name: value for name in shared if (value := getattr(pool, name)) is not None}
+        return self.spec.model_copy(update=own) if own else self.spec
+
+    def for_pool(self, pool: Pool) -> Self:
+        """Return the service with the spec that holds for `pool`."""
+        return self.model_copy(update={"spec": self.spec_of(pool)})
 
     @property
     def keys(self) -> Keys:

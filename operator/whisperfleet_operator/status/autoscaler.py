@@ -236,7 +236,7 @@ def _growing_state(
             f"pods beyond the first: {reason}: {message}; {remedy}",
         )
     if is_too_small:
-        wanted = wanted_pods(spec, view.pool, seen.jobs, view.desired)
+        wanted = wanted_pods(spec, view.pool, seen.jobs_of(view), view.desired)
         return ConditionState(
             FALSE,
             Reason.AUTOSCALER_HOLDS_BACK,

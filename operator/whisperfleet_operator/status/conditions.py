@@ -55,7 +55,7 @@ def service_status(
     """Return the status of a service that the operator takes care of."""
     earlier = {pool.name: pool for pool in before.pools}
     pools = [
-        assess_pool(view, service.spec, seen, earlier.get(view.pool.name), now)
+        assess_pool(view, service.spec_of(view.pool), seen, earlier.get(view.pool.name), now)
         for view in seen.pools
     ]
     states = {

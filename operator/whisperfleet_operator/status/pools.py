@@ -10,7 +10,6 @@ from whisperfleet_operator.observe import Observation, PoolView, Problem, Spell
 from whisperfleet_operator.queues import Sample
 from whisperfleet_operator.resource import ConditionStatus, Reason, TranscriptionServiceSpec
 from whisperfleet_operator.resource.patience import CREATION_SECONDS
-from whisperfleet_operator.resource.pools import Pool
 from whisperfleet_operator.resource.reasons import BLOCKING
 from whisperfleet_operator.resource.status import PoolStatus
 from whisperfleet_operator.status.autoscaler import DIRECTIONS, autoscaler_state
@@ -109,8 +108,8 @@ def _problem(
         on_their_way = Problem(Reason.SCALING_UP, f"{ready} of {desired} pods work; {rest}")
         return _with_ending(on_their_way, view, spec, now)
     if desired == 0:
-        return _asleep(seen.sample)
-    return _awake(view.pool, spec, seen.sample, desired, before)
+        return _asleep(seen.jobs_of(view))
+    return _awake(view, spec, seen, before)
 
 
 def _of_deployment(
@@ -157,8 +156,8 @@ def _suspended(view: PoolView, sample: Sample | None, desired: int) -> Problem:
     )
 
 
-def _asleep(sample: Sample | None) -> Problem:
-    if sample is not None and sample.queued + sample.running > 0:
+def _asleep(jobs: int) -> Problem:
+    if jobs > 0:
         return Problem(
             Reason.SCALING_UP, "there is work, and the autoscaler is about to ask for pods"
         )
@@ -166,25 +165,21 @@ def _asleep(sample: Sample | None) -> Problem:
 
 
 def _awake(
-    pool: Pool,
-    spec: TranscriptionServiceSpec,
-    sample: Sample | None,
-    desired: int,
-    before: Reason | None,
+    view: PoolView, spec: TranscriptionServiceSpec, seen: Observation, before: Reason | None
 ) -> Problem:
+    desired, most, sample = view.desired, view.pool.replicas.max, seen.sample
     if sample is None:
         return Problem(
             Reason.SERVING,
             f"all {desired} pods are ready; what they do shows once the queue can be asked",
         )
-    if sample.queued + sample.running == 0:
+    if seen.jobs == 0:
         return Problem(Reason.IDLE, "the pods wait for work")
     # Jobs that trickle in wait for a moment at every fleet. It is too small when the autoscaler
     # would ask for more than it may, and until nothing waits any more.
-    at_max = desired >= pool.replicas.max
-    wanted = (sample.queued + sample.running) / spec.backlog_per_replica
+    wanted = seen.jobs_of(view) / spec.backlog_per_replica
     still = before is Reason.AT_MAX_REPLICAS and sample.queued > 0
-    if at_max and (still or wanted > pool.replicas.max):
+    if desired >= most and (still or wanted > most):
         return Problem(
             Reason.AT_MAX_REPLICAS,
             f"all {desired} pods that replicas.max allows work, and jobs wait; raise it to go "

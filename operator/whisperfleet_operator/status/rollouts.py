@@ -41,9 +41,9 @@ def rollout_problem(deployment: Object | None) -> Problem | None:
 
 def model_that_runs(service: TranscriptionService, views: Iterable[PoolView]) -> str:
     """Return the models of the pods that work, the oldest first, or of the one that would."""
-    pods = [pod for view in views for pod in _telling(view)]
-    pods.sort(key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-    models = [model for pod in pods if (model := _model_of(service.spec, pod["spec"]))]
+    pods = [(service.spec_of(view.pool), pod) for view in views for pod in _telling(view)]
+    pods.sort(key=lambda each: str(each[1]["metadata"].get("creationTimestamp", "")))
+    models = [model for spec, pod in pods if (model := _model_of(spec, pod["spec"]))]
     return ", ".join(dict.fromkeys(models))[:_MOST_CHARACTERS] or _model(service.spec)
 
 

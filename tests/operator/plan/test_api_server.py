@@ -11,7 +11,7 @@ import pytest
 
 from cluster.fleet import own_namespace
 from cluster.kube import Kube
-from services import changed, full, minimal, read
+from services import changed, full, minimal, planned, read
 from whisperfleet_operator.drift import differs, stamped
 from whisperfleet_operator.plan import Observed, make_plan
 from whisperfleet_operator.resource.names import CREATION_MANAGER, FIELD_MANAGER
@@ -92,7 +92,7 @@ def kubectl(kube: Kube, tmp_path: Path) -> Kubectl:
     "resource", [minimal(), full(), CPU, AWS], ids=["minimal", "full", "cpu", "aws"]
 )
 def test_every_child_is_let_in(kubectl: Kubectl, namespace: str, resource: Json) -> None:
-    plan = make_plan(read(resource, namespace), Observed(credentials="v1"))
+    plan = planned(read(resource, namespace), "v1")
     for manifest in (*plan.create, *plan.apply, *plan.autoscale):
         said = kubectl(
             "apply", manifest, "--server-side", "--dry-run=server", "--validate=strict", "-o=json"
@@ -109,7 +109,7 @@ def test_what_was_applied_is_not_applied_again(
 ) -> None:
     # Without its owner the garbage collector would take the children away.
     owner = json.loads(kubectl("create", resource, "-n", namespace, "-o=json"))["metadata"]["uid"]
-    plan = make_plan(read(resource, namespace, owner), Observed(credentials="v1"))
+    plan = planned(read(resource, namespace, owner), "v1")
     (birth,) = plan.create
     kubectl("create", birth, f"--field-manager={CREATION_MANAGER}")
     for manifest in (*plan.apply, *plan.autoscale):
@@ -122,7 +122,7 @@ def test_what_was_applied_is_not_applied_again(
 def test_pods_pass_the_restricted_standard(kubectl: Kubectl, namespace: str) -> None:
     """As pods of their own: a Deployment with pods that are refused is let in all the same."""
     for resource in (minimal(), full(), CPU, AWS):
-        plan = make_plan(read(resource, namespace), Observed(credentials="v1"))
+        plan = planned(read(resource, namespace), "v1")
         deployments = (each for each in plan.apply if each["kind"] == "Deployment")
         for template in (each["spec"]["template"] for each in (*plan.create, *deployments)):
             _assert_let_in(kubectl, namespace, template)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services import changed, full, minimal, read
+from services import changed, full, minimal, planned, read
 from whisperfleet_operator.plan import Observed, make_plan
 
 RESTRICTED = {
@@ -15,7 +15,7 @@ RESTRICTED = {
 
 
 def applied(resource: dict[str, Any], credentials: str | None = None) -> dict[str, Any]:
-    plan = make_plan(read(resource), Observed(credentials=credentials))
+    plan = planned(read(resource), credentials)
     (deployment,) = (each for each in plan.apply if each["kind"] == "Deployment")
     return deployment
 

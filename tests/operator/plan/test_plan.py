@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services import UID, changed, full, minimal, read
+from services import UID, changed, full, minimal, planned, read
 from whisperfleet_operator.plan import ChildRef, Observed, SecretNeed, make_plan
 from whisperfleet_operator.plan.needs import secret_needs
 
@@ -61,7 +61,7 @@ def test_what_the_service_no_longer_needs_goes() -> None:
 def test_every_child_is_named_labelled_and_owned_alike(resource: dict[str, Any]) -> None:
     service = read(resource)
     pool = service.spec.pools[0].name
-    plan = make_plan(service, Observed(credentials="v1"))
+    plan = planned(service, "v1")
     for manifest in (*plan.create, *plan.apply, *plan.autoscale):
         metadata = manifest["metadata"]
         assert metadata["name"] == f"calls-{pool}"
@@ -88,14 +88,14 @@ def empty_values(value: Any, path: str) -> list[str]:
 
 @pytest.mark.parametrize("resource", [minimal(), full()], ids=["minimal", "full"])
 def test_nothing_is_applied_that_the_api_server_would_forget(resource: dict[str, Any]) -> None:
-    plan = make_plan(read(resource), Observed(credentials="v1"))
+    plan = planned(read(resource), "v1")
     for manifest in (*plan.create, *plan.apply, *plan.autoscale):
         assert empty_values(manifest, manifest["kind"]) == []
 
 
 @pytest.mark.parametrize("resource", [minimal(), full()], ids=["minimal", "full"])
 def test_manifests_are_json(resource: dict[str, Any]) -> None:
-    plan = make_plan(read(resource), Observed(credentials="v1"))
+    plan = planned(read(resource), "v1")
     for manifest in (*plan.create, *plan.apply, *plan.autoscale):
         assert json.loads(json.dumps(manifest)) == manifest
 

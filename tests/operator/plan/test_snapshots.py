@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from services import read
-from whisperfleet_operator.plan import Observed, make_plan
+from services import planned, read
 
 # The files are what that version read and wrote, and are never written anew. A version that needs
 # a rollout gets folders of its own, and says so in the changelog.
@@ -26,7 +25,7 @@ CREDENTIALS = {"minimal": None, "full": "v1", "cpu": None, "hub": None}
 @pytest.mark.parametrize("name", CREDENTIALS)
 def test_the_template_is_the_same_as_ever(name: str) -> None:
     service = read(json.loads((STORED / f"{name}.json").read_text("utf-8")))
-    plan = make_plan(service, Observed(credentials=CREDENTIALS[name]))
+    plan = planned(service, CREDENTIALS[name])
     (deployment,) = (each for each in plan.apply if each["kind"] == "Deployment")
     made = _render(deployment["spec"]["template"])
     assert made == (RELEASED / f"{name}.json").read_text("utf-8"), (

@@ -26,13 +26,13 @@ from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.event_sink import EventSink
 from whisperfleet_operator.kube import UnavailableError
 from whisperfleet_operator.kube.kinds import CHILD_KINDS, POD, SERVICE
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.observe import KedaWatch
 from whisperfleet_operator.plan import PolicyPorts
 from whisperfleet_operator.process import reconcile_services
 from whisperfleet_operator.queues import QueueProbe
 from whisperfleet_operator.reconcile import Reconciler
 from whisperfleet_operator.resource.names import SERVICE_LABEL, children_selector
-from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.work_queue import WorkQueue
 
 
@@ -84,7 +84,7 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
         cache,
         QueueProbe(tmp_path),
         KedaWatch(fake),
-        ServiceMetricsCollector(),
+        ServiceMemories(),
         cluster_id=f"{time.time()}",
         release="test/whisperfleet",
         ports=PolicyPorts(),

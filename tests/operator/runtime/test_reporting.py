@@ -8,11 +8,11 @@ from operating.fake_kube import FakeKube
 from operating.world import NAMESPACE, NOW, deployment, pod, scaled_object, service, service_object
 from whisperfleet_operator.cache import ObjectCache
 from whisperfleet_operator.kube.kinds import SERVICE, Kind
+from whisperfleet_operator.memory import ServiceMemories
 from whisperfleet_operator.observe import Keda, Observation, PoolView
 from whisperfleet_operator.reporting import Reporter
 from whisperfleet_operator.resource import TranscriptionServiceStatus
 from whisperfleet_operator.resource.names import SERVICE_LABEL
-from whisperfleet_operator.service_metrics import ServiceMetricsCollector
 from whisperfleet_operator.status import service_status
 
 QUOTA = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
@@ -29,7 +29,7 @@ class Told:
             Reporter(
                 self.kube,
                 ObjectCache(SERVICE_LABEL),
-                ServiceMetricsCollector(),
+                ServiceMemories(),
                 lambda: self.now,
                 self._seconds,
             )

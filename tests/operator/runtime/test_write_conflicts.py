@@ -8,8 +8,6 @@ from whisperfleet_operator.drift import stamped
 from whisperfleet_operator.kube import Object
 from whisperfleet_operator.write_conflicts import WriteConflicts
 
-KEY = ("team-a", "calls")
-
 
 def _wanted(image: str = "example/one:1") -> Object:
     made = deployment(0)
@@ -33,32 +31,30 @@ class Clock:
 
 def test_what_came_back_the_same_is_not_written_again():
     clock = Clock()
-    conflicts = WriteConflicts(clock)
+    conflicts = WriteConflicts({}, clock)
     wanted = _wanted()
     back = _changed(wanted, image="mirror/one:1")
-    assert conflicts.may_write(KEY, wanted, back)
-    conflicts.wrote(KEY, wanted, back)
+    assert conflicts.may_write(wanted, back)
+    conflicts.wrote(wanted, back)
     clock.now = 1e6
-    assert not conflicts.may_write(KEY, wanted, back)
+    assert not conflicts.may_write(wanted, back)
     # What changes by itself is no reason, nor is the autoscaler.
     told = _changed(back, replicas=3) | {"status": {"replicas": 3}}
     told["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "2"
-    assert not conflicts.may_write(KEY, wanted, told)
-    assert conflicts.may_write(KEY, wanted, _changed(back, image="other/one:1"))
-    assert conflicts.may_write(KEY, _wanted("example/one:2"), back)
-    conflicts.forget(KEY)
-    assert conflicts.may_write(KEY, wanted, back)
+    assert not conflicts.may_write(wanted, told)
+    assert conflicts.may_write(wanted, _changed(back, image="other/one:1"))
+    assert conflicts.may_write(_wanted("example/one:2"), back)
 
 
 def test_each_repair_of_the_same_comes_later_than_the_one_before():
     clock = Clock()
-    conflicts = WriteConflicts(clock)
+    conflicts = WriteConflicts({}, clock)
     wanted = _wanted()
     theirs = _changed(wanted, image="theirs")
     moments = []
     while clock.now < 1500:
-        if conflicts.may_write(KEY, wanted, theirs):
-            conflicts.wrote(KEY, wanted, wanted)
+        if conflicts.may_write(wanted, theirs):
+            conflicts.wrote(wanted, wanted)
             moments.append(clock.now)
         clock.now += 1
     pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
@@ -67,6 +63,6 @@ def test_each_repair_of_the_same_comes_later_than_the_one_before():
     assert pauses[-1] == 300
     # After a time of peace it is a new story.
     clock.now += 1000
-    assert conflicts.may_write(KEY, wanted, theirs)
-    conflicts.wrote(KEY, wanted, wanted)
-    assert conflicts.may_write(KEY, wanted, theirs)
+    assert conflicts.may_write(wanted, theirs)
+    conflicts.wrote(wanted, wanted)
+    assert conflicts.may_write(wanted, theirs)
