@@ -19,28 +19,28 @@ def operator(
         str,
         typer.Option(
             envvar="WHISPERFLEET_OPERATOR_NAMESPACES",
-            help="Namespaces to take care of, by commas. Empty: all of them.",
+            help="Namespaces to manage, separated by commas. Empty: all of them.",
         ),
     ] = "",
     cluster_id: Annotated[
         str,
         typer.Option(
             envvar="WHISPERFLEET_OPERATOR_CLUSTER_ID",
-            help="Tells this cluster from others on one Redis. Empty: the uid of kube-system.",
+            help="The cluster's id among those on the same Redis. Empty: the uid of kube-system.",
         ),
     ] = "",
     release: Annotated[
         str,
         typer.Option(
             envvar="WHISPERFLEET_OPERATOR_RELEASE",
-            help="Tells this installation from others that may look after the same namespaces.",
+            help="This installation's name among others that may manage the same namespaces.",
         ),
     ] = _DEFAULTS.release,
     dns_ports: Annotated[
         str,
         typer.Option(
             envvar="WHISPERFLEET_OPERATOR_DNS_PORTS",
-            help="Ports of the pods of DNS, by commas, which every worker may reach.",
+            help="Ports of the DNS pods, separated by commas, which every worker may reach.",
         ),
     ] = ",".join(map(str, _DEFAULTS.dns_ports)),
     worker_ports: Annotated[
@@ -53,27 +53,31 @@ def operator(
     workers: Annotated[
         int,
         typer.Option(
-            envvar="WHISPERFLEET_OPERATOR_WORKERS", help="Services looked at at once.", min=1
+            envvar="WHISPERFLEET_OPERATOR_WORKERS", help="Services reconciled at once.", min=1
         ),
     ] = _DEFAULTS.workers,
     http_host: Annotated[
         str,
         typer.Option(
-            envvar="WHISPERFLEET_OPERATOR_HTTP_HOST", help="Where health and metrics are served."
+            envvar="WHISPERFLEET_OPERATOR_HTTP_HOST",
+            help="Address on which health and metrics are served.",
         ),
     ] = _DEFAULTS.http_host,
     http_port: Annotated[
         int,
         typer.Option(
             envvar="WHISPERFLEET_OPERATOR_HTTP_PORT",
-            help="0: any free port; the log tells.",
+            help="Port of health and metrics. 0: any free port, which the log names.",
             min=0,
             max=65_535,
         ),
     ] = _DEFAULTS.http_port,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        typer.Option(envvar="WHISPERFLEET_OPERATOR_LOG_LEVEL", help="What is logged, as JSON."),
+        typer.Option(
+            envvar="WHISPERFLEET_OPERATOR_LOG_LEVEL",
+            help="The least severe level that is logged, as JSON.",
+        ),
     ] = "info",
 ) -> None:
     """Take care of the TranscriptionServices of a cluster."""

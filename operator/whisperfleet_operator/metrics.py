@@ -1,4 +1,4 @@
-"""What the people on call can ask the operator. No label holds anything that a producer wrote."""
+"""The operator's own metrics. No label holds anything that a producer wrote."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -16,7 +16,7 @@ reconcile_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 work_queue_depth = Gauge(
-    "whisperfleet_operator_work_queue_depth", "Services that are due and not yet looked at"
+    "whisperfleet_operator_work_queue_depth", "Services that are due and not yet reconciled"
 )
 api_calls = Counter(
     "whisperfleet_operator_api_calls", "Calls to the Kubernetes API", ["verb", "status"]

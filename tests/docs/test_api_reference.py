@@ -50,11 +50,11 @@ def test_every_field_has_a_line_in_the_section_of_its_part():
 @pytest.mark.parametrize(
     "line",
     [
-        "| `max` **required** | integer, 1 to 10000 | Pods at the most, however long the queue is.",
+        "| `max` **required** | integer, 1 to 10000 | The largest number of pods, ",
         "| `image` **required** | string |",
         'Default: `"Parallel"`.',
         "| `requests` | map to number or string |",
-        "absent: \\<namespace>.\\<name>",
+        "Absent: \\<namespace>.\\<name>",
         "| Ready | Whether jobs are done, or would be |",
     ],
 )

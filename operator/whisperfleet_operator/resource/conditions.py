@@ -1,4 +1,4 @@
-"""The words of a status: what is judged, how, and for which reason. Their one home.
+"""The words of a status: the types of conditions, their values and their reasons.
 
 What each reason means, and how long it may last, is in `reasons`.
 """
@@ -17,7 +17,7 @@ class ConditionStatus(StrEnum):
 
 
 class ConditionType(StrEnum):
-    """What is judged. All but Degraded are good when True."""
+    """The aspects of a service. All but Degraded are good when True."""
 
     READY = "Ready"
     QUEUE_REACHABLE = "QueueReachable"

@@ -32,8 +32,8 @@ _HEAD = (
     "# Written by `make schema` from operator/whisperfleet_operator/resource: change it there.\n"
 )
 
-_DESCRIPTION = """A speech-to-text fleet: jobs come from a Redis stream, GPU pods wake from zero to
-do them and go back to sleep, and each result is visible exactly once."""
+_DESCRIPTION = """A speech-to-text fleet: jobs come from a Redis stream, GPU pods are started from
+zero to process them and removed afterwards, and each result is visible exactly once."""
 
 _NAME_RULE = Rule(
     f"self.spec.pools.all(p, self.metadata.name.size() + 1 + p.name.size() <= {MAX_CHILD_NAME})",

@@ -12,7 +12,7 @@ __all__ = ["Baked", "ComputeType", "Hub", "ModelSource", "ModelSpec", "VolumeCla
 
 
 class ComputeType(StrEnum):
-    """The types of CTranslate2's arithmetic."""
+    """The number formats that CTranslate2 computes in."""
 
     DEFAULT = "default"
     AUTO = "auto"
@@ -34,15 +34,16 @@ class VolumeClaim(Part):
     """The model is on a volume."""
 
     claim_name: ObjectName
-    """The PersistentVolumeClaim; several pods on several nodes need one that many may read."""
+    """The PersistentVolumeClaim. Pods on several nodes need one with the access mode ReadOnlyMany
+    or ReadWriteMany."""
     path: Annotated[
         str, StringConstraints(max_length=1024, pattern=r"^([^/:.][^/:]*(/[^/:.][^/:]*)*)?$")
     ] = ""
-    """The model's folder within the volume; empty: the volume's root."""
+    """The model's folder within the volume. Empty: the root of the volume."""
 
 
 class Hub(Part):
-    """Each pod fetches `model.name` from the model hub when it starts."""
+    """Each pod downloads `model.name` from the model hub when it starts."""
 
 
 class ModelSource(Part):
@@ -96,17 +97,17 @@ class ModelSpec(Part):
         Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
         | None
     ) = None
-    """The model's name, for people; with `source.hub`, its name on the hub."""
+    """The model's name for display. With `source.hub`: its name on the hub."""
     image: Annotated[
         str,
         StringConstraints(min_length=1, max_length=512, pattern=r"^[^\s]+$"),
         Field(json_schema_extra=_IMAGE_RULES),
     ]
-    """The worker's image, with a tag that is a version, or a digest, or both."""
+    """The worker's image, with a tag that names a version, or a digest, or both."""
     # No default: the API server would write it into the object, and whoever then applies another
     # source would have two.
     source: ModelSource | None = None
-    """Where the model's files are; absent: in the image."""
+    """Where the model's files are. Absent: in the image."""
     compute_type: ComputeType = declared("model.computeType", ComputeType)
 
     @property

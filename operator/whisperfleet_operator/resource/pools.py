@@ -55,13 +55,14 @@ class Gpu(Part):
     ] = "nvidia.com/gpu"
     """The resource that the device plugin advertises; a taint of the same key is tolerated."""
     count: Annotated[int, Field(ge=1, le=16)] = 1
-    """GPUs a pod. A worker uses one; take more pods rather than more GPUs each."""
+    """The number of GPUs of a pod. A worker uses one: choose more pods rather than more GPUs
+    each."""
     runtime_class_name: ObjectName | None = None
     """The RuntimeClass of the pods, where the cluster needs one for GPUs (often `nvidia`)."""
 
 
 class Toleration(Part):
-    """A taint that the pods put up with."""
+    """A taint that the pods tolerate."""
 
     model_config = checked_by(
         Rule(
@@ -81,35 +82,37 @@ class Toleration(Part):
     )
 
     key: Annotated[LabelKey, StringConstraints(pattern=QUALIFIED_NAME)] | None = None
-    """The taint's key; absent with the operator Exists: every taint."""
+    """The taint's key. Absent, with the operator Exists: every taint."""
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Equal compares the value too, Exists only the key."""
+    """Equal compares key and value, Exists only the key."""
     value: LabelValue | None = None
     """The taint's value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The taint's effect; absent: all of them."""
+    """The taint's effect. Absent: every effect."""
     toleration_seconds: Annotated[int, Field(ge=0)] | None = None
-    """For NoExecute: how long a pod stays once the taint appears; absent: for ever."""
+    """With the effect NoExecute: how long a pod stays after the taint appears, in seconds. Absent:
+    without limit."""
 
 
 class ScalingPolicy(Part):
-    """A limit of the change within a period."""
+    """A limit on the change within a period."""
 
     type: Literal["Pods", "Percent"]
     """Whether `value` counts pods or percents of them."""
     value: Annotated[int, Field(ge=1)]
     """The largest change within `periodSeconds`."""
     period_seconds: Annotated[int, Field(ge=1, le=1800)]
-    """The period that `value` is about, in seconds."""
+    """The length of the period, in seconds."""
 
 
 class ScalingRules(Part):
-    """How fast the autoscaler may go in one direction, as in autoscaling/v2."""
+    """How fast the autoscaler may add or remove pods, as in autoscaling/v2."""
 
     stabilization_window_seconds: Annotated[int, Field(ge=0, le=3600)] | None = None
-    """Seconds of past wishes of which the most cautious wins; absent: 0 up, 300 down."""
+    """How far back the autoscaler considers its recommendations, in seconds, to take the most
+    cautious one. Absent: 0 for scaling up, 300 for scaling down."""
     select_policy: Literal["Max", "Min", "Disabled"] | None = None
-    """Which of several policies counts; Disabled forbids this direction."""
+    """Which of several policies applies. Disabled forbids scaling in this direction."""
     policies: Annotated[tuple[ScalingPolicy, ...], Field(max_length=8)] = ()
     """The limits; none: the autoscaler's own."""
 
@@ -140,30 +143,31 @@ class Replicas(Part):
     )
 
     min: Annotated[int, Field(ge=0, le=10_000)] = 0
-    """Pods that are there even without work; 0 lets the fleet sleep."""
+    """The number of pods that run even without work. 0 lets the pool scale to zero."""
     max: Annotated[int, Field(ge=1, le=10_000)]
-    """Pods at the most, however long the queue is. Required: it is what a fleet may cost."""
+    """The largest number of pods, however long the queue is. Required: it limits the cost."""
 
 
 class Pool(Part):
-    """Pods of one kind that work on the service's queue."""
+    """Pods of one kind that process the service's queue."""
 
     model_config = checked_by(Rule("has(self.replicas)", _MAX_MISSING))
 
     name: Annotated[DnsLabel, Field(max_length=40)]
-    """The pool's name. What belongs to it is called `<service>-<pool>`."""
+    """The pool's name. Its objects are named `<service>-<pool>`."""
     replicas: Replicas
     """How many pods there may be."""
     gpu: Gpu | None = None
-    """The GPU of each pod; absent: the pods compute on the CPU."""
+    """The GPU of each pod. Absent: the pods compute on the CPU."""
     node_selector: Annotated[
         Mapping[LabelKey, LabelValue],
         Field(max_length=32, json_schema_extra=rules_schema(KEYS_ARE_QUALIFIED)),
     ] = {}
-    """Labels that a node must have, beside those of the preset; yours win where both name one."""
+    """Labels that a node must have, in addition to those of the preset. Where both set a label,
+    this one applies."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = ()
-    """Taints that the pods put up with, beside those of the preset."""
+    """Taints that the pods tolerate, in addition to those of the preset."""
     behavior: Behavior | None = None
-    """How fast the autoscaler adds and removes pods; absent: as Kubernetes does."""
+    """How fast the autoscaler adds and removes pods. Absent: the defaults of Kubernetes."""
     template: Template = Template()
-    """What else the pods shall have."""
+    """What the pods have in addition to what the operator sets."""

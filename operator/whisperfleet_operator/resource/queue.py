@@ -32,7 +32,7 @@ def _can_be_parsed(url: str) -> str:
 
 
 class Credentials(Part):
-    """Who the workers and the autoscaler are to Redis."""
+    """The account that the workers and the autoscaler use in Redis."""
 
     secret_name: ObjectName
     """A Secret in the service's namespace with the keys `password` and, for an account of its own,
@@ -40,7 +40,7 @@ class Credentials(Part):
 
 
 class RedisTls(Part):
-    """How the server's certificate is checked."""
+    """How the server's certificate is verified."""
 
     ca_secret_name: ObjectName
     """A Secret in the service's namespace whose key `ca.crt` is the PEM bundle to trust."""
@@ -77,19 +77,19 @@ class RedisSpec(Part):
     ]
     """Where Redis is: redis://HOST:PORT/DB, or rediss:// for TLS. Never with a password."""
     credentials: Credentials | None = None
-    """Who we are to Redis; absent: nobody in particular."""
+    """The account in Redis. Absent: none, which needs a Redis without a password."""
     tls: RedisTls | None = None
-    """How the server's certificate is checked; absent: with the system's authorities."""
+    """How the server's certificate is verified. Absent: with the system's authorities."""
 
 
 class PrioritySpec(Part):
     """A class of jobs, with a stream of its own."""
 
     name: Annotated[str, StringConstraints(max_length=32, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
-    """Its name, and the end of its stream's: wf:{queue}:in:<name>."""
+    """The name of the class, and the end of its stream's name: wf:{queue}:in:<name>."""
     weight: Annotated[int, Field(ge=1, le=1000)]
-    """Its share of the claims while every class has work: with 8, 3 and 1 the last gets a
-    twelfth, never nothing."""
+    """The share of the claims while every class has jobs: with weights 8, 3 and 1 the last class
+    gets a twelfth."""
 
 
 TenantName = Annotated[
@@ -105,7 +105,7 @@ def _specs(priorities: Iterable[Priority]) -> tuple[PrioritySpec, ...]:
 
 @with_settings("queue.deadLetters")
 class DeadLettersSpec(Part):
-    """How long the jobs that could not be done wait for a person."""
+    """How long jobs that failed for good are kept for a person to decide on."""
 
     retention_seconds: int = declared("queue.deadLetters.retentionSeconds")
     max_length: int = declared("queue.deadLetters.maxLength")
@@ -113,7 +113,7 @@ class DeadLettersSpec(Part):
 
 @with_settings("queue")
 class QueueSpec(Part):
-    """Where jobs come from, and the rules of their queue. Deleting the service keeps the queue."""
+    """The queue that jobs come from, and its rules. Deleting the service keeps the queue."""
 
     model_config = checked_by(
         Rule(
@@ -127,7 +127,8 @@ class QueueSpec(Part):
         Annotated[str, StringConstraints(max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
         | None
     ) = None
-    """The queue's id, part of every key in Redis; absent: <namespace>.<name>. It cannot change."""
+    """The queue's id, part of every key in Redis. Absent: <namespace>.<name>. It cannot be
+    changed."""
     redis: RedisSpec
     """Where the queue is."""
     priorities: Annotated[tuple[PrioritySpec, ...], keyed_by("name")] = declared(
@@ -150,5 +151,5 @@ class QueueSpec(Part):
     max_deliveries: int = declared("queue.maxDeliveries")
     max_releases: int = declared("queue.maxReleases")
     dead_letters: DeadLettersSpec | None = None
-    """How long the jobs that could not be done wait for a person; absent: as long as the workers'
-    image keeps them, two weeks and ten thousand letters."""
+    """How long jobs that failed for good are kept for a person to decide on. Absent: as the
+    workers' image does, for two weeks and up to ten thousand."""

@@ -94,7 +94,7 @@ _KEDA_TIME: Final = "3 intervals: of `scaling.pollingSeconds`, or of 10 s where 
 
 REASONS: Final[Mapping[Reason, About]] = {
     Reason.PENDING: _passes(
-        "Nobody has looked yet, or Redis has not answered yet.",
+        "The service has not been reconciled yet, or Redis has not answered yet.",
         "some 8 s, the time-outs of a connection",
         Reason.QUEUE_UNREACHABLE,
     ),
@@ -105,26 +105,28 @@ REASONS: Final[Mapping[Reason, About]] = {
         Reason.AUTOSCALER_KEEPS_AWAKE,
     ),
     Reason.SERVING: _rests(
-        "The pods work.",
+        "The pods are working.",
         "too few pods for the backlog: 3 intervals, of `scaling.pollingSeconds` or of the 15 s of "
         "a HorizontalPodAutoscaler, and what `behavior.scaleUp` adds",
         Reason.AUTOSCALER_HOLDS_BACK,
     ),
     Reason.SCALING_UP: _passes(
-        "Pods are on their way.",
+        "Pods are being started.",
         f"no pod is asked for: {_KEDA_TIME}; pods are asked for and not made: 60 s",
         Reason.AUTOSCALER_SILENT,
         Reason.WORKERS_NOT_READY,
     ),
     Reason.AT_MAX_REPLICAS: _rests(
-        "All pods that `replicas.max` allows work, and jobs wait.",
+        "All the pods that `replicas.max` allows are working, and jobs wait.",
     ),
     Reason.SUSPENDED: _wanted(
         "`spec.suspend` is set.",
         f"pods are still asked for: {_KEDA_TIME}",
         Reason.AUTOSCALER_KEEPS_AWAKE,
     ),
-    Reason.RECONCILE_DISABLED: _wanted("An annotation takes the operator's hands off the service."),
+    Reason.RECONCILE_DISABLED: _wanted(
+        "An annotation keeps the operator from changing the service."
+    ),
     Reason.MODEL_LOADING: _passes(
         "A pod's container runs and loads the model.",
         "`scaling.startupSeconds` since it started",
@@ -132,12 +134,12 @@ REASONS: Final[Mapping[Reason, About]] = {
         Reason.WORKERS_CRASHING,
     ),
     Reason.POD_STARTING: _passes(
-        "A pod is on its way to a node, or on it and not started yet.",
+        "A pod is being scheduled, or is on its node and not started yet.",
         "`scaling.startupSeconds` since it was made, and again since it has its node",
         Reason.WORKERS_NOT_READY,
         Reason.UNSCHEDULABLE,
     ),
-    Reason.WORKERS_CRASHING: _blocks("A container ends again and again.", _CRASHING),
+    Reason.WORKERS_CRASHING: _blocks("A container ends repeatedly.", _CRASHING),
     Reason.PODS_FAILING: _blocks(
         "Three pods in a row have ended: refused by the kubelet, evicted, or shut down with their "
         "node."
@@ -147,8 +149,8 @@ REASONS: Final[Mapping[Reason, About]] = {
     Reason.QUOTA_EXCEEDED: _blocks("A ResourceQuota forbids a pod or another object."),
     Reason.POD_REFUSED: _blocks("The API server refuses the pods."),
     Reason.NO_GPU_AVAILABLE: _blocks("No node has the GPU that a pod needs."),
-    Reason.UNSCHEDULABLE: _blocks("No node takes a pod, or nobody has looked for one."),
-    Reason.WORKERS_NOT_READY: _blocks("A pod does not get ready, or is not made."),
+    Reason.UNSCHEDULABLE: _blocks("No node takes a pod, or no scheduler has handled it."),
+    Reason.WORKERS_NOT_READY: _blocks("A pod does not become ready, or is not created."),
     Reason.ROLLOUT_STUCK: _blocks(
         "A change of the pods has made no progress for as long as one drain and one start take."
     ),
@@ -156,8 +158,8 @@ REASONS: Final[Mapping[Reason, About]] = {
         "Somebody paused the Deployment: no change reaches a pod.", kind=Kind.WANTED
     ),
     Reason.QUEUE_UNREACHABLE: _wrong("Redis does not answer.", _QUEUE),
-    Reason.QUEUE_REFUSED: _wrong("Redis answers, and refuses.", _QUEUE),
-    Reason.QUEUE_OWNED_BY_ANOTHER: _wrong("The queue is another service's.", _QUEUE),
+    Reason.QUEUE_REFUSED: _wrong("Redis answers and refuses.", _QUEUE),
+    Reason.QUEUE_OWNED_BY_ANOTHER: _wrong("The queue belongs to another service.", _QUEUE),
     Reason.QUEUE_NOT_DURABLE: _wrong("Redis may forget jobs that it has accepted.", _NOT_DURABLE),
     Reason.TENANT_REMOVED: _rests(
         "A tenant was taken out of `queue.tenants`; its streams still hold jobs, and are served."
@@ -165,25 +167,23 @@ REASONS: Final[Mapping[Reason, About]] = {
     Reason.KEDA_MISSING: _wrong("KEDA is not installed.", _NO_AUTOSCALER),
     Reason.KEDA_TOO_OLD: _wrong("KEDA is older than 2.17.", _NO_AUTOSCALER),
     Reason.AUTOSCALER_PENDING: _passes(
-        "The ScaledObject is not made yet, or KEDA has yet to notice it, or its pause.",
+        "The ScaledObject is not created yet, or KEDA has not noticed it, or its pause, yet.",
         _KEDA_TIME,
         Reason.AUTOSCALER_SILENT,
     ),
     Reason.AUTOSCALER_FAILED: _wrong("KEDA says that it cannot scale.", _NO_AUTOSCALER),
     Reason.AUTOSCALER_PAUSED: _wanted("Somebody paused the ScaledObject.", alert=_NO_AUTOSCALER),
-    Reason.AUTOSCALER_SILENT: _wrong("0 to 1: work waits, and KEDA asks for no pod.", _NOT_WOKEN),
+    Reason.AUTOSCALER_SILENT: _wrong("0 to 1: jobs wait, and KEDA asks for no pod.", _NOT_WOKEN),
     Reason.AUTOSCALER_HOLDS_BACK: _wrong(
-        "1 to N: fewer pods are asked for than the work wants.", _HELD_BACK
+        "1 to N: fewer pods are asked for than the jobs need.", _HELD_BACK
     ),
-    Reason.AUTOSCALER_KEEPS_AWAKE: _wrong(
-        "N to 0: KEDA does not put the pods to sleep.", _KEPT_AWAKE
-    ),
+    Reason.AUTOSCALER_KEEPS_AWAKE: _wrong("N to 0: KEDA does not scale to zero.", _KEPT_AWAKE),
     Reason.AUTOSCALER_CONTESTED: _wrong(
-        "Another HorizontalPodAutoscaler scales the same Deployment, and so neither does.",
+        "Another HorizontalPodAutoscaler scales the same Deployment, and so neither works.",
         _HELD_BACK,
     ),
     Reason.NAME_TAKEN: _wrong(
-        "An object that the service needs has the name of another's.", _NOT_CARRIED_OUT
+        "An object that the service needs has a name that is taken.", _NOT_CARRIED_OUT
     ),
     Reason.PREDECESSOR_LEAVING: _passes(
         "An object of a deleted service of this name is not gone yet; Ready is Unknown.",
@@ -193,7 +193,7 @@ REASONS: Final[Mapping[Reason, About]] = {
     ),
     Reason.INVALID_SPEC: _wrong("This operator cannot read the spec.", _NOT_CARRIED_OUT),
     Reason.APPLY_REFUSED: _wrong("The API server refuses an object.", _NOT_CARRIED_OUT),
-    Reason.CHANGED_BY_ANOTHER: _rests("Somebody else writes what the operator writes."),
+    Reason.CHANGED_BY_ANOTHER: _rests("Another writer changes what the operator writes."),
     Reason.API_SERVER_ERROR: _wrong(
         "The API server has failed for longer than 10 s.", _NOT_CARRIED_OUT
     ),

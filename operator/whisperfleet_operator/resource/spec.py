@@ -39,7 +39,7 @@ def _first_address(network: str) -> str:
 
 @with_settings("input")
 class InputSpec(Part):
-    """What a job may fetch, and how much of it."""
+    """Which audio a job may fetch, and how much of it."""
 
     max_bytes: int = declared("input.maxBytes")
     max_audio_seconds: int = declared("input.maxAudioSeconds")
@@ -62,7 +62,7 @@ class InputSpec(Part):
 
 
 class Segmentation(StrEnum):
-    """How long audio becomes windows of at most 30 s."""
+    """How long audio is divided into windows of at most 30 s."""
 
     PARALLEL = "Parallel"
     SEQUENTIAL = "Sequential"
@@ -74,7 +74,7 @@ def _segmentation(worker: str) -> Segmentation:
 
 @with_settings("decoding")
 class DecodingSpec(Part):
-    """How audio becomes words."""
+    """How speech is recognised."""
 
     beam_size: int = declared("decoding.beamSize")
     vad: bool = declared("decoding.vad")
@@ -83,39 +83,39 @@ class DecodingSpec(Part):
 
 @with_settings("results")
 class ResultsSpec(Part):
-    """What happens to results."""
+    """How results are kept."""
 
     retention_seconds: int = declared("results.retentionSeconds")
 
 
 class ScalingTarget(Part):
-    """How much work one pod shall have. Exactly one member."""
+    """How much work one pod is to have. Exactly one member."""
 
     backlog_per_replica: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Jobs, waiting or running, for each pod. At least worker.maxInFlight, or 64 where that is
-    absent; otherwise busy pods would ask for more pods without end."""
+    """The number of jobs, waiting or running, for each pod. At least worker.maxInFlight, or 64
+    where that is absent: otherwise the jobs that busy pods hold would ask for more pods."""
 
 
 class ScalingSpec(Part):
-    """When pods come and go."""
+    """When pods are added and removed."""
 
     target: ScalingTarget | None = None
-    """How much work one pod shall have. Absent: twice worker.maxInFlight jobs, or 64 where that is
+    """How much work one pod is to have. Absent: twice worker.maxInFlight jobs, or 64 where that is
     absent too."""
     polling_seconds: Annotated[int, Field(ge=1, le=3600)] = 5
-    """How often the queue is looked at while no pod runs, in seconds."""
+    """How often KEDA reads the length of the queue while no pod runs, in seconds."""
     cooldown_seconds: Annotated[int, Field(ge=2, le=86_400)] = 600
-    """How long the queue must be empty before the last pod goes, in seconds."""
+    """How long the queue must be empty before the last pod is removed, in seconds."""
     startup_seconds: Annotated[int, Field(ge=1, le=14_400)] = 420
-    """The longest a pod may need from its creation until it works, in seconds: for a node, the
-    image and the model. A worker that loads its model for longer is started anew."""
+    """How long a pod may take from its creation until it is ready, in seconds: for a node, the
+    image and the model. A worker that takes longer to load its model is restarted."""
     wake_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 30
-    """How long jobs may wait at zero pods while the autoscaler is silent or fails, in seconds; then
-    the operator wakes one pod itself, and leaves it to the autoscaler."""
+    """How long jobs may wait without a pod while the autoscaler does nothing or fails, in seconds.
+    After that the operator starts one pod itself and leaves the rest to the autoscaler."""
 
 
 class TranscriptionServiceSpec(Part):
-    """What is wanted."""
+    """What the service is to be."""
 
     # Here, and not in the parts: the API server judges a part's default by the part's own rules
     # before it fills in the defaults of its fields.
@@ -157,23 +157,23 @@ class TranscriptionServiceSpec(Part):
     )
 
     suspend: bool = False
-    """Puts the fleet to sleep on purpose: no pods, while the queue still takes jobs."""
+    """Scales the service to zero pods on purpose, while the queue still accepts jobs."""
     model: ModelSpec
     """Which model, in which image."""
     queue: QueueSpec
-    """Where jobs come from."""
+    """The queue that jobs come from."""
     input: InputSpec = InputSpec()
-    """What a job may fetch, and how much of it."""
+    """Which audio a job may fetch, and how much of it."""
     decoding: DecodingSpec = DecodingSpec()
-    """How audio becomes words."""
+    """How speech is recognised."""
     results: ResultsSpec = ResultsSpec()
-    """What happens to results."""
+    """How results are kept."""
     scaling: ScalingSpec = ScalingSpec()
-    """When pods come and go."""
+    """When pods are added and removed."""
     worker: WorkerSpec = WorkerSpec()
-    """What each pod does at once, and for how long."""
+    """How each pod works: device, number of jobs at once, time limits, resources."""
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=1), keyed_by("name")]
-    """Which pods, how many, on which nodes. One pool in this version."""
+    """Which pods run, how many, and on which nodes. Exactly one pool in this version."""
 
     @property
     def backlog_per_replica(self) -> int:

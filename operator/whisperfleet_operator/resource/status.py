@@ -36,48 +36,48 @@ _Reason = Annotated[Reason, WithJsonSchema(_WORD)]
 
 
 class Condition(Part):
-    """One judgement about the service."""
+    """One aspect of the service's state."""
 
     type: _Type
-    """What is judged: Ready, QueueReachable, QueueDurable, AutoscalerReady, WorkersAvailable or
+    """The aspect: Ready, QueueReachable, QueueDurable, AutoscalerReady, WorkersAvailable or
     Degraded."""
     status: ConditionStatus
     """True, False or Unknown."""
     reason: _Reason
-    """Why, in one CamelCase word for programs."""
+    """The cause as one CamelCase word, for programs."""
     message: _Message
-    """Why, in a sentence for people, with what to do about it."""
+    """The cause as a sentence, for people, with what to do about it."""
     last_transition_time: Timestamp
     """When `status` last changed."""
     observed_generation: _Count
-    """The generation of the spec that was judged."""
+    """The generation of the spec that the condition is about."""
 
 
 class StreamStatus(Part):
     """One stream of the queue."""
 
     name: Annotated[str, Field(max_length=512)]
-    """The stream's key in Redis: where a producer XADDs."""
+    """The stream's key in Redis, to which a producer adds jobs with XADD."""
     priority: DnsLabel
-    """The priority of the jobs in it."""
+    """The priority of its jobs."""
     tenant: Annotated[str, Field(max_length=63)] | None = None
-    """Whose own it is; absent: everybody's. One that `spec.queue.tenants` names no more still has
-    jobs in its streams."""
+    """The tenant whose own stream it is. Absent: it is shared. A tenant that `spec.queue.tenants`
+    no longer names is listed while its streams hold jobs."""
 
 
 class QueueStatus(Part):
     """The queue, as it was at `sampledTime`."""
 
     streams: Annotated[tuple[StreamStatus, ...], Field(max_length=1024), keyed_by("name")] = ()
-    """The streams that take jobs."""
+    """The streams that jobs are added to."""
     queued: _Count | None = None
     """Jobs that wait for a worker."""
     running: _Count | None = None
-    """Jobs that a worker holds, and whose lease it renews."""
+    """Jobs that a worker holds and whose lease it renews."""
     dead_letters: _Count | None = None
-    """Jobs that need a person: `whisperfleet dlq list` shows them."""
+    """Dead letters, which need a person: `whisperfleet dlq list` shows them."""
     oldest_enqueue_time: Timestamp | None = None
-    """When the oldest job that waits was sent; absent when none does."""
+    """When the oldest waiting job was sent. Absent when no job waits."""
     sampled_time: Timestamp | None = None
     """When these numbers were read."""
 
@@ -90,23 +90,23 @@ class PoolStatus(Part):
     desired: _Count = 0
     """Pods that the autoscaler asks for."""
     ready: _Count = 0
-    """Pods that work."""
+    """Pods that are ready."""
     reason: _Reason | None = None
-    """What the pool does, or what it waits for."""
+    """What the pool does, or what it waits for, as one word."""
     message: _Message | None = None
-    """The same in a sentence, where there is more to say."""
+    """The same as a sentence, where there is more to say."""
     woken_time: Timestamp | None = None
-    """When the operator woke the pool itself, because the autoscaler did not; absent once that is
-    back."""
+    """When the operator started a pod itself because the autoscaler did not. Absent once the
+    autoscaler works again."""
 
 
 class TranscriptionServiceStatus(Part):
-    """What the operator last saw and judged."""
+    """The service's state as the operator last observed it."""
 
     observed_generation: _Count | None = None
     """The generation of the spec that this status is about."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16), keyed_by("type")] = ()
-    """The judgements, one of each type. Scaled to zero is Ready, with the reason Idle."""
+    """The conditions, one of each type. A service scaled to zero is Ready, with the reason Idle."""
     model: Annotated[str, Field(max_length=256)] | None = None
     """The model that runs, by its name, or the image's tag where there is none; several during a
     rollout, the oldest first. While no pod works, the one that would."""

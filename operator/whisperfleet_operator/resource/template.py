@@ -1,4 +1,4 @@
-"""`spec.pools[].template`: what a pod has beside what the operator gives it."""
+"""`spec.pools[].template`: what a pod has in addition to what the operator sets."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -67,7 +67,7 @@ class EnvVar(Part):
     name: Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
     """The variable's name."""
     value: Annotated[str, Field(max_length=4096)] | None = None
-    """Its value, as it stands."""
+    """The value, taken literally."""
     value_from: (
         Annotated[
             Mapping[str, Any],
@@ -78,8 +78,8 @@ class EnvVar(Part):
         ]
         | None
     ) = None
-    """Where its value is: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef, as in a
-    pod."""
+    """Where the value comes from: secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef, as
+    in a pod."""
 
 
 _NO_HOST_PATH = Rule(
@@ -115,8 +115,8 @@ class Volume(Part):
     name: Annotated[
         str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     ]
-    """What `volumeMounts` refer to. The source stands beside it: persistentVolumeClaim, configMap,
-    secret, emptyDir, ..."""
+    """The name that `volumeMounts` refer to. The source is a field beside it:
+    persistentVolumeClaim, configMap, secret, emptyDir, ..."""
     host_path: (
         Annotated[
             Mapping[str, Any],
@@ -132,7 +132,7 @@ class Volume(Part):
 
 
 class VolumeMount(Part):
-    """Where the worker sees a volume."""
+    """Where a volume is mounted in the worker's container."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     """The volume's name."""
@@ -149,11 +149,11 @@ class VolumeMount(Part):
             )
         ),
     ]
-    """The folder in the worker where the volume appears."""
+    """The path in the container at which the volume is mounted."""
     sub_path: Annotated[str, Field(max_length=1024)] | None = None
-    """The folder within the volume; absent: its root."""
+    """The folder within the volume. Absent: its root."""
     read_only: bool | None = None
-    """Whether the worker may only read it."""
+    """Whether the volume is mounted read-only."""
 
 
 class LocalObject(Part):
@@ -164,7 +164,7 @@ class LocalObject(Part):
 
 
 class Template(Part):
-    """What the pods have beside what the operator gives them."""
+    """What the pods have in addition to what the operator sets."""
 
     model_config = checked_by(
         Rule(
@@ -219,17 +219,17 @@ class Template(Part):
         ),
         keyed_by("name"),
     ] = ()
-    """Environment variables of the worker, such as WHISPERFLEET_LOG_LEVEL; those that have a field
-    of their own in the spec are refused."""
+    """Environment variables of the worker, such as WHISPERFLEET_LOG_LEVEL. Variables that have a
+    field of their own in the spec are refused."""
     volumes: Annotated[tuple[Volume, ...], Field(max_length=16), keyed_by("name")] = ()
     """Volumes of the pods."""
     volume_mounts: Annotated[
         tuple[VolumeMount, ...], Field(max_length=16), keyed_by("mountPath")
     ] = ()
-    """Where the worker sees these volumes."""
+    """Where these volumes are mounted in the worker's container."""
     image_pull_secrets: Annotated[
         tuple[LocalObject, ...], Field(max_length=8), keyed_by("name")
     ] = ()
     """Secrets with the credentials of the image's registry."""
     priority_class_name: ObjectName | None = None
-    """The PriorityClass of the pods: who makes room for whom when nodes are full."""
+    """The PriorityClass of the pods, which decides what is preempted when nodes are full."""
