@@ -12,7 +12,15 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
-from whisperfleet.queue import Claim, Finished, QueuePolicy, RedisSettings, WorkQueue
+from whisperfleet.queue import (
+    Claim,
+    Concluded,
+    QueuePolicy,
+    RedisSettings,
+    Released,
+    Settled,
+    WorkQueue,
+)
 
 # Long leases, so that none lapses by chance, and a look for pending entries with each claim.
 PATIENT = QueuePolicy(lease_seconds=60, beat_seconds=0.05, reclaim_seconds=0.001)
@@ -65,9 +73,9 @@ def work_through_everything(
         claim = take(worker)
         worker.renew([claim])
         connection.get(keys.cache("of-a-transcript"))
-        worker.release(claim)
+        worker.settle(claim, Released())
         claim = take(worker)
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
         assert worker.claim() is None
         caretaker = WorkQueue(
             connection,

@@ -1,9 +1,11 @@
 """The queue as its documents have it, in plain Python: one stream, time where it is said."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from whisperfleet.contract.states import TERMINAL, State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.queue import Claim, QueuePolicy
 
 __all__ = ["POLICY", "Entry", "Model", "Record", "order_of"]
@@ -66,6 +68,8 @@ class Model:
     letters: list[str] = field(default_factory=list)
     # Jobs whose entry vanished before their letter was written: nobody knows what they were.
     hollow: set[str] = field(default_factory=set)
+    # Of each tenant: jobs that ended, their attempts, and what the test says that they used.
+    usage: Counter[str] = field(default_factory=Counter)
     # The consumer group, which the first claim makes, and up to where it has delivered.
     has_group: bool = False
     last: tuple[int, ...] = (0, 0)
@@ -190,16 +194,16 @@ class Model:
         job_id, job = entry.job_id, self.record(entry.job_id)
         if job.state is None:
             job.entry, job.payload, job.tenant = entry_id, entry.payload, entry.tenant
-            self.end(job_id, State.CANCELLED)
+            self.end(job_id, State.CANCELLED, begun=False)
             return True
         if job.entry != entry_id and (job.payload, job.tenant) != (entry.payload, entry.tenant):
             self.jobs[f"normal-{entry_id}"] = Record(entry=entry_id, tenant=entry.tenant)
-            self.end(f"normal-{entry_id}", State.CANCELLED)
+            self.end(f"normal-{entry_id}", State.CANCELLED, begun=False)
             return True
         home = self.entries.get(job.entry)
         if job.state is State.QUEUED:
             job.epoch += 1
-            self.end(job_id, State.CANCELLED)
+            self.end(job_id, State.CANCELLED, begun=False)
             self.entries.pop(entry_id, None)
             return True
         if job.entry != entry_id and (job.state in TERMINAL or (home and home.exists)):
@@ -239,9 +243,26 @@ class Model:
             if not entry.exists:
                 del self.entries[entry_id]
 
-    def end(self, job_id: str, state: State) -> None:
+    def end(
+        self, job_id: str, state: State, usage: Usage | None = None, *, begun: bool = True
+    ) -> None:
+        """Publish an end: by the newest attempt or, not `begun`, by a cancel while it waits."""
         job = self.record(job_id)
         job.state = state
+        used = usage or Usage()
+        self.usage.update(
+            {
+                f"normal/{job.tenant}/{figure}": amount
+                for figure, amount in {
+                    "jobs": 1,
+                    "attempts": job.epoch if begun else max(0, job.epoch - 1),
+                    "windows": used.windows,
+                    "device_ms": round(used.device_seconds * 1000),
+                    "cached": int(used.cached),
+                }.items()
+                if amount
+            }
+        )
         self.ends.append((job_id, state, job.epoch))
         self.entries.pop(job.entry, None)
         if state is State.DEAD:

@@ -16,7 +16,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Buried, Concluded, WorkQueue
 
 JOB = Job(id="job-0", url="https://media.example.org/a.wav")
 
@@ -64,7 +64,7 @@ def test_books_that_are_right_have_no_violations(
     worker: WorkQueue, redis_client: redis.Redis, keys: Keys
 ) -> None:
     claim = take(worker)
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
 
     books = check_books(redis_client, keys, {"job-0": Kind.HEALTHY})
     assert books.violations == ()
@@ -83,7 +83,7 @@ def test_a_job_that_did_not_end_is_lost(
 def test_a_healthy_job_among_the_dead_letters_is_told(
     worker: WorkQueue, redis_client: redis.Redis, keys: Keys
 ) -> None:
-    worker.bury(take(worker), Code.DELIVERIES_EXHAUSTED, "begun too often")
+    worker.settle(take(worker), Buried(Code.DELIVERIES_EXHAUSTED, "begun too often"))
 
     (violation,) = check_books(redis_client, keys, {"job-0": Kind.HEALTHY}).violations
     assert violation.startswith("WRONG END: job-0 (healthy) ended as dead")
@@ -113,7 +113,7 @@ def test_books_that_are_spoilt_are_told(
     told: str,
 ) -> None:
     claim = take(worker)
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     spoil(redis_client, keys)
 
     violations = check_books(redis_client, keys, {"job-0": Kind.HEALTHY}).violations

@@ -18,6 +18,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.queue import Buried, Concluded
 
 SECRET = "https://example.org/talk.ogg?signature=secret"
 
@@ -39,7 +40,7 @@ def test_cancel_a_job_that_runs_and_one_that_has_ended(invoke, client, work_queu
     job_id = client.submit(Job(url=SECRET))
     claim = work_queue.claim()
     assert lines(invoke("cancel", job_id, "--json").stdout) == [{"id": job_id, "answer": "running"}]
-    work_queue.finish(claim, Result(id=job_id, state=State.CANCELLED))
+    work_queue.settle(claim, Concluded(Result(id=job_id, state=State.CANCELLED)))
     late = invoke("cancel", job_id)
     assert late.exit_code == 1
     assert "too late" in late.stderr
@@ -51,7 +52,9 @@ def letter(client, admin, work_queue):
     """Return the id of a dead letter, and that of its job."""
     job_id = client.submit(Job(url=SECRET, prompt="a secret name", metadata={"call": 7}))
     failure = ValueError(SECRET)
-    work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed", failure)
+    work_queue.settle(
+        work_queue.claim(), Buried(Code.DECODER_CRASHED, "the decoder crashed", failure)
+    )
     ((letter_id, _),) = admin.dead_letters()
     return letter_id, job_id
 
@@ -94,7 +97,7 @@ def on_a_terminal(environment, *arguments, columns=80):
 
 def test_a_list_of_dead_letters_has_whole_ids(invoke, environment, client, admin, work_queue):
     client.submit(Job(url=SECRET, id=LONG_ID))
-    work_queue.bury(work_queue.claim(), Code.DECODER_CRASHED, "the decoder crashed")
+    work_queue.settle(work_queue.claim(), Buried(Code.DECODER_CRASHED, "the decoder crashed"))
     ((letter_id, _),) = admin.dead_letters()
     for listed in (invoke("dlq", "list").stdout, on_a_terminal(environment, "dlq", "list")):
         (row,) = [line for line in listed.splitlines() if LONG_ID in line]
@@ -127,7 +130,7 @@ def test_entry_ids_of_a_producers_own_give_no_date(invoke, client, work_queue, e
         assert document["streams"][1]["oldest_enqueued_at"] is None
         assert invoke("queue", "stats").stdout.splitlines()[2].split()[3] == "-"
         claims.append(work_queue.claim())
-    work_queue.finish(claims[0], Result(id=job_id, state=State.DONE))
+    work_queue.settle(claims[0], Concluded(Result(id=job_id, state=State.DONE)))
     assert invoke("status", job_id).exit_code == 0
 
 

@@ -18,7 +18,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.contract.warnings import ResultWarning, WarningCode
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.formats import render
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Concluded, WorkQueue
 from whisperfleet.queue.access import reader_rules
 
 
@@ -64,7 +64,7 @@ def finish(work_queue):
                 "warnings": warnings,
                 "renderings": {f: render(transcript, job.task, f) for f in job.formats},
             }
-        work_queue.finish(claim, Result(id=claim.job_id, epoch=claim.epoch, **outcome))
+        work_queue.settle(claim, Concluded(Result(id=claim.job_id, epoch=claim.epoch, **outcome)))
         return claim.job_id
 
     claims = []
@@ -341,8 +341,8 @@ def test_status_through_a_life(invoke, job_id, work_queue):
     code, running = status()
     assert (code, running["state"], running["epoch"]) == (6, "running", 1)
     assert running["worker"] == "test-worker"
-    work_queue.finish(
-        claim, Result(id=job_id, state=State.DONE, transcript=a_transcript("a"), epoch=1)
+    work_queue.settle(
+        claim, Concluded(Result(id=job_id, state=State.DONE, transcript=a_transcript("a"), epoch=1))
     )
     code, done = status()
     assert (code, done["state"]) == (0, "done")
@@ -433,7 +433,9 @@ def test_redis_restarts_while_one_waits(start, clips, lasting_server, keys):
         queue.register()
         claim = take(queue)
         transcript = a_transcript("hello")
-        queue.finish(claim, Result(id=claim.job_id, state=State.DONE, transcript=transcript))
+        queue.settle(
+            claim, Concluded(Result(id=claim.job_id, state=State.DONE, transcript=transcript))
+        )
     printed, said = process.communicate(timeout=100)
     assert (process.returncode, printed) == (0, "hello\n")
     # Nobody had when it was sent.

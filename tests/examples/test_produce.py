@@ -14,7 +14,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result, Transcript
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Concluded, WorkQueue
 
 in_each_language = pytest.mark.parametrize(
     "producer", ["python", "go", "node", "redis-cli"], indirect=True
@@ -58,7 +58,7 @@ def test_redis_may_restart_while_it_waits(producer: Producer, queue_id: str):
                     duration=1.0,
                     duration_after_vad=1.0,
                 )
-                worker.finish(claim, Result(id="", state=State.DONE, transcript=said))
+                worker.settle(claim, Concluded(Result(id="", state=State.DONE, transcript=said)))
                 printed, complaints = process.communicate(timeout=60)
         finally:
             process.kill()

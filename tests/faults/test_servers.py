@@ -18,7 +18,7 @@ from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Finished, Released, Renewal, WorkQueue
+from whisperfleet.queue import Concluded, Released, Renewal, Settled, WorkQueue
 
 IDS = ("call-1", "call-2", "call-3")
 
@@ -270,9 +270,9 @@ def test_row_12_an_attempt_of_a_lost_record_is_fenced_though_epochs_began_anew(
     assert before.epoch == after.epoch == 1
 
     assert queue.renew([before, after]) == {before: Renewal.FENCED, after: Renewal.OK}
-    assert queue.release(before) is Released.FENCED
-    assert queue.finish(before, done(before)) is Finished.FENCED
-    assert queue.finish(after, done(after)) is Finished.PUBLISHED
+    assert queue.settle(before, Released()) is Settled.FENCED
+    assert queue.settle(before, Concluded(done(before))) is Settled.FENCED
+    assert queue.settle(after, Concluded(done(after))) is Settled.PUBLISHED
     own_stage.assert_invariants(accepted=1)
 
 

@@ -16,7 +16,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
-from whisperfleet.queue import Finished, RedisSettings, WorkQueue
+from whisperfleet.queue import Buried, Concluded, RedisSettings, Released, Settled, WorkQueue
 from whisperfleet.queue.access import (
     WORKER_COMMANDS,
     producer_rules,
@@ -77,11 +77,11 @@ def test_a_right_that_comes_back_ends_a_job_as_if_it_had_never_gone(
     with Client(server.settings, queue_id) as client:
         client.submit_many([Job(id=name, url=JOB.url) for name in ("done", "dead", "cancelled")])
         claims = [take(worker), take(worker), take(worker)]
-        worker.release(claims[2])
+        worker.settle(claims[2], Released())
         with Client(settings_for(server, user), queue_id) as clerk:
             endings: list[Callable[[], object]] = [
-                partial(worker.finish, claims[0], done(claims[0])),
-                partial(worker.bury, claims[1], Code.INTERNAL, "it broke"),
+                partial(worker.settle, claims[0], Concluded(done(claims[0]))),
+                partial(worker.settle, claims[1], Buried(Code.INTERNAL, "it broke")),
                 partial(clerk.cancel, claims[2].job_id),
             ]
             redis_client.execute_command("ACL SETUSER", user, f"-{command}")
@@ -91,7 +91,7 @@ def test_a_right_that_comes_back_ends_a_job_as_if_it_had_never_gone(
             redis_client.execute_command("ACL SETUSER", user, f"+{command}")
             answers = [end() for end in endings]
     connection.close()
-    assert answers == [Finished.PUBLISHED, Finished.PUBLISHED, Cancelled.CANCELLED]
+    assert answers == [Settled.PUBLISHED, Settled.PUBLISHED, Cancelled.CANCELLED]
     assert_invariants(redis_client, keys, accepted=3)
 
 

@@ -15,7 +15,7 @@ from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Finished, QueuePolicy, Renewal, WorkQueue
+from whisperfleet.queue import Buried, Concluded, QueuePolicy, Renewal, Settled, WorkQueue
 from whisperfleet.queue.queue import weighted_order
 
 URL = "https://media.example.org/a.wav"
@@ -34,7 +34,7 @@ def test_one_plain_field_is_a_whole_job(
     assert claim.enqueued_at == int(entry.partition("-")[0]) / 1000
     assert 0 <= claim.claimed_at - claim.enqueued_at < 5
     assert worker.claim() is None
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -75,7 +75,7 @@ def test_a_duplicate_submission_runs_once(
     assert worker.claim() is None
     client.submit(job, priority="high")
     assert worker.claim() is None
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     client.submit(job)
     assert worker.claim() is None
 
@@ -104,7 +104,7 @@ def test_another_payload_under_a_taken_id_is_a_conflict(
     client.submit(Job(id="call-7", url=URL, tenant="acme"))
     claim = worker.claim()
     if first_has_ended:
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     entry = redis_client.xadd(keys.stream("normal"), other.to_fields()).decode()
 
     assert worker.claim() is None
@@ -113,7 +113,7 @@ def test_another_payload_under_a_taken_id_is_a_conflict(
     assert (refused.state, refused.error.code) == (State.FAILED, Code.CONFLICTING_ID)
     assert "call-7" in refused.error.message
     if not first_has_ended:
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert client.result("call-7").state is State.DONE
     assert_invariants(redis_client, keys, accepted=2)
 
@@ -129,7 +129,7 @@ def test_the_producer_of_a_conflict_learns_of_it(
         assert worker.claim() is None
         ((job_id, result),) = answers
     assert (job_id, result.error.code) == ("call-7", Code.CONFLICTING_ID)
-    worker.finish(first, done(first))
+    worker.settle(first, Concluded(done(first)))
 
 
 def test_nobody_can_take_an_id_that_the_queue_makes(
@@ -142,7 +142,7 @@ def test_nobody_can_take_an_id_that_the_queue_makes(
 
     assert claim.job_id == "normal-1800000000000-0"
     assert claim.stream == keys.stream("normal")
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=2)
 
@@ -194,11 +194,11 @@ def test_a_resubmission_takes_the_place_of_an_entry_that_a_failover_lost(
 
     if ending == "present":
         assert after is None
-        assert worker.finish(before, done(before)) is Finished.PUBLISHED
+        assert worker.settle(before, Concluded(done(before))) is Settled.PUBLISHED
     else:
         assert (after.job_id, after.epoch) == ("call-7", 2)
-        assert worker.finish(before, done(before)) is Finished.FENCED
-        assert worker.finish(after, done(after)) is Finished.PUBLISHED
+        assert worker.settle(before, Concluded(done(before))) is Settled.FENCED
+        assert worker.settle(after, Concluded(done(after))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -307,7 +307,7 @@ def test_a_job_key_of_another_type_makes_a_dead_letter(
     claim = take(worker)
 
     assert claim.job_id == "call-8"
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert worker.claim() is None
     ((_, letter),) = admin.dead_letters()
     assert letter.code is Code.MALFORMED_ENTRY
@@ -348,7 +348,7 @@ def test_a_claim_takes_whatever_bytes_an_entry_has_and_so_does_its_dead_letter(
 
     claim = worker.claim()
     assert dict(claim.fields) == fields
-    assert worker.bury(claim, Code.MALFORMED_ENTRY, "no job") is Finished.PUBLISHED
+    assert worker.settle(claim, Buried(Code.MALFORMED_ENTRY, "no job")) is Settled.PUBLISHED
 
     ((_, letter),) = admin.dead_letters()
     kept = dict(list(fields.items())[:128])
@@ -380,5 +380,5 @@ def test_two_workers_never_hold_the_same_job(
     assert sorted(claim.job_id for claim in claims) == sorted(ids)
     for n, claim in enumerate(claims):
         assert workers[n % 2].renew([claim]) == {claim: Renewal.OK}
-        assert workers[n % 2].finish(claim, done(claim)) is Finished.PUBLISHED
+        assert workers[n % 2].settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=50)

@@ -17,7 +17,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Finished, Renewal, WorkQueue
+from whisperfleet.queue import Buried, Concluded, Released, Renewal, Retried, Settled, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(url=URL)
@@ -40,7 +40,7 @@ def test_the_status_follows_a_job_through_its_life(worker: WorkQueue, client: Cl
     assert (running.state, running.worker, running.epoch) == (State.RUNNING, "worker-1", 1)
     assert waiting.enqueued_at <= running.claimed_at
 
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     ended = client.status(job_id)
     assert (ended.state, ended.code) == (State.DONE, None)
     assert running.claimed_at <= ended.finished_at
@@ -55,13 +55,13 @@ def test_what_is_not_known_has_no_status(client: Client, job_id: str) -> None:
 def test_wait_yields_each_job_as_it_ends(worker: WorkQueue, client: Client) -> None:
     ids = client.submit_many([JOB] * 3)
     first, second, third = (worker.claim() for _ in ids)
-    worker.finish(second, done(second))
+    worker.settle(second, Concluded(done(second)))
     answers = client.wait(ids, timeout_seconds=30)
 
     assert next(answers)[0] == ids[1]
-    worker.finish(third, done(third))
+    worker.settle(third, Concluded(done(third)))
     assert next(answers)[0] == ids[2]
-    worker.finish(first, done(first))
+    worker.settle(first, Concluded(done(first)))
     job_id, result = next(answers)
     assert (job_id, result.state) == (ids[0], State.DONE)
     assert next(answers, None) is None
@@ -75,7 +75,7 @@ def test_wait_hears_of_a_job_while_it_blocks(
 
     def finish() -> None:
         _wait_for_a_blocked_client(server)
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
 
     finisher = Thread(target=finish)
     finisher.start()
@@ -155,7 +155,7 @@ def test_a_released_job_is_cancelled_without_a_worker(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
-    worker.release(worker.claim())
+    worker.settle(worker.claim(), Released())
 
     assert client.cancel("call-7") is Cancelled.CANCELLED
 
@@ -174,7 +174,7 @@ def test_a_running_job_is_cancelled_with_its_next_beat(
     assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
 
     stopped = done(claim).model_copy(update={"state": State.CANCELLED})
-    assert worker.finish(claim, stopped) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(stopped)) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -185,7 +185,7 @@ def test_a_cancelled_job_whose_worker_died_does_not_run_again(
     job_id = client.submit(JOB)
     claim = worker.claim()
     client.cancel(job_id)
-    worker.release(claim)
+    worker.settle(claim, Released())
 
     begun = []
     wait_for(lambda: begun.append(worker.claim()) or client.result(job_id), "the job to end")
@@ -197,7 +197,7 @@ def test_a_cancelled_job_whose_worker_died_does_not_run_again(
 def test_a_job_that_ended_cannot_be_cancelled(worker: WorkQueue, client: Client) -> None:
     job_id = client.submit(JOB)
     claim = worker.claim()
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
 
     assert client.cancel(job_id) is Cancelled.ENDED
     assert client.result(job_id).state is State.DONE
@@ -238,7 +238,7 @@ def test_a_cancel_that_comes_first_must_be_of_the_jobs_own_tenant(
     if claim:
         assert worker.renew([claim]) == {claim: Renewal.OK}
         assert redis_client.ttl(keys.job("call-7")) == -1, "the record fades under its worker"
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     assert acme.result("call-7").state is (state or State.DONE)
     assert_invariants(redis_client, keys, accepted=1)
 
@@ -254,7 +254,7 @@ def test_redriven_twice_is_one_new_run(
     client.submit(Job(id="call-7", url=URL, language="en"), priority="low")
     job_id = client.submit(JOB)
     for _ in range(2):
-        worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+        worker.settle(worker.claim(), Buried(Code.INTERNAL, "it broke"))
     letters = dict(admin.dead_letters())
     assert {letter.id for letter in letters.values()} == {"call-7", job_id}
 
@@ -274,7 +274,7 @@ def test_redriven_twice_is_one_new_run(
     client.submit(Job(id="call-7", url=URL, language="en"), priority="low")
     assert worker.claim() is None
     for claim in claims.values():
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     assert client.status("call-7").state is State.DONE
     assert list(admin.dead_letters()) == []
     assert_invariants(redis_client, keys, accepted=2, redriven=2)
@@ -289,7 +289,7 @@ def test_a_redrive_does_not_need_the_record_of_the_job(
     keys: Keys,
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
-    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    worker.settle(worker.claim(), Buried(Code.INTERNAL, "it broke"))
     redis_client.delete(keys.job("call-7"), keys.result("call-7"))
     ((letter_id, _),) = admin.dead_letters()
 
@@ -302,7 +302,7 @@ def test_a_redrive_does_not_need_the_record_of_the_job(
     assert (claim.job_id, claim.epoch) == ("call-7", 2)
     assert worker.claim() is None
     assert admin.stats().totals["duplicates"] == 1
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert_invariants(redis_client, keys, accepted=1, redriven=1)
 
 
@@ -312,7 +312,7 @@ def test_a_dead_letter_without_its_job_cannot_be_redriven(
     client.submit(JOB)
     claim = worker.claim()
     redis_client.xadd(claim.stream, {f"f{n}": "v" for n in range(200)})
-    worker.bury(worker.claim(), Code.MALFORMED_ENTRY, "too many fields")
+    worker.settle(worker.claim(), Buried(Code.MALFORMED_ENTRY, "too many fields"))
     ((letter_id, _),) = admin.dead_letters()
 
     assert admin.redrive(letter_id) is Redriven.EMPTY
@@ -321,14 +321,14 @@ def test_a_dead_letter_without_its_job_cannot_be_redriven(
     assert admin.dead_letter(letter_id).code is Code.MALFORMED_ENTRY
     assert admin.dead_letter("0-1") is None
     assert len(dict(admin.dead_letters())) == 1
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
 
 
 def test_a_cancelled_dead_job_stays_dead_and_a_redriven_one_can_be_cancelled(
     worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
     client.submit(Job(id="call-7", url=URL))
-    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    worker.settle(worker.claim(), Buried(Code.INTERNAL, "it broke"))
     assert client.cancel("call-7") is Cancelled.ENDED
     ((letter_id, _),) = admin.dead_letters()
     admin.redrive(letter_id)
@@ -346,7 +346,7 @@ def test_stats_count_what_waits_and_what_runs(
     client.submit_many([JOB] * 3)
     assert [(s.length, s.running) for s in admin.stats().streams] == [(0, 0), (3, 0), (0, 0)]
     claim = worker.claim()
-    worker.bury(worker.claim(), Code.INTERNAL, "it broke")
+    worker.settle(worker.claim(), Buried(Code.INTERNAL, "it broke"))
 
     stats = admin.stats()
 
@@ -355,11 +355,11 @@ def test_stats_count_what_waits_and_what_runs(
     assert (normal.name, normal.length, normal.running) == ("normal", 2, 1)
     assert normal.oldest_enqueued_at.timestamp() >= claim.enqueued_at
     assert stats.dead_letters == 1
-    worker.retry(claim, TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30)
+    worker.settle(claim, Retried(TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30))
     client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(2)])
-    worker.release(worker.claim())
+    worker.settle(worker.claim(), Released())
     waiting, running = take(worker), take(worker)
-    worker.release(waiting)
+    worker.settle(waiting, Released())
     assert running.job_id != waiting.job_id
     _, normal, _ = admin.stats().streams
     assert (normal.length, normal.running) == (4, 1), "what was handed back runs nowhere"
@@ -379,7 +379,7 @@ def test_purge_ends_everything(
     assert admin.purge() == 254
 
     assert worker.renew([running]) == {running: Renewal.CANCELLED}
-    worker.finish(running, done(running))
+    worker.settle(running, Concluded(done(running)))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=255)
 
@@ -394,7 +394,7 @@ def test_stats_and_purge_reach_the_highest_id_that_an_entry_can_have(
     held = [take(worker), take(worker)]
     assert admin.stats().streams[1].running == 2
     for claim in held:
-        worker.release(claim)
+        worker.settle(claim, Released())
     assert admin.purge() == 2
 
 
@@ -435,9 +435,9 @@ def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
     client.submit(job)
     claim = None if first == "waits" else worker.claim()
     if first == "was handed back":
-        worker.release(claim)
+        worker.settle(claim, Released())
     if first == "ended":
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     entry = redis_client.xadd(keys.stream("low"), {"id": "call-7", "url": f"{URL}?other"}).decode()
     client.submit(job, priority="high")
 
@@ -446,7 +446,7 @@ def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
     assert client.result(f"low-{entry}").state is State.CANCELLED
     if first == "runs":
         assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=2)
 
@@ -475,7 +475,7 @@ def test_drop_leaves_nothing_of_the_queue_and_all_of_others(
     for _ in range(250):
         claim = worker.claim()
         assert claim is not None
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     with (
         Admin(server.settings, keys.queue_id, tenant="acme") as acme,
         pytest.raises(ValueError, match="not acme's alone"),
@@ -508,9 +508,9 @@ def test_a_tenant_sees_nothing_of_anothers(
         if claim.tenant == "globex":
             assert acme.status(other) is None
             assert acme.cancel(other) is Cancelled.UNKNOWN
-            worker.bury(claim, Code.INTERNAL, "it broke")
+            worker.settle(claim, Buried(Code.INTERNAL, "it broke"))
         else:
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
 
     assert acme.result(own).state is State.DONE
     assert acme.result(other) is None
@@ -536,7 +536,7 @@ def test_a_tenant_may_have_streams_of_its_own(
         assert acme.status(job_id).state is State.QUEUED
         claim = take(worker)
         assert acmes.stats().streams[1].name == "normal:acme"
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
         assert acme.result(job_id).state is State.DONE
         assert acme.cancel(acme.submit(JOB)) is Cancelled.CANCELLED
 

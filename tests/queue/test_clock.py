@@ -16,7 +16,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Claim, Finished, Renewal
+from whisperfleet.queue import Claim, Concluded, Renewal, Retried, Settled
 
 SHORT = replace(PATIENT, lease_seconds=0.5)
 HOUR_MS = 3_600_000
@@ -45,8 +45,8 @@ def test_a_dead_workers_job_does_not_wait_for_the_clock(
     found = take(alive)
 
     assert (found.job_id, found.epoch, found.deliveries) == ("call-1", 2, 2)
-    assert dead.finish(lost, done(lost)) is Finished.FENCED
-    assert alive.finish(found, done(found)) is Finished.PUBLISHED
+    assert dead.settle(lost, Concluded(done(lost))) is Settled.FENCED
+    assert alive.settle(found, Concluded(done(found))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -61,7 +61,7 @@ def test_a_worker_that_lives_keeps_its_job(
     assert other.claim() is None
     assert owner.renew([claim]) == {claim: Renewal.OK}
     assert other.claim() is None
-    assert owner.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert owner.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -76,13 +76,13 @@ def test_a_retry_does_not_wait_for_the_clock(
     worker = make_worker(SHORT)
     client.submit(JOB)
     claim = take(worker)
-    worker.retry(claim, BUSY, delay_seconds)
+    worker.settle(claim, Retried(BUSY, delay_seconds))
     set_clock_back(redis_client, keys, claim)
 
     again = take(worker)
 
     assert (again.retries, again.deliveries) == (1, 1)
-    assert worker.finish(again, done(again)) is Finished.PUBLISHED
+    assert worker.settle(again, Concluded(done(again))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 

@@ -12,7 +12,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import QueuePolicy, WorkQueue, depths
+from whisperfleet.queue import QueuePolicy, Released, Retried, WorkQueue, depths
 from whisperfleet.queue.depths import StreamDepth, measure
 
 URL = "https://example.org/a.wav"
@@ -34,8 +34,8 @@ def test_what_was_handed_back_waits(
     client.submit_many([Job(url=URL), Job(id="own", url=URL), Job(url=URL)])
     first, own = worker.claim(), worker.claim()
     assert counts(depth(redis_client, keys)) == (1, 2)
-    worker.release(own)
-    worker.retry(first, TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30)
+    worker.settle(own, Released())
+    worker.settle(first, Retried(TransientError(Code.FETCH_FAILED, "503"), delay_seconds=30))
     # The one at once, the other after half a minute: nobody holds either of them.
     assert counts(depth(redis_client, keys)) == (3, 0)
     assert depth(redis_client, keys).oldest == datetime.fromtimestamp(first.enqueued_at, UTC)
@@ -77,7 +77,7 @@ def test_every_page_is_counted(
     client.submit_many([Job(url=URL) for _ in range(12)])
     held = [worker.claim() for _ in range(10)]
     for claim in held[4:6]:
-        worker.release(claim)
+        worker.settle(claim, Released())
     found = depth(redis_client, keys)
     assert counts(found) == (4, 8)
     assert found.oldest == datetime.fromtimestamp(held[4].enqueued_at, UTC)
@@ -111,7 +111,7 @@ def test_a_queue_is_as_deep_as_its_streams_together(
     assert (found.waiting, found.running, found.dead_letters) == (len(streams) - 4, 2, 1)
     assert found.oldest == min(stream.oldest for stream in found.streams if stream.oldest)
     for claim in held[1:]:
-        worker.release(claim)
+        worker.settle(claim, Released())
     found = measure(redis_client, keys, streams, lease_seconds=60)
     assert (found.waiting, found.running) == (len(streams) - 2, 0)
     nothing = measure(redis_client, keys, [], lease_seconds=60)

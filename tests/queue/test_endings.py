@@ -16,7 +16,17 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Failure, Result
 from whisperfleet.contract.states import TERMINAL, State
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Finished, QueuePolicy, Released, Renewal, WorkQueue
+from whisperfleet.queue import (
+    Buried,
+    Concluded,
+    QueuePolicy,
+    Released,
+    Renewal,
+    Retried,
+    Settled,
+    WorkQueue,
+)
+from whisperfleet.queue.outcomes import SUSPECT
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav?token=secret", tenant="acme")
 BUSY = TransientError(Code.FETCH_FAILED, "the server answered 503")
@@ -30,7 +40,10 @@ def test_a_result_is_published_with_its_event(
     claim = worker.claim()
     error = None if state is State.DONE else Failure(code=Code.NOT_AUDIO, message="send audio")
 
-    assert worker.finish(claim, Result(id="", state=state, error=error)) is Finished.PUBLISHED
+    assert (
+        worker.settle(claim, Concluded(Result(id="", state=state, error=error)))
+        is Settled.PUBLISHED
+    )
 
     result = client.result("call-7")
     assert (result.id, result.state, result.epoch) == ("call-7", state, 1)
@@ -50,7 +63,7 @@ def test_a_job_that_has_not_ended_is_not_published(
 ) -> None:
     client.submit(JOB)
     with pytest.raises(ValueError, match=state):
-        worker.finish(worker.claim(), Result(id="", state=state))
+        worker.settle(worker.claim(), Concluded(Result(id="", state=state)))
     assert client.result("call-7") is None
 
 
@@ -59,12 +72,12 @@ def test_a_repeated_finish_is_told_so_and_changes_nothing(
 ) -> None:
     client.submit(JOB)
     claim = worker.claim()
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     published = client.result("call-7")
 
-    assert worker.finish(claim, done(claim)) is Finished.ALREADY
-    assert worker.bury(claim, Code.INTERNAL, "late") is Finished.ALREADY
-    assert worker.release(claim) is Released.FENCED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.ALREADY
+    assert worker.settle(claim, Buried(Code.INTERNAL, "late")) is Settled.ALREADY
+    assert worker.settle(claim, Released()) is Settled.FENCED
     assert worker.renew([claim]) == {claim: Renewal.FENCED}
 
     assert client.result("call-7") == published
@@ -82,10 +95,10 @@ def test_a_worker_that_lost_its_lease_can_change_nothing(
     assert (after.job_id, after.epoch, after.deliveries) == ("call-7", 2, 2)
 
     assert stale.renew([before]) == {before: Renewal.FENCED}
-    assert stale.finish(before, done(before)) is Finished.FENCED
-    assert stale.bury(before, Code.INTERNAL, "late") is Finished.FENCED
-    assert stale.release(before) is Released.FENCED
-    assert stale.retry(before, BUSY, 0) is Released.FENCED
+    assert stale.settle(before, Concluded(done(before))) is Settled.FENCED
+    assert stale.settle(before, Buried(Code.INTERNAL, "late")) is Settled.FENCED
+    assert stale.settle(before, Released()) is Settled.FENCED
+    assert stale.settle(before, Retried(BUSY, 0)) is Settled.FENCED
     assert client.result("call-7") is None
     assert redis_client.xlen(keys.done) == 0
     assert (
@@ -93,8 +106,8 @@ def test_a_worker_that_lost_its_lease_can_change_nothing(
         == b"worker-2"
     )
 
-    assert fresh.finish(after, done(after)) is Finished.PUBLISHED
-    assert stale.finish(before, done(before)) is Finished.FENCED
+    assert fresh.settle(after, Concluded(done(after))) is Settled.PUBLISHED
+    assert stale.settle(before, Concluded(done(before))) is Settled.FENCED
     assert admin.stats().totals["reclaimed"] == 1
     assert_invariants(redis_client, keys, accepted=1)
 
@@ -119,7 +132,7 @@ def test_a_lease_that_is_renewed_is_never_reclaimed(
 
     (pending,) = redis_client.xpending_range(claim.stream, keys.group, "-", "+", 9)
     assert pending["times_delivered"] == 1
-    assert holder.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert holder.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -132,7 +145,7 @@ def test_a_released_job_is_another_workers_at_once(
     client.submit(JOB)
     before = drained.claim()
 
-    assert drained.release(before) is Released.RELEASED
+    assert drained.settle(before, Released()) is Settled.RELEASED
     assert client.status("call-7").state is State.QUEUED
     began = time.monotonic()
     # The first wait hears of the entry, the second of the wakeup.
@@ -141,8 +154,8 @@ def test_a_released_job_is_another_workers_at_once(
 
     assert time.monotonic() - began < 7
     assert (after.deliveries, after.epoch, after.releases) == (1, 2, 1)
-    assert drained.finish(before, done(before)) is Finished.FENCED
-    assert idle.finish(after, done(after)) is Finished.PUBLISHED
+    assert drained.settle(before, Concluded(done(before))) is Settled.FENCED
+    assert idle.settle(after, Concluded(done(after))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -154,13 +167,13 @@ def test_a_retry_waits_for_its_delay(
     before = worker.claim()
     began = time.monotonic()
 
-    assert worker.retry(before, BUSY, delay_seconds=0.3) is Released.RELEASED
+    assert worker.settle(before, Retried(BUSY, delay_seconds=0.3)) is Settled.RELEASED
     after = take(worker)
 
     assert time.monotonic() - began >= 0.29
     assert (after.deliveries, after.retries, after.releases) == (1, 1, 0)
     assert "fetch_failed" in client.status("call-7").history
-    worker.finish(after, done(after))
+    worker.settle(after, Concluded(done(after)))
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -182,9 +195,13 @@ def test_nothing_is_handed_back_for_ever(
     outcomes = []
     for _ in range(4):
         claim = take(worker)
-        outcomes.append(worker.release(claim) if way == "release" else worker.retry(claim, BUSY, 0))
+        outcomes.append(
+            worker.settle(claim, Released())
+            if way == "release"
+            else worker.settle(claim, Retried(BUSY, 0))
+        )
 
-    assert outcomes == [Released.RELEASED] * 3 + [Released.EXHAUSTED]
+    assert outcomes == [Settled.RELEASED] * 3 + [Settled.EXHAUSTED]
     assert worker.claim() is None
     ((_, letter),) = admin.dead_letters()
     assert (letter.id, letter.code, letter.deliveries) == ("call-7", code, 1)
@@ -233,8 +250,8 @@ def test_a_job_that_is_there_whenever_a_worker_breaks_is_suspected_and_then_buri
     for deliveries in (1, 2, 3):
         claim = take(worker)
         assert (claim.deliveries, claim.suspect) == (deliveries, deliveries >= 2)
-        assert worker.release_suspect(claim) is Released.RELEASED
-        assert worker.release_suspect(claim) is Released.FENCED
+        assert worker.settle(claim, SUSPECT) is Settled.RELEASED
+        assert worker.settle(claim, SUSPECT) is Settled.FENCED
 
     assert worker.claim() is None
     result = client.result("call-7")
@@ -252,9 +269,9 @@ def test_handing_back_does_not_use_up_the_delivery_budget(
     for _ in range(5):
         claim = take(worker)
         assert claim.deliveries == 1
-        worker.release(claim)
+        worker.settle(claim, Released())
     claim = take(worker)
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -276,9 +293,9 @@ def test_an_orphan_whose_reply_was_lost_comes_back(
     assert {claim.job_id for claim in again} == {claim.job_id for claim in lost}
     assert {claim.deliveries for claim in again} == {1}
     for claim in (held, *again):
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     for claim in lost:
-        assert worker.finish(claim, done(claim)) is Finished.FENCED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.FENCED
     assert_invariants(redis_client, keys, accepted=3)
 
 
@@ -316,10 +333,10 @@ def test_a_job_ends_whatever_its_metadata_are(
     for number in range(3):
         fields = {"id": f"call-{number}", "url": JOB.url, "metadata": metadata}
         redis_client.xadd(keys.stream("normal"), fields)
-    assert worker.bury(worker.claim(), Code.INTERNAL, "it broke") is Finished.PUBLISHED
+    assert worker.settle(worker.claim(), Buried(Code.INTERNAL, "it broke")) is Settled.PUBLISHED
     running = worker.claim()
     client.cancel("call-1")
-    worker.release(running)
+    worker.settle(running, Released())
     client.cancel("call-2")
 
     assert worker.claim() is None
@@ -338,7 +355,7 @@ def test_a_job_ends_whatever_bytes_name_its_tenant(
     claim = worker.claim()
 
     assert client.status("call-7").state is State.RUNNING
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
 
     assert client.result("call-7").tenant == "\ufffd" * 63
     assert_invariants(redis_client, keys, accepted=1)
@@ -370,11 +387,11 @@ def test_an_entry_that_somebody_deleted_while_it_was_pending(
         for _ in range(50):
             assert worker.renew([claim]) == {claim: Renewal.OK}
             assert other.claim() is None
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     else:
         wait_for(lambda: other.claim() is None and client.result("call-7"), "the job marked lost")
         assert client.result("call-7").error.code is Code.ENTRY_LOST
-        assert worker.finish(claim, done(claim)) is Finished.FENCED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.FENCED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -385,7 +402,7 @@ def test_a_released_job_whose_entry_was_deleted_is_marked_lost(
     claim = worker.claim()
     redis_client.xdel(claim.stream, claim.entry_id)
 
-    assert worker.release(claim) is Released.LOST
+    assert worker.settle(claim, Released()) is Settled.LOST
 
     assert client.result("call-7").error.code is Code.ENTRY_LOST
     assert_invariants(redis_client, keys, accepted=1)
@@ -421,10 +438,10 @@ def test_a_dead_letter_tells_what_the_last_retry_met(
     error = TransientError(Code.DECODER_CRASHED, "the decoder ended by SIGSEGV")
     error.__cause__ = a_deep_failure(0)
     patient = WorkQueue(worker._client, worker._keys, "worker-1", policy=QueuePolicy(max_retries=1))
-    assert patient.retry(claim, error, 0) is Released.RELEASED
+    assert patient.settle(claim, Retried(error, 0)) is Settled.RELEASED
     claim = take(worker)
 
-    assert patient.retry(claim, error, 0) is Released.EXHAUSTED
+    assert patient.settle(claim, Retried(error, 0)) is Settled.EXHAUSTED
 
     ((_, letter),) = admin.dead_letters()
     assert (letter.code, letter.cause) == (Code.RETRIES_EXHAUSTED, Code.DECODER_CRASHED)
@@ -442,7 +459,7 @@ def test_a_dead_letter_carries_what_a_person_needs(
     client.submit(JOB)
     claim = worker.claim()
 
-    worker.bury(claim, Code.INTERNAL, "it broke", a_deep_failure(200))
+    worker.settle(claim, Buried(Code.INTERNAL, "it broke", a_deep_failure(200)))
 
     ((_, letter),) = admin.dead_letters()
     assert (letter.id, letter.code, letter.message) == ("call-7", Code.INTERNAL, "it broke")
@@ -459,17 +476,18 @@ def test_a_key_of_another_type_is_refused_before_anything_is_written(
 ) -> None:
     client.submit(JOB)
     claim = worker.claim()
+    outcome = Buried(Code.INTERNAL, "it broke") if key == "dead_letters" else Concluded(done(claim))
     redis_client.delete(getattr(keys, key))
     redis_client.set(getattr(keys, key), "x")
 
-    with pytest.raises(redis.ResponseError, match="WRONGKEY"):
-        worker.finish(claim, done(claim))
+    with pytest.raises(redis.ResponseError, match=f"WRONGKEY the key {getattr(keys, key)} holds"):
+        worker.settle(claim, outcome)
 
     assert client.result("call-7") is None
     assert client.status("call-7").state is State.RUNNING
     assert redis_client.xlen(claim.stream) == 1
     redis_client.delete(getattr(keys, key))
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, outcome) is Settled.PUBLISHED
 
 
 def test_a_result_overwrites_whatever_lay_under_its_key(
@@ -478,7 +496,7 @@ def test_a_result_overwrites_whatever_lay_under_its_key(
     redis_client.rpush(keys.result("call-7"), "x")
     client.submit(JOB)
     claim = worker.claim()
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert client.result("call-7").state is State.DONE
 
 
@@ -489,7 +507,7 @@ def test_consumers_that_are_gone_are_forgotten_once_nothing_is_pending_for_them(
     gone, holding, caretaker = (make_worker(policy) for _ in range(3))
     client.submit_many([JOB, Job(url=JOB.url)])
     finished, _ = gone.claim(), holding.claim()
-    gone.finish(finished, done(finished))
+    gone.settle(finished, Concluded(done(finished)))
 
     def consumers() -> set[bytes]:
         return {c["name"] for c in redis_client.xinfo_consumers(keys.stream("normal"), keys.group)}
@@ -510,11 +528,11 @@ def test_cancelling_a_job_that_was_handed_back_takes_an_epoch_of_its_own(
 ) -> None:
     client.submit(JOB)
     claim = take(worker)
-    worker.release(claim)
+    worker.settle(claim, Released())
     client.cancel("call-7")
     assert client.result("call-7").epoch == 2
     ((_, fields),) = redis_client.xrange(keys.done)
     event = DoneEvent.from_fields(fields)
     assert (event.state, event.epoch) == (State.CANCELLED, 2)
-    assert worker.finish(claim, done(claim)) is Finished.FENCED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.FENCED
     assert_invariants(redis_client, keys, accepted=1)

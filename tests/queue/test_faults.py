@@ -24,7 +24,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import QueueUnavailableError
-from whisperfleet.queue import Claim, Finished, QueuePolicy, Released, Renewal, WorkQueue
+from whisperfleet.queue import Claim, Concluded, QueuePolicy, Released, Renewal, Settled, WorkQueue
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav")
 
@@ -48,10 +48,10 @@ def test_scripts_come_back_after_a_script_flush(
     flush()
     assert worker.renew([claim]) == {claim: Renewal.OK}
     flush()
-    assert worker.release(claim) is Released.RELEASED
+    assert worker.settle(claim, Released()) is Settled.RELEASED
     claim = take(worker)
     flush()
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -71,7 +71,7 @@ def test_a_destroyed_group_comes_back_and_nothing_runs_twice(
     assert second.claim() is None
     assert first.renew([held]) == {held: Renewal.OK}
     for queue, claim in ((first, held), (second, other)):
-        assert queue.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert queue.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=2)
 
 
@@ -84,9 +84,9 @@ def test_a_job_ends_in_order_although_its_group_was_destroyed(
     redis_client.xgroup_destroy(keys.stream("normal"), keys.group)
 
     if how == "release":
-        assert worker.release(claim) is Released.RELEASED
+        assert worker.settle(claim, Released()) is Settled.RELEASED
         claim = take(worker)
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert worker.claim() is None
     assert_invariants(redis_client, keys, accepted=1)
 
@@ -102,12 +102,12 @@ def test_a_worker_goes_on_after_flushall(
         own_client.flushall()
 
         assert worker.renew([held]) == {held: Renewal.FENCED}
-        assert worker.finish(held, done(held)) is Finished.FENCED
-        assert worker.release(held) is Released.FENCED
+        assert worker.settle(held, Concluded(done(held))) is Settled.FENCED
+        assert worker.settle(held, Released()) is Settled.FENCED
         assert worker.release_orphans([held]) == 0
         client.submit(JOB)
         claim = take(worker)
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
         assert_invariants(own_client, keys, accepted=1)
 
 
@@ -124,12 +124,12 @@ def test_a_full_server_refuses_new_jobs_and_takes_results(
         with pytest.raises(redis.OutOfMemoryError):
             client.submit(Job(url=JOB.url))
         assert worker.renew([claim]) == {claim: Renewal.OK}
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
         assert client.result("call-7").state is State.DONE
         claim = worker.claim()
-        assert worker.release(claim) is Released.RELEASED
+        assert worker.settle(claim, Released()) is Settled.RELEASED
         claim = take(worker)
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
         assert_invariants(own_client, keys, accepted=2)
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
         worker = WorkQueue(connection, keys, "worker-1", policy=PATIENT)
         client.submit_many([JOB, Job(id="call-8", url=JOB.url), Job(id="call-9", url=JOB.url)])
         ended, held = worker.claim(), worker.claim()
-        worker.finish(ended, done(ended))
+        worker.settle(ended, Concluded(done(ended)))
 
         server.kill()
         with pytest.raises(redis.ConnectionError):
@@ -155,9 +155,9 @@ def test_nothing_is_lost_by_a_power_cut(kind: str) -> None:
         assert connection.xlen(keys.stream("normal")) == 2
         assert client.result("call-7").state is State.DONE
         assert worker.renew([held]) == {held: Renewal.OK}
-        assert worker.finish(held, done(held)) is Finished.PUBLISHED
+        assert worker.settle(held, Concluded(done(held))) is Settled.PUBLISHED
         last = take(worker)
-        assert worker.finish(last, done(last)) is Finished.PUBLISHED
+        assert worker.settle(last, Concluded(done(last))) is Settled.PUBLISHED
         assert_invariants(connection, keys, accepted=3)
         connection.close()
 
@@ -178,7 +178,7 @@ def test_after_a_silence_of_everybody_nobody_takes_a_job_from_another(
     holder, other = make_worker(OUTAGE), make_worker(OUTAGE)
     client.submit_many([JOB, Job(id="call-8", url=JOB.url)])
     held, released = holder.claim(), holder.claim()
-    holder.release(released)
+    holder.settle(released, Released())
     client.submit(Job(id="call-9", url=JOB.url))
     # The server was up, and nobody reached it: to it the job looks dead.
     wait_out_the_lease(redis_client, held)
@@ -189,7 +189,7 @@ def test_after_a_silence_of_everybody_nobody_takes_a_job_from_another(
     assert newcomer.claim() is None
     assert holder.renew([held]) == {held: Renewal.OK}
     for worker, claim in zip((holder, newcomer, other), (held, *others), strict=True):
-        assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert admin.stats().totals.get("reclaimed", 0) == 0
     assert_invariants(redis_client, keys, accepted=3)
 
@@ -222,7 +222,7 @@ def test_a_lease_that_lapses_while_others_are_heard_is_free_at_once(
     after = other.claim()
     assert (after.job_id, after.deliveries) == ("call-7", 2)
     assert redis_client.hexists(keys.meta, "patient_until") == then_silence
-    other.finish(after, done(after))
+    other.settle(after, Concluded(done(after)))
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -245,7 +245,7 @@ def test_an_outage_longer_than_the_lease_makes_nobody_lose_a_job(
         newcomer.register()
         assert newcomer.claim() is None
         assert holder.renew([held]) == {held: Renewal.OK}
-        assert holder.finish(held, done(held)) is Finished.PUBLISHED
+        assert holder.settle(held, Concluded(done(held))) is Settled.PUBLISHED
         assert_invariants(connection, keys, accepted=1)
     connection.close()
 
@@ -266,7 +266,7 @@ def test_patience_ends(own_server_aof: EmbeddedServer) -> None:
         claim = take(other)
         assert time.monotonic() - began < 10
         assert (claim.job_id, claim.deliveries) == ("call-7", 2)
-        other.finish(claim, done(claim))
+        other.settle(claim, Concluded(done(claim)))
         assert_invariants(connection, keys, accepted=1)
     connection.close()
 
@@ -277,9 +277,11 @@ def own_server_aof() -> Iterator[EmbeddedServer]:
         yield server
 
 
-def finish_meanwhile(worker: WorkQueue, claim: Claim) -> tuple[threading.Thread, list[Finished]]:
-    answers: list[Finished] = []
-    thread = threading.Thread(target=lambda: answers.append(worker.finish(claim, done(claim))))
+def finish_meanwhile(worker: WorkQueue, claim: Claim) -> tuple[threading.Thread, list[Settled]]:
+    answers: list[Settled] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(worker.settle(claim, Concluded(done(claim))))
+    )
     thread.start()
     return thread, answers
 
@@ -295,7 +297,7 @@ def test_a_result_is_offered_until_the_server_is_back(own_server_aof: EmbeddedSe
         thread, answers = finish_meanwhile(worker, claim)
         own_server_aof.start()
         thread.join(30)
-        assert answers == [Finished.PUBLISHED]
+        assert answers == [Settled.PUBLISHED]
         assert_invariants(connection, keys, accepted=1)
     connection.close()
 
@@ -317,7 +319,7 @@ def test_a_result_is_offered_until_there_are_replicas_enough(
         wait_for(lambda: refusals(own_client, "NOREPLICAS") >= 2, "the result to be refused twice")
         own_client.config_set("min-replicas-to-write", "0")
         thread.join(30)
-        assert answers == [Finished.PUBLISHED]
+        assert answers == [Settled.PUBLISHED]
         assert_invariants(own_client, keys, accepted=1)
 
 
@@ -334,7 +336,7 @@ def test_a_result_is_offered_until_a_failover_is_over(
         wait_for(lambda: refusals(own_client, "READONLY") >= 2, "the result to be refused twice")
         own_client.replicaof("NO", "ONE")
         thread.join(30)
-        assert answers == [Finished.PUBLISHED]
+        assert answers == [Settled.PUBLISHED]
         assert_invariants(own_client, keys, accepted=1)
 
 
@@ -367,7 +369,7 @@ def test_a_result_is_offered_again_where_the_server_cannot_write_now(
         return ask(*call)
 
     monkeypatch.setattr(redis_client, "evalsha", evalsha)
-    assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -380,7 +382,7 @@ def test_a_result_is_not_offered_for_ever(own_server_aof: EmbeddedServer) -> Non
         claim = worker.claim()
         own_server_aof.kill()
         with pytest.raises(redis.ConnectionError):
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
     connection.close()
 
 

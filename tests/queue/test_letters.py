@@ -11,7 +11,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Buried, Concluded, WorkQueue
 
 JOB = Job(id="call-7", url="https://media.example.org/a.wav")
 
@@ -19,7 +19,7 @@ JOB = Job(id="call-7", url="https://media.example.org/a.wav")
 def bury(worker: WorkQueue, client: Client, redis_client: redis.Redis, job: Job = JOB) -> str:
     """Let a job die; return the id of its letter."""
     client.submit(job)
-    worker.bury(take(worker), Code.INTERNAL, "it broke")
+    worker.settle(take(worker), Buried(Code.INTERNAL, "it broke"))
     ((letter_id, _),) = redis_client.xrevrange(client.keys.dead_letters, count=1)
     return letter_id.decode()
 
@@ -28,7 +28,7 @@ def run_again(worker: WorkQueue, client: Client) -> None:
     client.submit(JOB)
     claim = take(worker)
     assert (claim.job_id, claim.epoch) == ("call-7", 1)
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     assert client.result("call-7").state is State.DONE
 
 
@@ -76,7 +76,7 @@ def test_only_what_is_dead_is_dropped(
         if claim := worker.claim():
             running = claim
         else:
-            worker.finish(running, done(running))
+            worker.settle(running, Concluded(done(running)))
     assert admin.drop_letter("call-7") is Dropped.ALIVE
     assert admin.drop_letter("nobody") is Dropped.UNKNOWN
     assert client.result("call-7").state is State.DONE
@@ -88,7 +88,7 @@ def test_the_newest_letter_of_a_job_goes_with_it(
     first = bury(worker, client, redis_client)
     kept = redis_client.xrange(keys.dead_letters, first, first)[0][1]
     admin.redrive(first)
-    worker.bury(take(worker), Code.INTERNAL, "it broke again")
+    worker.settle(take(worker), Buried(Code.INTERNAL, "it broke again"))
     # A remnant, as of a backup that was restored.
     remnant = redis_client.xadd(keys.dead_letters, kept).decode()
     assert admin.drop_letter(remnant) is Dropped.DROPPED

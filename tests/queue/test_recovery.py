@@ -10,7 +10,7 @@ from servers import assert_invariants
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.queue import Claim, Finished
+from whisperfleet.queue import Claim, Concluded, Settled
 
 OLD_MS = int(PATIENT.lease_seconds * 1000) + 1
 # A second look for lapsed leases within a test would be an immediate one.
@@ -46,7 +46,7 @@ def test_all_that_a_dead_worker_held_comes_back_in_a_row(
     order = []
     while claim := alive.claim():
         order.append(claim.job_id)
-        alive.finish(claim, done(claim))
+        alive.settle(claim, Concluded(done(claim)))
 
     assert order == ["job-0", "job-1", "job-2", "job-3", "job-4"]
     assert_invariants(redis_client, keys, accepted=5)
@@ -63,7 +63,7 @@ def test_suspects_come_after_those_that_they_took_along(
     order = []
     while claim := alive.claim():
         order.append(claim.job_id)
-        alive.finish(claim, done(claim))
+        alive.settle(claim, Concluded(done(claim)))
 
     assert order == ["job-2", "job-3", "job-1", "job-0"]
 
@@ -102,5 +102,5 @@ def test_entries_about_which_nothing_can_be_done_do_not_hide_the_others(
     assert {claim.job_id for claim in taken} == {claim.job_id for claim in lost}
     for worker, claims in ((holder, held), (alive, taken)):
         for claim in claims:
-            assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+            assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=300 + orphans)

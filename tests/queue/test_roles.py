@@ -17,7 +17,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.queue import Concluded, RedisSettings, WorkQueue
 from whisperfleet.queue.access import (
     READER_COMMANDS,
     producer_rules,
@@ -101,7 +101,7 @@ def test_a_reader(
                 list(reader.wait([job_id], timeout_seconds=0.01))
             claim = take(worker)
             assert reader.has_been_read()
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
             assert dict(reader.wait([job_id], timeout_seconds=60)).keys() == {job_id}
             assert reader.result(job_id).state is State.DONE
             assert reader.status(job_id).state is State.DONE
@@ -144,7 +144,7 @@ def test_a_producer_that_waits(grant: Grant, admin: redis.Redis, queue_id: str, 
         for _ in rounds(admin, queue_id):
             job_id = producer.submit(Job(url=URL, id="call-7"))
             if claim := worker.claim():
-                worker.finish(claim, done(claim))
+                worker.settle(claim, Concluded(done(claim)))
             assert dict(producer.wait([job_id], timeout_seconds=60)).keys() == {job_id}
 
 

@@ -20,7 +20,7 @@ from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import InputError
-from whisperfleet.queue import Finished, Released, Renewal, WorkQueue
+from whisperfleet.queue import Buried, Concluded, Released, Renewal, Settled, WorkQueue
 from whisperfleet_operator.queues import QueueAddress, QueueProbe
 
 AUDIO = bytes(range(256)) * (MAX_INLINE_AUDIO_BYTES // 256)
@@ -87,14 +87,14 @@ def test_entries_of_a_mebibyte_hold_nobody_up(
         assert set(worker.renew(claims).values()) == {Renewal.OK}
         assert worker.release_orphans(claims) == 0
         assert other.release_orphans([]) == 0
-        assert worker.release(claims[0]) is Released.RELEASED
+        assert worker.settle(claims[0], Released()) is Settled.RELEASED
         claims[0] = take(worker)
         assert client.cancel(claims[1].job_id) is Cancelled.RUNNING
-        assert worker.bury(claims[2], Code.INTERNAL, "it is odd") is Finished.PUBLISHED
+        assert worker.settle(claims[2], Buried(Code.INTERNAL, "it is odd")) is Settled.PUBLISHED
         ((letter_id, _),) = admin.dead_letters()
         assert admin.redrive(letter_id) is Redriven.REDRIVEN
         for claim in (*claims[:2], *claims[3:]):
-            assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+            assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
         # A duplicate of one that waits.
         client.submit(jobs[-1])
         assert admin.stats().streams[1].length == 4
@@ -127,7 +127,7 @@ def test_many_strays_of_a_mebibyte_hold_nobody_up(
 
     server_time.assert_brief(look)
     for claim in claims:
-        assert holder.finish(claim, done(claim)) is Finished.PUBLISHED
+        assert holder.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
 
 
 def bury_many(raw: redis.Redis, keys: Keys, letters: int) -> None:
@@ -247,7 +247,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
         ((waiting, _),) = redis_client.xrevrange(streams[1], count=1)
         assert client.cancel(f"normal-{waiting.decode()}") is Cancelled.CANCELLED
         for claim in claims:
-            assert worker.finish(claim, done(claim)) is Finished.PUBLISHED
+            assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
 
     report_figure(f"100,000 that wait: {server_time.assert_brief(live)}")
     # What is left of a purge costs what its beginning does.

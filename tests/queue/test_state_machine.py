@@ -30,9 +30,20 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys, Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import TERMINAL, State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Claim, Finished, Released, Renewal, WorkQueue
+from whisperfleet.queue import (
+    Buried,
+    Claim,
+    Concluded,
+    Released,
+    Renewal,
+    Retried,
+    Settled,
+    WorkQueue,
+)
+from whisperfleet.queue.outcomes import SUSPECT
 
 PRIORITIES = (Priority("normal", 1),)
 OLD_MS = 600_001
@@ -141,22 +152,27 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _finish(self, attempt: Attempt, state: State) -> None:
         claim, job = attempt.claim, self.model.record(attempt.claim.job_id)
-        answer = self.workers[attempt.consumer].finish(claim, Result(id=claim.job_id, state=state))
+        usage = Usage(windows=claim.epoch, device_seconds=0.25, cached=state is State.EXPIRED)
+        answer = self.workers[attempt.consumer].settle(
+            claim, Concluded(Result(id=claim.job_id, state=state, usage=usage))
+        )
         if self.model.owns(claim):
-            assert answer is Finished.PUBLISHED
-            self.model.end(claim.job_id, state)
+            assert answer is Settled.PUBLISHED
+            self.model.end(claim.job_id, state, usage)
         elif self.model.is_newest(claim) and job.state in TERMINAL:
-            assert answer is Finished.ALREADY
+            assert answer is Settled.ALREADY
         else:
-            assert answer is Finished.FENCED
+            assert answer is Settled.FENCED
 
     @precondition(lambda self: self.known)
     @rule(which=WHICH)
     def bury(self, which: Which) -> None:
         attempt = self._pick(which)
         owned = self.model.owns(attempt.claim)
-        answer = self.workers[attempt.consumer].bury(attempt.claim, Code.INTERNAL, "it is odd")
-        assert (answer is Finished.PUBLISHED) == owned
+        answer = self.workers[attempt.consumer].settle(
+            attempt.claim, Buried(Code.INTERNAL, "it is odd")
+        )
+        assert (answer is Settled.PUBLISHED) == owned
         if owned:
             self.model.end(attempt.claim.job_id, State.DEAD)
 
@@ -179,14 +195,14 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def release(self, which: Which) -> None:
         attempt = self._pick(which)
-        answer = self.workers[attempt.consumer].release(attempt.claim)
+        answer = self.workers[attempt.consumer].settle(attempt.claim, Released())
         self._handed_back(attempt.claim, answer, "releases", POLICY.max_releases)
 
     @precondition(lambda self: self.known)
     @rule(which=WHICH)
     def release_suspect(self, which: Which) -> None:
         attempt = self._pick(which)
-        answer = self.workers[attempt.consumer].release_suspect(attempt.claim)
+        answer = self.workers[attempt.consumer].settle(attempt.claim, SUSPECT)
         cap = POLICY.max_releases
         self._handed_back(attempt.claim, answer, "releases", cap, forgiven=False)
 
@@ -194,7 +210,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(which=WHICH, delay=st.sampled_from((0.0, 300.0)))
     def retry(self, which: Which, delay: float) -> None:
         attempt = self._pick(which)
-        answer = self.workers[attempt.consumer].retry(attempt.claim, FAILURE, delay)
+        answer = self.workers[attempt.consumer].settle(attempt.claim, Retried(FAILURE, delay))
         self._handed_back(attempt.claim, answer, "retries", POLICY.max_retries, delayed=bool(delay))
 
     def _delayed(self) -> list[tuple[str, Entry]]:
@@ -224,7 +240,7 @@ class QueueMachine(RuleBasedStateMachine):
     def _handed_back(
         self,
         claim: Claim,
-        answer: Released,
+        answer: Settled,
         counted: str,
         cap: int,
         *,
@@ -233,15 +249,15 @@ class QueueMachine(RuleBasedStateMachine):
     ) -> None:
         job = self.model.record(claim.job_id)
         if not self.model.owns(claim):
-            assert answer is Released.FENCED
+            assert answer is Settled.FENCED
         elif getattr(job, counted) >= cap:
-            assert answer is Released.EXHAUSTED
+            assert answer is Settled.EXHAUSTED
             self.model.end(claim.job_id, State.DEAD)
         elif not self.model.exists(job.entry):
-            assert answer is Released.LOST
+            assert answer is Settled.LOST
             self.model.end(claim.job_id, State.DEAD)
         else:
-            assert answer is Released.RELEASED
+            assert answer is Settled.RELEASED
             setattr(job, counted, getattr(job, counted) + 1)
             self.model.hand_back(job, forgiven=forgiven, delayed=delayed)
 
@@ -268,7 +284,7 @@ class QueueMachine(RuleBasedStateMachine):
             if not canceller or canceller == job.tenant:
                 assert answer is Cancelled.CANCELLED
                 job.entry = entry_id
-                self.model.end(job_id, State.CANCELLED)
+                self.model.end(job_id, State.CANCELLED, begun=False)
                 return
         self._cancelled(job_id, job, canceller, answer)
 
@@ -280,7 +296,7 @@ class QueueMachine(RuleBasedStateMachine):
         elif job.state is State.QUEUED:
             assert answer is Cancelled.CANCELLED
             job.epoch += 1
-            self.model.end(job_id, State.CANCELLED)
+            self.model.end(job_id, State.CANCELLED, begun=False)
         else:
             assert answer is Cancelled.RUNNING
             job.cancel = True
@@ -440,6 +456,14 @@ class QueueMachine(RuleBasedStateMachine):
         assert [(event.id, event.state, event.epoch) for event in events] == self.model.ends
         attempts = Counter((event.id, event.epoch) for event in events if event.epoch)
         assert all(times == 1 for times in attempts.values())
+
+    @invariant()
+    def usage_is_summed_once_for_each_end(self) -> None:
+        sums = {name.decode(): int(n) for name, n in self.redis.hgetall(self.keys.usage).items()}
+        tenants = {name for name in sums if name.endswith("/jobs")}
+        assert sums.pop("tenants", 0) == len(tenants)
+        # How long jobs waited is the server's to know.
+        assert self.model.usage == {n: s for n, s in sums.items() if not n.endswith("/queue_ms")}
 
     @invariant()
     def records_and_results_agree(self) -> None:

@@ -11,7 +11,7 @@ from servers import assert_invariants
 from whisperfleet.client import Admin, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.queue import Claim, Finished, Renewal, WorkQueue
+from whisperfleet.queue import Claim, Concluded, Renewal, Settled, WorkQueue
 
 # Leases that lapse while a test waits for it, and not in what it does meanwhile.
 SHORT = replace(PATIENT, lease_seconds=0.5)
@@ -74,8 +74,8 @@ def test_a_job_of_a_dead_worker_is_taken_whatever_a_person_did_to_its_group(
 
     found = take(alive)
     assert (found.job_id, found.epoch) == ("call-1", 2)
-    assert dead.finish(lost, done(lost)) is Finished.FENCED
-    assert alive.finish(found, done(found)) is Finished.PUBLISHED
+    assert dead.settle(lost, Concluded(done(lost))) is Settled.FENCED
+    assert alive.settle(found, Concluded(done(found))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -95,7 +95,7 @@ def test_a_job_in_good_hands_stays_there_whatever_a_person_does_to_its_group(
     assert other.claim() is None
     (pending,) = redis_client.xpending_range(claim.stream, keys.group, "-", "+", 10)
     assert pending["message_id"].decode() == claim.entry_id
-    assert owner.finish(claim, done(claim)) is Finished.PUBLISHED
+    assert owner.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert_invariants(redis_client, keys, accepted=1)
 
 
@@ -109,7 +109,7 @@ def test_what_came_before_a_group_that_a_person_made_at_the_end_is_done(
     for _ in range(20):
         claim = take(worker)
         assert (claim.epoch, claim.deliveries) == (1, 1)
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
 
     assert_invariants(redis_client, keys, accepted=20)
 

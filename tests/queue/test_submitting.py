@@ -13,7 +13,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import PartlySentError
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Concluded, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 # More than redis-py lets a pool have by itself.
@@ -96,7 +96,7 @@ def test_hundreds_of_threads_wait_through_one_client(
         )
     for _ in job_ids:
         claim = take(worker)
-        worker.finish(claim, done(claim))
+        worker.settle(claim, Concluded(done(claim)))
     for thread in threads:
         thread.join()
     assert errors == []

@@ -16,7 +16,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ResultGoneError
-from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.queue import Concluded, RedisSettings, WorkQueue
 from whisperfleet.queue.requests import run
 
 URL = "https://media.example.org/a.wav"
@@ -52,7 +52,7 @@ def waits_on() -> WaitsOn:
 
 def end(worker: WorkQueue) -> str:
     claim = take(worker)
-    worker.finish(claim, done(claim))
+    worker.settle(claim, Concluded(done(claim)))
     return claim.job_id
 
 

@@ -160,6 +160,6 @@ def test_a_result_that_redis_refuses_is_noted_where_a_person_must_help(
         raise refusal
 
     client.submit(Job(url="https://media.example.org/a.wav"))
-    monkeypatch.setattr(queue, "release", refuse)
+    monkeypatch.setattr(queue, "settle", refuse)
     standing = fail(queue, Interrupted(Stop.DRAINING))
     assert bool(standing.trouble(Need.PUBLISH)) == is_everyones

@@ -14,7 +14,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Released, WorkQueue
 from workers import running_worker
 
 
@@ -114,7 +114,7 @@ def test_a_job_whose_former_worker_could_not_tell_that_it_was_late_is_expired(an
     with Client(any_server.settings, queue_id) as client, any_server.settings.connect() as raw:
         job_id = client.submit(Job(audio=wav(noise(1)), deadline="2020-01-01T00:00:00Z"))
         former = WorkQueue(raw, Keys(queue_id), "former-worker")
-        former.release(take(former))
+        former.settle(take(former), Released())
         with running_worker(any_server, queue_id):
             ((_, result),) = client.wait([job_id], timeout_seconds=60)
     assert (result.state, result.epoch) == (State.EXPIRED, 2)

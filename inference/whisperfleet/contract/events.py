@@ -5,13 +5,15 @@ whole job, so that it can be sent again.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import from_json
 
 from whisperfleet.contract.job import PROTOCOL_VERSION
 from whisperfleet.contract.result import AnyCode
 from whisperfleet.contract.states import AnyState
+from whisperfleet.contract.usage import Usage
 
 __all__ = ["DeadLetter", "DoneEvent"]
 
@@ -28,8 +30,21 @@ class _Event(BaseModel):
 
     def to_fields(self) -> dict[bytes, bytes]:
         """Return the fields of a stream entry, without those that hold their default."""
-        named = {"v": self.v} | self.model_dump(mode="json", exclude_defaults=True)
-        return {name.encode(): str(value).encode() for name, value in named.items()}
+        flat = {b"v": self.v.encode()}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if not field.exclude and value != field.default:
+                text = value.model_dump_json() if isinstance(value, BaseModel) else str(value)
+                flat[name.encode()] = text.encode()
+        return flat
+
+
+def _parsed(value: Any) -> Any:
+    """Return what a field of JSON holds; as it is where it holds none, to be refused."""
+    try:
+        return from_json(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class DoneEvent(_Event):
@@ -51,6 +66,11 @@ class DoneEvent(_Event):
     tenant: str | None = None
     conflicts_with: Annotated[
         str | None, Field(description="The id that this job asked for and that another job has.")
+    ] = None
+    usage: Annotated[
+        Usage | None,
+        BeforeValidator(_parsed),
+        Field(description="What the job cost, as JSON; absent from workers before 0.2."),
     ] = None
 
     @classmethod

@@ -131,6 +131,11 @@ class Keys:
         return f"{self.prefix}counters"
 
     @property
+    def usage(self) -> str:
+        """The hash from `<priority>/<tenant>/<figure>` to what the jobs that ended used."""
+        return f"{self.prefix}usage"
+
+    @property
     def running(self) -> str:
         """The hash from `<stream>/<entry id>` to the id that a job's producer chose."""
         return f"{self.prefix}running"

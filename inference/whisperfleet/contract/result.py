@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import PROTOCOL_VERSION, Format, Task
 from whisperfleet.contract.states import AnyState
+from whisperfleet.contract.usage import Usage
 from whisperfleet.contract.warnings import ResultWarning
 
 __all__ = [
@@ -77,7 +78,12 @@ class Timing(_Value):
     queued: Seconds = 0.0
     fetch: Seconds = 0.0
     decode: Seconds = 0.0
-    engine: Seconds = 0.0
+    engine: Annotated[
+        Seconds, Field(description="Waiting for the engine: in line, and while it computes.")
+    ] = 0.0
+    waiting: Annotated[
+        Seconds, Field(description="Of `engine`: while none of the job's windows was computed.")
+    ] = 0.0
     total: Annotated[Seconds, Field(description="From the claim to the finish.")] = 0.0
 
 
@@ -116,6 +122,9 @@ class Result(_Value):
     ] = {}
     error: Failure | None = None
     timing: Timing = Timing()
+    usage: Annotated[
+        Usage | None, Field(description="What the job cost; absent from workers before 0.2.")
+    ] = None
     model: ModelInfo | None = None
     worker_version: str = ""
     epoch: Annotated[

@@ -1,13 +1,10 @@
-"""What a worker holds while it works on a job, and what becomes of it."""
+"""What a worker holds while it works on a job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from whisperfleet.contract.codes import Code
-from whisperfleet.contract.states import State
-
-__all__ = ["Claim", "Ending", "Finished", "Lease", "Released", "Renewal"]
+__all__ = ["Claim", "Lease", "Renewal"]
 
 
 class Renewal(StrEnum):
@@ -16,40 +13,6 @@ class Renewal(StrEnum):
     OK = "ok"
     FENCED = "fenced"
     CANCELLED = "cancelled"
-
-
-class Finished(StrEnum):
-    """What became of a result.
-
-    ALREADY: this very attempt had published it, and the reply was lost. FENCED: the job is no
-    longer this attempt's; nothing was written.
-    """
-
-    PUBLISHED = "published"
-    ALREADY = "already"
-    FENCED = "fenced"
-
-
-class Released(StrEnum):
-    """What became of a job that was handed back.
-
-    EXHAUSTED: it had been handed back or retried too often and is a dead letter now. LOST: somebody
-    else deleted its entry, and it is a dead letter too.
-    """
-
-    RELEASED = "released"
-    EXHAUSTED = "exhausted"
-    LOST = "lost"
-    FENCED = "fenced"
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A job that ended without being begun."""
-
-    job_id: str
-    state: State
-    code: Code
 
 
 @dataclass(frozen=True, slots=True)

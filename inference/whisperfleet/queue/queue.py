@@ -3,7 +3,7 @@
 Redis's own errors (`redis.ConnectionError`, `redis.TimeoutError`, `redis.ResponseError`) come out
 of `claim`, `wait`, `renew`, `release_orphans`, `try_to_publish` and `prune` as they are: the
 caller's loop goes on after them.
-What ends a claim repeats itself until Redis answers.
+`settle` repeats itself until Redis answers.
 """
 
 import logging
@@ -14,17 +14,14 @@ from typing import Any
 
 import redis
 
-from whisperfleet.contract.codes import Code
-from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
-from whisperfleet.contract.result import Result
-from whisperfleet.contract.states import State
 from whisperfleet.contract.times import entry_time
-from whisperfleet.errors import JobError
-from whisperfleet.queue.finishing import Finisher, failure, milliseconds
-from whisperfleet.queue.leases import Claim, Ending, Finished, Lease, Released, Renewal
+from whisperfleet.queue.leases import Claim, Lease, Renewal
+from whisperfleet.queue.outcomes import Ending, Outcome, Settled, refuse
+from whisperfleet.queue.publishing import milliseconds
 from whisperfleet.queue.registration import inspect_server, register
 from whisperfleet.queue.scripts import Script
+from whisperfleet.queue.settlement import Settlement
 from whisperfleet.settings import QueuePolicy
 
 __all__ = ["WorkQueue", "weighted_order"]
@@ -74,9 +71,11 @@ class WorkQueue:
         self._weights = {
             stream.key: stream.priority.weight for stream in keys.streams(priorities, tenants)
         }
-        self._finisher = Finisher(client, keys, consumer, self.policy, self.policy.settle_seconds)
+        self._settlement = Settlement(
+            client, keys, consumer, self.policy, self.policy.settle_seconds
+        )
         # What `claim` settles itself it does not insist on: the entry comes back by its lease.
-        self._refuser = Finisher(client, keys, consumer, self.policy, publish_seconds=0.0)
+        self._refusals = Settlement(client, keys, consumer, self.policy, publish_seconds=0.0)
         # What an idle wait listens to, and the last entry of each that is known.
         self._heard: dict[str, str] = {}
         self._wakeup_heard = "0-0"
@@ -114,7 +113,7 @@ class WorkQueue:
                 self._next_reclaim = 0.0
             if verdict == "run":
                 return claim
-            ending = self._settle(claim, verdict, note)
+            ending = self._refuse(claim, verdict, note)
             if ending and note_ending:
                 note_ending(ending)
         return None
@@ -186,43 +185,9 @@ class WorkQueue:
         kept = [keys.trial, keys.done, keys.dead_letters, keys.counters, keys.running]
         _TRIAL.run(self._client, [*kept, *self._weights], [keys.group])
 
-    def finish(self, claim: Claim, result: Result) -> Finished:
-        """Publish how a job ended: done, failed, cancelled or expired.
-
-        The queue fills in the id, the epoch, the tenant and the time.
-        """
-        return self._finisher.finish(claim, result)
-
-    def bury(
-        self, claim: Claim, code: Code, message: str, error: BaseException | None = None
-    ) -> Finished:
-        """Put a job among the dead letters, from where a person can send it again.
-
-        The letter tells where `error` was raised.
-        """
-        return self._finisher.bury(claim, code, message, error)
-
-    def release(self, claim: Claim, delay_seconds: float = 0.0) -> Released:
-        """Hand a job back as if it had not been begun, after a delay of at most a lease."""
-        return self._finisher.release(claim, delay_seconds)
-
-    def release_suspect(self, claim: Claim) -> Released:
-        """Hand a job back that may have broken its worker: unlike with `release`, it was begun.
-
-        One that is there each time a worker breaks is soon tried alone, and buried in the end.
-        """
-        return self._finisher.release_suspect(claim)
-
-    def release_unserved(self, claim: Claim) -> Released:
-        """Hand a job back that cannot go on here, for want of what its worker's machine lacks."""
-        return self._finisher.release_unserved(claim)
-
-    def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> Released:
-        """Hand a job back after a passing failure; one that has used up its retries is buried.
-
-        Its dead letter has the error's code as `cause`, and where it and its causes were raised.
-        """
-        return self._finisher.retry(claim, error, delay_seconds)
+    def settle(self, claim: Claim, outcome: Outcome) -> Settled:
+        """Have a claim end by an outcome, and return what became of it."""
+        return self._settlement.settle(claim, outcome)
 
     def prune(self) -> int:
         """Forget consumers that are gone and dead letters that are too old.
@@ -304,44 +269,12 @@ class WorkQueue:
         )
         return claim, reply[9].decode()
 
-    def _settle(self, claim: Claim, verdict: str, note: str) -> Ending | None:
+    def _refuse(self, claim: Claim, verdict: str, note: str) -> Ending | None:
         """End a claim that needs no work; return how, or None where it was another's by then."""
-        match verdict:
-            case "cancelled":
-                state, code = State.CANCELLED, Code.CANCELLED
-                message = "cancelled before it was begun"
-                outcome = self._refuser.finish(claim, failure(claim, state, code, message))
-            case "conflict":
-                message = (
-                    f"the id {note} belongs to a job with another payload or tenant, or is of the "
-                    "queue's own form; choose another id"
-                )
-                state, code = State.FAILED, Code.CONFLICTING_ID
-                outcome = self._refuser.finish(claim, failure(claim, state, code, message), note)
-            case "exhausted":
-                state, code = State.DEAD, Code.DELIVERIES_EXHAUSTED
-                outcome = self._refuser.bury(
-                    claim,
-                    code,
-                    f"begun {claim.deliveries} times and never ended: it may bring down its "
-                    "worker; look at the history before a redrive",
-                )
-            case "oversize":
-                state, code = State.FAILED, Code.TOO_LARGE
-                message = (
-                    f"the entry has {note} bytes and {MAX_ENTRY_BYTES} are allowed, of which "
-                    f"{MAX_INLINE_AUDIO_BYTES} are for `audio`; store the file and send its `url`"
-                )
-                outcome = self._refuser.finish(claim, failure(claim, state, code, message))
-            case "malformed":
-                state, code = State.DEAD, Code.MALFORMED_ENTRY
-                outcome = self._refuser.bury(claim, code, note)
-            case "lost":
-                state, code = State.DEAD, Code.ENTRY_LOST
-                outcome = self._refuser.bury_lost(claim)
-            case _:
-                raise ValueError(f"the claim script gave the verdict {verdict!r}")
-        return None if outcome is Finished.FENCED else Ending(claim.job_id, state, code)
+        outcome = refuse(claim, verdict, note)
+        if self._refusals.settle(claim, outcome) is Settled.FENCED:
+            return None
+        return Ending.of(claim.job_id, outcome)
 
     def _suffix(self, stream: str) -> str:
         return stream.removeprefix(f"{self._keys.prefix}in:")

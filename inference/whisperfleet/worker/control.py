@@ -6,22 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TypeVar
+
+from whisperfleet.queue.outcomes import Stop
 
 __all__ = ["Interrupted", "JobControl", "Stop", "Stopwatch"]
 
 T = TypeVar("T")
-
-
-class Stop(StrEnum):
-    """Why a job stops before its end."""
-
-    DRAINING = "draining"
-    ENGINE_LOST = "engine_lost"
-    CANCELLED = "cancelled"
-    FENCED = "fenced"
-    TIMEOUT = "timeout"
 
 
 class Interrupted(BaseException):

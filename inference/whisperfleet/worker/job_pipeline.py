@@ -4,24 +4,23 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from whisperfleet import __version__, formats
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
-from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Format, Job, Task
 from whisperfleet.contract.result import Failure, ModelInfo, Result, Timing, Transcript
 from whisperfleet.contract.states import State
 from whisperfleet.errors import InputError
 from whisperfleet.queue import Claim
+from whisperfleet.queue.outcomes import overdue, stopped_for_good
 from whisperfleet.segmentation import SegmentationOptions
 from whisperfleet.worker import metrics
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.channels import Heard
-from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.control import Interrupted, JobControl, Stopwatch
 from whisperfleet.worker.machine import on_this_machine
 from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 from whisperfleet.worker.recognition import Recogniser
@@ -59,15 +58,18 @@ class JobPipeline:
         state = State.DONE
         try:
             job = Job.from_fields(claim.fields)
-            if overdue := _overdue(job, claim):
-                state, error = State.EXPIRED, overdue
+            if too_late := overdue(job, claim):
+                state, error = State.EXPIRED, too_late
             else:
                 with on_this_machine(self.scratch):
                     heard = self._hear(job, claim.priority, control, stopwatch)
         except InputError as fault:
             state, error = State.FAILED, Failure(code=fault.code, message=fault.message)
         except Interrupted as interrupted:
-            state, error = _ending(interrupted, control)
+            ending = stopped_for_good(interrupted.stop, control.timeout_seconds)
+            if ending is None:
+                raise
+            state, error = ending
         return self._result(claim, job, state, heard, error, stopwatch)
 
     def _hear(self, job: Job, priority: str, control: JobControl, stopwatch: Stopwatch) -> Heard:
@@ -131,34 +133,3 @@ def _render(job: Job, transcript: Transcript) -> dict[Format | str, str]:
         wanted: formats.render(transcript, job.task, wanted, word_timestamps=job.word_timestamps)
         for wanted in job.formats
     }
-
-
-def _overdue(job: Job, claim: Claim) -> Failure | None:
-    # The latest attempt counts: whoever set the deadline has no use for words after it, and an
-    # earlier attempt may have ended before it could tell that it was too late.
-    if job.deadline is None:
-        return None
-    # Both moments are of the server's clock or the producer's word: workers' clocks decide nothing.
-    if job.deadline.timestamp() > claim.claimed_at:
-        return None
-    late = timedelta(seconds=round(claim.claimed_at - job.deadline.timestamp()))
-    return Failure(
-        code=Code.DEADLINE_PASSED,
-        message=f"its deadline had passed {late} before this attempt, number {claim.epoch}, began; "
-        "send it again with a later one, or give the fleet more replicas",
-    )
-
-
-def _ending(interrupted: Interrupted, control: JobControl) -> tuple[State, Failure]:
-    """Return the state and the error of a job that was stopped for good; raise again for others."""
-    match interrupted.stop:
-        case Stop.CANCELLED:
-            return State.CANCELLED, Failure(code=Code.CANCELLED, message="it was cancelled")
-        case Stop.TIMEOUT:
-            return State.FAILED, Failure(
-                code=Code.JOB_TIMEOUT,
-                message=f"it took more than {control.timeout_seconds:g} s; cut the audio, or "
-                "raise the worker's job timeout",
-            )
-        case _:
-            raise interrupted

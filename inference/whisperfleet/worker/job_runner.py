@@ -1,8 +1,6 @@
-"""How a claim ends: carry the job out and tell the queue what came of it."""
+"""A job from its claim to its end: carry it out, and have the queue settle what came of it."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
 
 import redis
 
@@ -10,10 +8,21 @@ from whisperfleet.backoff import Backoff
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.errors import MachineError, MalformedEntryError, TransientError
-from whisperfleet.queue import Claim, Ending, Finished, Released, WorkQueue
+from whisperfleet.queue import (
+    Buried,
+    Claim,
+    Concluded,
+    Ending,
+    Left,
+    Outcome,
+    Retried,
+    Settled,
+    WorkQueue,
+)
 from whisperfleet.queue.faults import Outlook, explain, outlook
+from whisperfleet.queue.outcomes import decide
 from whisperfleet.worker import logs, metrics
-from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.control import Interrupted, JobControl
 from whisperfleet.worker.needs import Need
 from whisperfleet.worker.parts import MachineWatch, Pipeline
 from whisperfleet.worker.standing import Standing
@@ -40,10 +49,13 @@ class JobRunner:
         """Carry a claim out and settle it; what goes wrong is logged and counted, not raised."""
         logs.job_id.set(claim.job_id)
         try:
-            answer = self._attempt(claim, control)()
-            if isinstance(answer, (Finished, Released)):
+            outcome, reason = self._attempt(claim, control)
+            _tell_before(outcome)
+            settled = self._queue.settle(claim, outcome)
+            if not isinstance(outcome, Left):
                 self._standing.note(Need.PUBLISH)
-            metrics.finishes.labels(str(answer)).inc()
+            _tell_after(outcome, settled, reason)
+            metrics.finishes.labels(settled.value).inc()
         except redis.RedisError as error:
             self._machine.blame(error)
             # What passes keeps claims and renewals from Redis too. What ends is about this job's
@@ -69,79 +81,64 @@ class JobRunner:
             extra={"job_id": ending.job_id, "state": ending.state.value, "code": ending.code.value},
         )
 
-    def _attempt(self, claim: Claim, control: JobControl) -> Callable[[], object]:
-        """Carry a claim out and return the call that settles it."""
+    def _attempt(self, claim: Claim, control: JobControl) -> tuple[Outcome, str]:
+        """Carry a claim out; return how it is to end, and why where it goes back."""
+        # Redis holds an entry back for at most a lease.
+        delay = min(_RETRY.seconds(claim.retries + 1), self._queue.policy.lease_seconds)
         try:
             result = self._pipeline.run(claim, control)
         except Interrupted as interrupted:
-            return self._stopped(claim, interrupted.stop)
+            log.info("the job stops", extra={"reason": interrupted.stop.value})
+            return decide(interrupted.stop, delay), interrupted.stop.value
         except MalformedEntryError as error:
             log.warning("the entry is no job: %s", error)
-            metrics.jobs.labels(State.DEAD.value, error.code.value).inc()
-            return partial(self._queue.bury, claim, error.code, error.message)
+            return decide(error, delay), ""
         except MachineError as error:
             self._machine.blame(error)
             log.warning("the job goes back, for it cannot go on here: %s", error)
-            return partial(self._release, claim, "machine", self._queue.release_unserved)
+            return decide(error, delay), "machine"
         except TransientError as error:
-            return partial(self._retry, claim, error)
+            return decide(error, delay), error.code.value
         except Exception as error:
             log.exception("the job failed in a way that is not the producer's fault")
-            internal = TransientError(
-                Code.INTERNAL,
-                f"the worker failed ({type(error).__name__}); its log has the traceback",
-            )
-            # A dead letter tells where it was raised.
-            internal.__cause__ = error
-            return partial(self._retry, claim, internal)
-        code = str(result.error.code) if result.error else ""
-        metrics.jobs.labels(str(result.state), code).inc()
-        for warning in result.warnings:
-            metrics.warnings.labels(str(warning.code)).inc()
-        log.info(
-            "the job ended",
-            extra={
-                "state": str(result.state),
-                "code": code,
-                "warnings": len(result.warnings),
-                **result.timing.model_dump(),
-            },
-        )
-        return partial(self._queue.finish, claim, result)
-
-    def _stopped(self, claim: Claim, stop: Stop) -> Callable[[], object]:
-        log.info("the job stops", extra={"reason": stop.value})
-        if stop is Stop.FENCED:
-            return lambda: "fenced"
-        suspect = stop is Stop.ENGINE_LOST
-        hand_back = self._queue.release_suspect if suspect else self._queue.release
-        return partial(self._release, claim, stop.value, hand_back)
-
-    def _release(
-        self, claim: Claim, reason: str, hand_back: Callable[[Claim], Released]
-    ) -> Released:
-        outcome = hand_back(claim)
-        _count(outcome, reason, Code.RELEASES_EXHAUSTED)
-        return outcome
-
-    def _retry(self, claim: Claim, error: TransientError) -> Released:
-        # Redis holds an entry back for at most a lease.
-        delay = min(_RETRY.seconds(claim.retries + 1), self._queue.policy.lease_seconds)
-        outcome = self._queue.retry(claim, error, delay)
-        if outcome is Released.RELEASED:
-            log.warning("the job is tried again in %.1f s: %s", delay, error)
-        else:
-            log.error("the job is not tried again (%s): %s", outcome.value, error)
-        _count(outcome, error.code.value, Code.RETRIES_EXHAUSTED)
-        return outcome
+            return decide(error, delay), Code.INTERNAL.value
+        return decide(result, delay), ""
 
 
-def _count(outcome: Released, reason: str, once_too_often: Code) -> None:
-    """Count a job as handed back, or among the dead where that is what it now is."""
+def _tell_before(outcome: Outcome) -> None:
+    """Log and count what is known of a job's end whether it can be published or not."""
     match outcome:
-        case Released.RELEASED:
+        case Concluded(result):
+            code = str(result.error.code) if result.error else ""
+            metrics.jobs.labels(str(result.state), code).inc()
+            for warning in result.warnings:
+                metrics.warnings.labels(str(warning.code)).inc()
+            log.info(
+                "the job ended",
+                extra={
+                    "state": str(result.state),
+                    "code": code,
+                    "warnings": len(result.warnings),
+                    **result.timing.model_dump(),
+                },
+            )
+        case Buried(code):
+            metrics.jobs.labels(State.DEAD.value, code.value).inc()
+
+
+def _tell_after(outcome: Outcome, settled: Settled, reason: str) -> None:
+    """Log and count a job as handed back, or among the dead where that is what it now is."""
+    match settled, outcome:
+        case Settled.RELEASED, Retried(error, delay):
+            log.warning("the job is tried again in %.1f s: %s", delay, error)
+        case _, Retried(error):
+            log.error("the job is not tried again (%s): %s", settled.value, error)
+    match settled, outcome:
+        case Settled.RELEASED, _:
             metrics.releases.labels(reason).inc()
-        case Released.EXHAUSTED:
-            metrics.jobs.labels(State.DEAD.value, once_too_often.value).inc()
-        case Released.LOST:
+        case Settled.EXHAUSTED, Retried():
+            metrics.jobs.labels(State.DEAD.value, Code.RETRIES_EXHAUSTED.value).inc()
+        case Settled.EXHAUSTED, _:
+            metrics.jobs.labels(State.DEAD.value, Code.RELEASES_EXHAUSTED.value).inc()
+        case Settled.LOST, _:
             metrics.jobs.labels(State.DEAD.value, Code.ENTRY_LOST.value).inc()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from whisperfleet.backoff import Backoff
-from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.queue import Claim, Released, WorkQueue
 from whisperfleet.queue.faults import explain
 from whisperfleet.worker import metrics
 from whisperfleet.worker.control import JobControl, Stop
@@ -240,7 +240,7 @@ class WorkLoop:
             # Its thread is inside a step that cannot be interrupted, or has only just claimed it;
             # whatever it does later is fenced.
             try:
-                self._queue.release(claim)
+                self._queue.settle(claim, Released())
             except redis.RedisError as error:
                 log.error(
                     "cannot hand back %s: Redis %s; its lease will lapse",

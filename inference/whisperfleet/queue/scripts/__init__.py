@@ -1,7 +1,7 @@
 """The Lua scripts: every change of a job's state is one of them, so that none happens by half.
 
-`common.lua` precedes each script; the first line is added here because it must be the very first,
-and after it what the contract says of sizes.
+What a script uses of `common.lua` precedes it; the first line is added here because it must be the
+very first, and after it what the contract says of sizes.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError
 
 from whisperfleet.contract.job import MAX_ENTRY_BYTES
 from whisperfleet.queue.requests import Argument, Conversation, ask, run
+from whisperfleet.queue.scripts.composition import compose
 
 __all__ = ["Script"]
 
@@ -33,8 +34,10 @@ class Script:
     def source(self) -> str:
         """The text as the server gets it."""
         folder = resources.files(__package__)
-        body = [folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", self.name)]
-        return _HEADER + "\n".join(body)
+        library, script = (
+            folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", self.name)
+        )
+        return _HEADER + compose(library, script)
 
     @cached_property
     def _sha(self) -> str:

@@ -20,6 +20,11 @@ local MAX_READ_BYTES = 524288
 -- So many dead letters are dropped by one command; less than Redis keeps together would be none.
 local MAX_TRIMMED = 100
 
+-- An entry can name any tenant, and a hash that grows for ever ends in refused XADDs: from so many on new
+-- ones are summed together, one for each class.
+local MAX_TENANTS = 2000
+local OTHERS = '*'
+
 local TERMINAL = { done = true, failed = true, dead = true, cancelled = true, expired = true }
 
 -- A call that may meet a missing stream or group, or a key of another type: returns their errors. Any
@@ -61,19 +66,6 @@ local function refuse_wrong_types(expectations)
       return redis.error_reply('WRONGKEY ' .. complaint)
     end
   end
-end
-
--- Do nothing by each command but XADD that ends a job. Redis takes nothing back where it stops a script
--- half-way, as for an account that lost the right to a command, so whoever ends a job asks for this first.
--- Then comes the XADD of the done event, and only then what makes a repetition say that all is done.
-local function try_to_end(stream, group, job, counters, running)
-  call('HINCRBY', counters, 'done', 0)
-  call('SET', counters, '', 'NX')
-  call('PEXPIRE', counters, 1, 'XX')
-  call('HSET', job, 'code', '')
-  call('HDEL', running, '')
-  attempt('XACK', stream, group, NO_ENTRY)
-  attempt('XDEL', stream, NO_ENTRY)
 end
 
 -- The bytes of an entry's names and values in turn.
@@ -298,4 +290,73 @@ end
 -- Wake idle workers. One entry is enough: they wait for a newer one than they know.
 local function wake(wakeup)
   call('XADD', wakeup, 'MAXLEN', 1, '*', 'ring', '1')
+end
+
+-- Add what a job used to the sums of its class and tenant. `usage` is `<figure> <integer> ` in turn. Sums
+-- are no reason to keep a job from ending, so a key of another type gets none.
+local function add_usage(sums, class, tenant, usage)
+  local prefix = class .. '/' .. tenant .. '/'
+  local jobs = attempt('HINCRBY', sums, prefix .. 'jobs', 1)
+  if jobs == 1 and tenant ~= OTHERS and call('HINCRBY', sums, 'tenants', 1) > MAX_TENANTS then
+    call('HINCRBY', sums, 'tenants', -1)
+    call('HDEL', sums, prefix .. 'jobs')
+    return add_usage(sums, class, OTHERS, usage)
+  end
+  if type(jobs) == 'number' then
+    for figure, amount in string.gmatch(usage, '(%S+) (%d+)') do
+      call('HINCRBY', sums, prefix .. figure, amount)
+    end
+  end
+end
+
+-- Send the done event, after doing nothing by each other command that ends a job. Redis takes nothing back
+-- where it stops a script half-way, as for an account that lost the right to a command or a key that holds
+-- something else. What makes a repetition say that all is done comes after this.
+local function announce(keys, stream, group, done_cap, event)
+  call('HINCRBY', keys.counters, 'done', 0)
+  call('SET', keys.counters, '', 'NX')
+  call('PEXPIRE', keys.counters, 1, 'XX')
+  call('HSET', keys.job, 'code', '')
+  call('HDEL', keys.running, '')
+  call('XACK', stream, group, NO_ENTRY)
+  call('XDEL', stream, NO_ENTRY)
+  return call('XADD', keys.done, 'MAXLEN', '~', done_cap, '*', unpack(event))
+end
+
+-- Take an entry off its stream, for its job is over.
+local function take_off(keys, stream, group, entry, place)
+  call('XACK', stream, group, entry)
+  call('XDEL', stream, entry)
+  call('HDEL', keys.running, place)
+end
+
+-- Publish how a job ends, and take its entry off its stream: whatever ends a job, it ends here. The caller
+-- has made sure by the job's epoch that it ends once.
+--
+-- `keys` has job, result, done, counters, running, usage and, where there is a letter, dead_letters.
+-- `ending` has group, stream, entry, place (the entry's field in `running`), state, code, result (JSON),
+-- event and perhaps letter (names and values in turn), usage, class, tenant, ttl_ms of job and result,
+-- done_cap and dead_cap. Returns an error reply, with nothing written, or nil; raises other errors.
+local function publish(keys, ending)
+  local is_able, event_id = pcall(announce, keys, ending.stream, ending.group, ending.done_cap, ending.event)
+  if not is_able then
+    local refusal = refuse_wrong_types({
+      ending.stream, 'stream', keys.job, 'hash', keys.done, 'stream', keys.counters, 'hash',
+      keys.running, 'hash',
+    })
+    return refusal or error(event_id, 0)
+  end
+  call('SET', keys.result, ending.result, 'PX', ending.ttl_ms)
+  call('HSET', keys.job, 'state', ending.state, 'code', ending.code, 'finished',
+    string.match(event_id, '^%d+'))
+  call('PEXPIRE', keys.job, ending.ttl_ms)
+  if ending.letter then
+    -- A cap that was lowered is reached bit by bit: to free many large letters takes Redis long.
+    local letter = call('XADD', keys.dead_letters, 'MAXLEN', '~', ending.dead_cap, 'LIMIT', MAX_TRIMMED,
+      '*', unpack(ending.letter))
+    call('HSET', keys.job, 'letter', letter)
+  end
+  call('HINCRBY', keys.counters, ending.state, 1)
+  add_usage(keys.usage, ending.class, ending.tenant, ending.usage)
+  take_off(keys, ending.stream, ending.group, ending.entry, ending.place)
 end
