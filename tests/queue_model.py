@@ -97,8 +97,8 @@ class Model:
             if entry_id in self.entries and (begun := self._receive(consumer, entry_id)):
                 return begun
         self.make_group()
-        while entry_id := self._next():
-            entry = self.entries[entry_id]
+        while following := self._next():
+            entry_id, entry = following, self.entries[following]
             self.last = order_of(entry_id)
             entry.owner, entry.is_old, entry.deliveries = consumer, False, 1
             if begun := self._receive(consumer, entry_id):

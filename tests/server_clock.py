@@ -15,7 +15,9 @@ _A_DAY_MS = 86_400_000
 
 def deliver_later(client: redis.Redis, stream: str, entry_id: str, milliseconds: int) -> None:
     """Make an entry that is pending one that was delivered so much later than it was."""
-    dump = bytearray(client.dump(stream))
+    dumped = client.dump(stream)
+    assert dumped, f"there is no {stream}"
+    dump = bytearray(dumped)
     now = client.time()[0] * 1000
     ms, _, sequence = entry_id.partition("-")
     raw_id = struct.pack(">QQ", int(ms), int(sequence))

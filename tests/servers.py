@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -80,7 +81,8 @@ def free_port() -> int:
     """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
@@ -114,7 +116,9 @@ def assert_invariants(client: redis.Redis, keys: Keys, accepted: int, redriven: 
     `accepted` counts different jobs, a submission that ran into a conflict among them. `redriven`
     is how many dead jobs were sent again: each of those ended once more.
     """
-    events = [DoneEvent.from_fields(fields) for _, fields in client.xrange(keys.done)]
+    # What a client that decodes nothing answers with is bytes, of which its types do not know.
+    raw: Any = client
+    events = [DoneEvent.from_fields(fields) for _, fields in raw.xrange(keys.done)]
     ends = Counter(event.id for event in events)
     assert len(ends) == accepted, f"{accepted} jobs were accepted and {len(ends)} ended"
     assert sum(ends.values()) == accepted + redriven, f"ended more than once: {ends.most_common(3)}"
@@ -123,13 +127,13 @@ def assert_invariants(client: redis.Redis, keys: Keys, accepted: int, redriven: 
     for event in events:
         assert event.epoch > last_epoch.get(event.id, -1), f"the epochs of {event.id} do not grow"
         last_epoch[event.id] = event.epoch
-        assert client.hget(keys.job(event.id), "state").decode() in TERMINAL
+        assert raw.hget(keys.job(event.id), "state").decode() in TERMINAL
         assert client.exists(keys.result(event.id)), f"{event.id} ended without a result"
         assert client.pttl(keys.job(event.id)) > 0, f"the record of {event.id} stays for ever"
         assert client.pttl(keys.result(event.id)) > 0, f"the result of {event.id} stays for ever"
 
     states = Counter(str(event.state) for event in events)
-    totals = {k.decode(): int(v) for k, v in client.hgetall(keys.counters).items()}
+    totals = {k.decode(): int(v) for k, v in raw.hgetall(keys.counters).items()}
     assert {state: totals.get(state, 0) for state in TERMINAL} == {
         state: states.get(state, 0) for state in TERMINAL
     }

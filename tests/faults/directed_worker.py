@@ -45,11 +45,6 @@ def obey(prompt: str) -> None:
                 time.sleep(LOOK_SECONDS)
 
 
-def run() -> None:
-    """Be the worker that the command line asks for."""
-    main(work)
-
-
 def work(settings: WorkerSettings) -> int:
     policy = replace(settings.queue_policy, reclaim_seconds=0.25)
     build = partial(
@@ -59,4 +54,4 @@ def work(settings: WorkerSettings) -> int:
 
 
 if __name__ == "__main__":
-    run()
+    main(work)

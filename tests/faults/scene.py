@@ -82,7 +82,9 @@ class Scene:
 
     def last_sign(self, job_id: str) -> float:
         """Return when a job's lease was last renewed, in Unix seconds of the server's clock."""
-        return int(self.raw.hget(self.keys.job(job_id), "beat")) / 1000
+        told = self.raw.hget(self.keys.job(job_id), "beat")
+        assert told, f"{job_id} was never begun"
+        return int(told) / 1000
 
     def wait_until_begun(self, job_ids: Sequence[str], epoch: int = 1) -> None:
         """Return once each of the jobs has been begun so often."""
@@ -110,6 +112,7 @@ class Scene:
         """Every job has given the words of its clip."""
         for job_id, result in self.results(job_ids).items():
             assert result.state is State.DONE, (job_id, result.error)
+            assert result.transcript is not None
             assert result.transcript.text == clips()[0][1]
 
     def total(self, name: str) -> int:

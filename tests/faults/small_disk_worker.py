@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import directed_worker
-
 # sched.h and sys/mount.h.
 CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 16384, 1 << 18
@@ -29,7 +27,6 @@ def mount_small_disk(folder: Path) -> None:
 
 if __name__ == "__main__":
     scratch = Path(sys.argv[sys.argv.index("--scratch") + 1])
-    # The worker starts itself anew in the same process.
-    if not scratch.is_mount():
-        mount_small_disk(scratch)
-    directed_worker.run()
+    mount_small_disk(scratch)
+    directed = Path(__file__).with_name("directed_worker.py")
+    os.execv(sys.executable, [sys.executable, str(directed), *sys.argv[1:]])

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Claim, QueuePolicy, WorkQueue
+from whisperfleet.queue import Claim, Lease, QueuePolicy, Renewal, WorkQueue
 from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.lease_process import Greeting, Renewer
 from whisperfleet.worker.lease_table import LeaseTable
@@ -222,20 +222,20 @@ def test_a_job_that_is_stuck_loses_its_lease_while_its_sibling_goes_on(
 def test_what_was_claimed_during_a_beat_is_not_handed_back(stage: Stage) -> None:
     table = LeaseTable.create(4)
     reader = LeaseTable(os.dup(table.descriptor), table.slots)
-    renewer = Renewer(stage.greeting(reader, parent=os.getppid()))
-    renew = renewer._queue.renew
 
-    def claim_meanwhile(held: object) -> object:
-        claim = stage.claim("call-1")
-        table.hold(claim, 1e9)
-        # As after a renewal that took long: the claim is old enough for an orphan.
-        stage.raw.xclaim(
-            claim.stream, stage.keys.group, CONSUMER, 0, [claim.entry_id], idle=1000, justid=True
-        )
-        return renew(held)  # type: ignore[arg-type]
+    class ClaimedMeanwhile(WorkQueue):
+        def renew(self, leases: Iterable[Lease]) -> dict[Lease, Renewal]:
+            claim = stage.claim("call-1")
+            table.hold(claim, 1e9)
+            # As after a renewal that took long: the claim is old enough for an orphan.
+            idle, entries = 1000, [claim.entry_id]
+            stage.raw.xclaim(
+                claim.stream, stage.keys.group, CONSUMER, 0, entries, idle=idle, justid=True
+            )
+            return super().renew(leases)
 
-    renewer._queue.renew = claim_meanwhile  # type: ignore[method-assign,assignment]
-    renewer.renew()
+    queue = ClaimedMeanwhile(stage.server.settings.connect(), stage.keys, CONSUMER, policy=POLICY)
+    Renewer(stage.greeting(reader, parent=os.getppid()), queue).renew()
     assert stage.client.status("call-1").state == "running"
     reader.close()
     table.close()

@@ -69,22 +69,26 @@ class Greeting:
         return cls(**told)
 
 
+def connect(greeting: Greeting) -> WorkQueue:
+    """Return the queue that a greeting names."""
+    # A server that does not answer shall cost one renewal and not the lease.
+    timeout = max(_LEAST_TIMEOUT_SECONDS, greeting.policy.beat_seconds * _TIMEOUT_SHARE)
+    return WorkQueue(
+        greeting.redis.connect(timeout),
+        Keys(greeting.queue_id),
+        greeting.consumer,
+        greeting.priorities,
+        greeting.policy,
+        greeting.tenants,
+    )
+
+
 class Renewer:
     """Renews what it was told to hold, as long as the parent is alive, running and getting on."""
 
-    def __init__(self, greeting: Greeting) -> None:
+    def __init__(self, greeting: Greeting, queue: WorkQueue) -> None:
         self._greeting = greeting
-        self._queue = WorkQueue(
-            # A server that does not answer shall cost one renewal and not the lease.
-            greeting.redis.connect(
-                max(_LEAST_TIMEOUT_SECONDS, greeting.policy.beat_seconds * _TIMEOUT_SHARE)
-            ),
-            Keys(greeting.queue_id),
-            greeting.consumer,
-            greeting.priorities,
-            greeting.policy,
-            greeting.tenants,
-        )
+        self._queue = queue
         self._table = LeaseTable(greeting.table, greeting.slots)
         self._seen: tuple[int, dict[Lease, float]] = (-1, {})
         self._changed = time.monotonic()
@@ -185,7 +189,7 @@ def main() -> None:
         # The worker was killed before it could greet.
         return
     greeting = Greeting.from_line(line)
-    renewer = Renewer(greeting)
+    renewer = Renewer(greeting, connect(greeting))
     selector = selectors.DefaultSelector()
     selector.register(sys.stdin, selectors.EVENT_READ)
     # The connection is there, and the scripts are known, before the first lease needs them.
