@@ -34,7 +34,7 @@ def test_the_page_for_producers_quotes_the_programs():
     folder = ROOT / "examples/produce"
     assert programs == {
         "sh": {file: file.read_text("utf-8") for file in [folder / "redis-cli/produce.sh"]},
-        "python": {file: file.read_text("utf-8") for file in [folder / "python/produce.py"]},
+        "python": {file: file.read_text("utf-8") for file in (folder / "python").glob("*.py")},
     }
 
 

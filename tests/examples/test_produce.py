@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,16 @@ def test_it_says_why_there_are_no_words(producer: Producer, fleet: str, any_serv
     assert (done.returncode != 0, done.stdout) == (True, ""), done.stderr
     assert "failed" in done.stderr
     assert "scheme_refused" in done.stderr
+
+
+def test_many_files_at_once(fleet: str, any_server: EmbeddedServer):
+    many = Producer([sys.executable, str(PRODUCE / "python/produce_async.py"), "http://a.test/1"])
+    done = many.run("http://a.test/2", any_server.url, fleet)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "scheme_refused" in first
+    assert "scheme_refused" in second
+    assert first != second
 
 
 @in_each_language

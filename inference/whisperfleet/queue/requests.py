@@ -2,7 +2,7 @@
 
 A conversation is a generator that yields requests and is sent their replies; the error of a request
 is raised in it. It does no input or output, so a blocking client and one of asyncio carry out the
-same one: `run` here, and `converse` of `whisperfleet.client.async_client`.
+same one: `run` here, and `AsyncClient` itself.
 """
 
 import time
