@@ -17,7 +17,7 @@ from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ClientClosedError, ResultGoneError
-from whisperfleet.queue import RedisSettings, WorkQueue
+from whisperfleet.queue import Concluded, RedisSettings, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(url=URL)
@@ -74,7 +74,7 @@ def test_a_thousand_waits_are_one_reader(own_server: EmbeddedServer, queue_id: s
             assert len(admin.client_list()) <= 3
             for _ in ids:
                 claim = await asyncio.to_thread(take, worker)
-                await asyncio.to_thread(worker.finish, claim, done(claim))
+                await asyncio.to_thread(worker.settle, claim, Concluded(done(claim)))
             assert [result.id for result in await asyncio.gather(*waits)] == ids
             calls = {
                 name: admin.info("commandstats").get(f"cmdstat_{name}", {"calls": 0})["calls"]
@@ -103,7 +103,7 @@ def test_waits_outlast_a_killed_server(queue_id: str) -> None:
                 worker = WorkQueue(connection, Keys(queue_id), "worker")
                 for _ in ids:
                     claim = take(worker)
-                    worker.finish(claim, done(claim))
+                    worker.settle(claim, Concluded(done(claim)))
             results = await asyncio.gather(*waits)
             assert {result.state for result in results} == {State.DONE}
 
@@ -198,7 +198,7 @@ def test_a_storm_of_cancels_loses_no_connection_and_crosses_no_reply(
             ids = await client.submit_many([Job(id=f"call-{n}", url=URL) for n in range(20)])
             for _ in ids:
                 claim = take(worker)
-                worker.finish(claim, done(claim))
+                worker.settle(claim, Concluded(done(claim)))
 
             async def ask(number: int) -> None:
                 job_id = ids[number % len(ids)]
@@ -236,7 +236,7 @@ def test_a_wait_that_is_given_up_ends_none_other(
             first.cancel()
             await asyncio.gather(first, return_exceptions=True)
             claim = take(worker)
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
             assert (await second).state is State.DONE
             assert client._events._waiters == set()
             assert dict(client._events._by_job) == {}
@@ -251,7 +251,7 @@ def test_who_sends_anew_is_not_told_of_what_was_gone_before(
         async with opened(server.settings, keys.queue_id) as client:
             await client.submit(Job(id="call-7", url=URL))
             claim = take(worker)
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
             redis_client.delete(keys.result("call-7"))
             with pytest.raises(ResultGoneError):
                 await ending(client, "call-7")
@@ -260,7 +260,7 @@ def test_who_sends_anew_is_not_told_of_what_was_gone_before(
             waiting = asyncio.create_task(ending(client, "call-7"))
             await until(lambda: bool(client._events._waiters), "it waits")
             claim = take(worker)
-            worker.finish(claim, done(claim))
+            worker.settle(claim, Concluded(done(claim)))
             assert (await waiting).state is State.DONE
 
     asyncio.run(scenario())

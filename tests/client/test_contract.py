@@ -19,7 +19,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import ClientClosedError, PartlySentError, ResultGoneError
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Concluded, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(url=URL)
@@ -65,7 +65,7 @@ def client(
 
 def end(worker: WorkQueue) -> str:
     claim = take(worker)
-    worker.finish(claim, done(claim).model_copy(update={"tenant": claim.tenant}))
+    worker.settle(claim, Concluded(done(claim).model_copy(update={"tenant": claim.tenant})))
     return claim.job_id
 
 
