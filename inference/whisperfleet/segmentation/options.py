@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from whisperfleet.engine.interface import WINDOW_SECONDS
 from whisperfleet.settings import RecognitionSettings
 
 __all__ = ["Segmentation", "SegmentationOptions"]
-
-# Shorter windows would leave the voice activity detector no pause to choose.
-_MIN_WINDOW_SECONDS = 5.0
 
 _SET = RecognitionSettings()
 
@@ -45,11 +41,8 @@ class SegmentationOptions:
     prompt_reset_on_temperature: float = 0.5
 
     def __post_init__(self) -> None:
-        if not _MIN_WINDOW_SECONDS <= self.max_window_seconds <= WINDOW_SECONDS:
-            raise ValueError(
-                f"a window of {self.max_window_seconds:g} s cannot be cut; choose from "
-                f"{_MIN_WINDOW_SECONDS:g} to {WINDOW_SECONDS} s"
-            )
+        # Its bounds are declared there.
+        RecognitionSettings(max_window_seconds=self.max_window_seconds)
         if not 0 < self.speech_threshold < 1:
             raise ValueError(
                 f"a speech threshold of {self.speech_threshold:g} is no probability; choose one "

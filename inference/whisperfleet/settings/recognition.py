@@ -38,6 +38,7 @@ class RecognitionSettings:
             spec=SpecField("decoding.segmentation", stored=True),
         ),
     )
+    # Shorter ones would leave the voice activity detector no pause to choose.
     max_window_seconds: float = field(
         default=30.0,
         metadata=setting(
