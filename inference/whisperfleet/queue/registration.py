@@ -10,17 +10,22 @@ from whisperfleet.errors import QueueUnavailableError
 from whisperfleet.queue.faults import explain
 from whisperfleet.queue.scripts import Script
 
-__all__ = ["inspect_server", "register"]
+__all__ = ["QueueOwnedByAnotherError", "inspect_server", "register"]
 
 _REGISTER = Script("register")
 # The first with `#!lua flags=allow-oom`; Valkey names a compatible version here.
 _OLDEST_SERVER = (7, 0)
 
 
+class QueueOwnedByAnotherError(QueueUnavailableError):
+    """The queue belongs to another owner; the message says how to take it over."""
+
+
 def register(client: redis.Redis, keys: Keys, owner: str | None) -> None:
     """Agree on the queue's protocol and owner; the first to come sets both.
 
-    `owner` None claims nothing. Raises QueueUnavailableError with what to do about it.
+    `owner` None claims nothing. Raises QueueUnavailableError with what to do about it, of which
+    QueueOwnedByAnotherError is one.
     """
     _check_server(client)
     try:
@@ -36,10 +41,10 @@ def register(client: redis.Redis, keys: Keys, owner: str | None) -> None:
             f"{PROTOCOL_VERSION}; run workers of the same major version"
         )
     if owner and known_owner != owner.encode():
-        raise QueueUnavailableError(
+        raise QueueOwnedByAnotherError(
             f"the queue {keys.queue_id} belongs to {known_owner.decode('utf-8', 'replace')} and "
-            f"not to {owner}; choose another queue id, or, if that one is gone, delete the field "
-            f"`owner` of {keys.meta}"
+            f"not to {owner}: choose another queue id, or, if that owner is gone for good, give "
+            f"the queue to this one: redis-cli HDEL '{keys.meta}' owner"
         )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import redis
 
@@ -17,7 +17,7 @@ from whisperfleet.errors import QueueUnavailableError, WhisperfleetError
 from whisperfleet.queue import RedisSettings, describe_url
 from whisperfleet.queue.depths import QueueDepth, measure
 from whisperfleet.queue.faults import explain
-from whisperfleet.queue.registration import inspect_server, register
+from whisperfleet.queue.registration import QueueOwnedByAnotherError, inspect_server, register
 from whisperfleet_operator.queues.circuit_breaker import (
     PATIENCE_SECONDS,
     CircuitBreaker,
@@ -169,17 +169,13 @@ class QueueProbe:
         if known is not None and known.address == address:
             return known.warnings
         keys = Keys(address.queue_id)
-        current: Any = client.hget(keys.meta, "owner")
-        if current is not None and current.decode("utf-8", "replace") != owner:
-            raise QueueProblemError(
-                Reason.QUEUE_OWNED_BY_ANOTHER,
-                f"the queue {address.queue_id} belongs to {current.decode('utf-8', 'replace')} and "
-                f"not to {owner}. spec.queue.id cannot change: delete this service and make it "
-                "with another id; or, if that owner is gone for good, give the queue to this one: "
-                f"redis-cli HDEL '{keys.meta}' owner",
-            )
         try:
             register(client, keys, owner)
+        except QueueOwnedByAnotherError as error:
+            raise QueueProblemError(
+                Reason.QUEUE_OWNED_BY_ANOTHER,
+                f"{error} (another id needs a new service: spec.queue.id cannot be changed)",
+            ) from error
         except QueueUnavailableError as error:
             if isinstance(error.__cause__, _DEAD):
                 raise error.__cause__ from None

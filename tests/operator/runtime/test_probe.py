@@ -161,7 +161,7 @@ def test_another_owners_queue_is_left_alone(
     error = problem(probe, address)
     assert error.reason is Reason.QUEUE_OWNED_BY_ANOTHER
     assert "elsewhere/team-a/calls" in str(error)
-    assert "spec.queue.id cannot change: delete this service and make it with" in str(error)
+    assert "another id needs a new service: spec.queue.id cannot be changed" in str(error)
     # The other remedy, word for word.
     command = re.search(r"redis-cli HDEL '(\S+)' owner", str(error))
     assert command
