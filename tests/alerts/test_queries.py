@@ -73,7 +73,7 @@ def test_the_dashboard_shows_what_people_on_call_look_for():
         "Dead letters",
         "Cache hits",
         "Memory used",
-        "Looks at services",
+        "Reconciles of services",
     } <= titles
 
 
