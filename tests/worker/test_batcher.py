@@ -362,15 +362,15 @@ def test_a_call_that_does_not_return_shows():
         wait_for(lambda: line.run_started is None, "the call is over")
 
 
-def test_memory_is_returned_now_and_then_whether_windows_come_or_not():
-    returned = threading.Semaphore(0)
-    often = BatchTiming(memory_seconds=0.05)
+def test_free_memory_is_looked_at_after_each_batch_and_where_none_comes():
+    looks = threading.Semaphore(0)
     engine = GatedEngine()
     engine.gate.release(1000)
-    with Batcher(engine, 1000, timing=often, return_memory=returned.release) as line:
-        assert returned.acquire(timeout=10)
-        assert returned.acquire(timeout=10)
-        with line.join() as job:
-            for _ in range(20):
-                assert job.submit(window(1)).result(10) is RESULT
-            assert returned.acquire(timeout=10)
+    with Batcher(engine, 1000, return_memory=looks.release) as line, line.join() as job:
+        for _ in range(20):
+            assert job.submit(window(1)).result(10) is RESULT
+            assert looks.acquire(timeout=10)
+    often = BatchTiming(memory_seconds=0.05)
+    with Batcher(engine, 1000, timing=often, return_memory=looks.release):
+        assert looks.acquire(timeout=10)
+        assert looks.acquire(timeout=10)

@@ -112,6 +112,50 @@ def test_large_blocks_leave_no_holes():
     assert taken - freed > 120
 
 
+# A program that takes 60 MB in three steps, frees them and takes 128 MB in two; it says after each
+# step whether free memory is returned.
+GATHERED = """
+import ctypes
+from whisperfleet.worker.host_memory import FreeMemory, keep_host_memory
+
+assert keep_host_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def take(count):
+    blocks = []
+    for _ in range(count):
+        blocks.append(libc.malloc(2**20))
+        libc.memset(blocks[-1], 1, 2**20)
+        libc.malloc(64)
+    return blocks
+
+free_memory = FreeMemory()
+kept = []
+for _ in range(3):
+    kept += take(20)
+    print(free_memory.return_if_gathered())
+for block in kept:
+    libc.free(block)
+take(64)
+print(free_memory.return_if_gathered())
+take(64)
+print(free_memory.return_if_gathered())
+print(free_memory.return_if_gathered())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not glibc")
+def test_memory_is_returned_once_enough_has_gathered():
+    program = subprocess.run(
+        [sys.executable, "-c", GATHERED], check=True, capture_output=True, text=True
+    )
+    # 20, 40: enough, 20; 64 come out of the 60 that were freed, so there are 4 more; 68; none.
+    assert program.stdout.split() == ["False", "True", "False", "False", "True", "False"]
+
+
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch):
     monkeypatch.setattr(host_memory.ctypes, "CDLL", lambda _: object())
     assert not keep_host_memory()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whisperfleet.engine.interface import SAMPLE_RATE
+from whisperfleet.pages import concatenate_outside_heap
 from whisperfleet.segmentation.detector import STEP, Heard, Span, VadOptions, hear, within
 
 __all__ = ["BUFFER_SECONDS", "Speech", "SpeechReader"]
@@ -107,21 +108,21 @@ class _Buffer:
                 break
             parts.append(block)
             held += len(block)
-        self.samples = np.concatenate(parts)
+        self.samples = concatenate_outside_heap(parts)
         return held >= length
 
     def take(self, span: Span) -> Speech:
         """Return a copy of a part of the buffer, so that the rest can be forgotten."""
         return Speech(
             self.start + span.start,
-            self.samples[span.start : span.end].copy(),
+            concatenate_outside_heap([self.samples[span.start : span.end]]),
             tuple((self.start + a, self.start + b) for a, b in span.heard),
             span.joined,
         )
 
     def forget(self, before: int) -> None:
         """Drop what lies before a position of the buffer."""
-        self.samples = self.samples[before:].copy()
+        self.samples = concatenate_outside_heap([self.samples[before:]])
         self.start += before
 
 

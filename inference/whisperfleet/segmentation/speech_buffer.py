@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from whisperfleet.pages import concatenate_outside_heap
 from whisperfleet.segmentation.detector import within
 from whisperfleet.segmentation.speech import Speech
 from whisperfleet.segmentation.timeline import Piece, Timeline
@@ -35,7 +36,7 @@ class SpeechBuffer:
     def append(self, span: Speech) -> None:
         """Write a span at the end."""
         self._pieces.append((self.length, Piece(span.start, len(span.samples), span.heard)))
-        self._samples = np.concatenate([self._samples, span.samples])
+        self._samples = concatenate_outside_heap([self._samples, span.samples])
 
     def read(self, start: int, end: int) -> NDArray[np.int16]:
         """Return the samples from `start` to `end`, fewer where the buffer ends before."""
@@ -58,7 +59,7 @@ class SpeechBuffer:
     def forget(self, before: int) -> None:
         """Drop what lies before a position."""
         drop = max(0, min(before - self._first, len(self._samples)))
-        self._samples = self._samples[drop:].copy()
+        self._samples = concatenate_outside_heap([self._samples[drop:]])
         self._first += drop
         self._pieces = [
             (position, piece)

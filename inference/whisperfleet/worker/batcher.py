@@ -21,7 +21,7 @@ from whisperfleet.engine.interface import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_queue import FairQueue, Owner
-from whisperfleet.worker.host_memory import return_free_memory
+from whisperfleet.worker.host_memory import FreeMemory
 
 __all__ = ["BatchTiming", "Batcher", "JobHandle"]
 
@@ -44,7 +44,8 @@ class BatchTiming:
     and no more than `linger_share` of what the last batch took, so that waiting never costs much.
     Nobody should wait longer than `longest_run_seconds` for the batch that runs, and a call must
     end long before it counts as hung: a large model on a CPU is given few windows at a time. Free
-    memory goes back to the kernel every `memory_seconds`.
+    memory is looked at after each batch, and after `memory_seconds` where none comes: files without
+    speech make none.
     """
 
     linger_seconds: float = 0.25
@@ -98,11 +99,11 @@ class Batcher:
         *,
         timing: BatchTiming = _TIMING,
         clock: Callable[[], float] = time.monotonic,
-        return_memory: Callable[[], None] = return_free_memory,
+        return_memory: Callable[[], object] | None = None,
     ) -> None:
         self._timing = timing
         self._clock = clock
-        self._return_memory = return_memory
+        self._return_memory = return_memory or FreeMemory().return_if_gathered
         self.run_started: float | None = None
         self.lost: BaseException | None = None
         self._on_lost = on_lost
@@ -117,7 +118,6 @@ class Batcher:
         self._new: FairQueue[_Waiting] = FairQueue(clock)
         self._unsettled: FairQueue[_Waiting] = FairQueue(clock)
         self._retried_last = False
-        self._memory_due = clock() + timing.memory_seconds
         self._jobs: set[JobHandle] = set()
         self._changed = threading.Condition()
         self._closed = False
@@ -201,25 +201,19 @@ class Batcher:
                     self._run(batch)
                 # What the engine has found of a window is not kept while it waits for others.
                 batch = []
-                self._return_memory_if_due()
+                self._return_memory()
         # Whatever it is, who waits must learn of it; a panic in Rust is no Exception.
         except BaseException as error:  # noqa: BLE001
             self._lose(error, batch)
 
-    def _return_memory_if_due(self) -> None:
-        now = self._clock()
-        if now >= self._memory_due:
-            self._memory_due = now + self._timing.memory_seconds
-            self._return_memory()
-
     def _next_batch(self) -> list[_Waiting]:
         """Wait for the windows whose next pass is due.
 
-        There are none once it is closed, or where none come until memory is to be returned.
+        There are none once it is closed, or where none come until memory is to be looked at.
         """
         with self._changed:
-            until_due = max(0.0, self._memory_due - self._clock())
-            if not self._changed.wait_for(lambda: self._closed or self._in_line > 0, until_due):
+            seconds = self._timing.memory_seconds
+            if not self._changed.wait_for(lambda: self._closed or self._in_line > 0, seconds):
                 return []
             self._linger()
             for line in (self._new, self._unsettled):
