@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import redis
@@ -17,7 +18,7 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import MachineError, TransientError
-from whisperfleet.queue import Claim, WorkQueue
+from whisperfleet.queue import Claim, Outcome, Settled, WorkQueue
 from whisperfleet.worker import job_runner
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.job_runner import JobRunner
@@ -34,7 +35,7 @@ class FailingPipeline:
     def __init__(self, failure: BaseException) -> None:
         self._failure = failure
 
-    def run(self, claim: Claim, control: JobControl) -> None:  # noqa: ARG002
+    def run(self, claim: Claim, control: JobControl) -> NoReturn:  # noqa: ARG002
         raise self._failure
 
 
@@ -51,10 +52,21 @@ def admin(any_server: EmbeddedServer, queue_id: str) -> Iterator[Admin]:
         yield administrator
 
 
+class RefusingQueue(WorkQueue):
+    """A queue that takes no result while it has a `refusal`."""
+
+    refusal: redis.RedisError | None = None
+
+    def settle(self, claim: Claim, outcome: Outcome) -> Settled:
+        if self.refusal:
+            raise self.refusal
+        return super().settle(claim, outcome)
+
+
 @pytest.fixture
-def queue(any_server: EmbeddedServer, keys: Keys) -> Iterator[WorkQueue]:
+def queue(any_server: EmbeddedServer, keys: Keys) -> Iterator[RefusingQueue]:
     connection = any_server.settings.connect()
-    yield WorkQueue(connection, keys, "test-worker", policy=POLICY)
+    yield RefusingQueue(connection, keys, "test-worker", policy=POLICY)
     connection.close()
 
 
@@ -65,7 +77,7 @@ def counted(name: str, **labels: str) -> float:
 def fail(queue: WorkQueue, failure: BaseException) -> Standing:
     standing = Standing()
     machine = Machine(Path("/scratch"), standing, 60.0)
-    runner = JobRunner(queue, FailingPipeline(failure), standing, machine)  # type: ignore[arg-type]
+    runner = JobRunner(queue, FailingPipeline(failure), standing, machine)
     runner.carry_out(take(queue), JobControl(60.0, lambda: None))
     return standing
 
@@ -150,16 +162,9 @@ def test_a_job_that_met_a_lack_of_the_machine_goes_back_uncounted(
     ],
 )
 def test_a_result_that_redis_refuses_is_noted_where_a_person_must_help(
-    client: Client,
-    queue: WorkQueue,
-    monkeypatch: pytest.MonkeyPatch,
-    refusal: redis.RedisError,
-    is_everyones: bool,
+    client: Client, queue: RefusingQueue, refusal: redis.RedisError, is_everyones: bool
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise refusal
-
     client.submit(Job(url="https://media.example.org/a.wav"))
-    monkeypatch.setattr(queue, "settle", refuse)
+    queue.refusal = refusal
     standing = fail(queue, Interrupted(Stop.DRAINING))
     assert bool(standing.trouble(Need.PUBLISH)) == is_everyones

@@ -46,7 +46,7 @@ class FreeMemory:
         return True
 
 
-def keep_host_memory() -> bool:
+def keep_host_memory(libc: object | None = None) -> bool:
     """Have the allocator keep what is freed in small blocks, and say whether it does.
 
     CTranslate2 takes and frees the activations of every layer. glibc gives much of that back to the
@@ -54,9 +54,9 @@ def keep_host_memory() -> bool:
     not shrink by itself: see `FreeMemory`. Only the largest are mapped each on its own: in
     the heap they made a worker 150 MiB larger (ADR 6). To be called before any other thread is
     started: a thread keeps its arena. Other C libraries have no such settings; they are left as
-    they are.
+    they are. `libc` None is the one that this process runs on.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(libc or ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
     refused = [name for name, setting in _SETTINGS.items() if not mallopt(*setting)]
@@ -65,12 +65,13 @@ def keep_host_memory() -> bool:
     return not refused
 
 
-def return_free_memory() -> None:
+def return_free_memory(libc: object | None = None) -> None:
     """Give what is free in the heap back to the kernel, wherever it lies.
 
-    The pages are cleared when they are next used, which is what `keep_host_memory` saves.
+    The pages are cleared when they are next used, which is what `keep_host_memory` saves. `libc`
+    is as there.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(libc or ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
