@@ -1,7 +1,8 @@
-"""What the watches have told: the services, their children and their pods as last seen.
+"""What the watches reported: the services, their children and their pods as last seen.
 
-A cache may be behind, or, after a watch broke, hold what is long gone. So nothing is ever created
-because it is missing here: what is missing is read from the API server, and a resync forgets all.
+A cache may be behind or, after a watch broke, hold objects that no longer exist. So nothing is
+created only because it is missing here: what is missing is read from the API server, and a resync
+reads everything again.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""Whether a live object still is what the plan asks for; what others added to it is theirs.
+"""Whether a live object still is what the plan asks for; fields that others added do not count.
 
 Two things can differ: what is wanted (a digest of it is on the object since it was last applied, so
 that a field which is no longer wanted counts too), and what is there (a hand edit of a field that

@@ -1,10 +1,10 @@
-"""Which release of the operator looks after a namespace, where there may be two.
+"""Which release of the operator manages a namespace, where there may be two.
 
-Each release has a name, and a Lease in the namespace names the one that looks after it. Nobody
-renews it, for a fleet that sleeps shall cause no write. Who finds another's name asks instead, by
-an annotation on the Lease: a release that lives answers by emptying it, and the one that asked
-steps back and asks again after some minutes. Where there is no answer it takes over. Operators of
-one release, as after a node that was lost and comes back, have one name and need no such thing.
+Each release has a name, and a Lease in the namespace names the release that manages it. The Lease
+is not renewed, because a fleet at zero pods is to cause no writes. A release that finds another's
+name asks by an annotation on the Lease instead: a running release answers by emptying it, and the
+one that asked leaves the namespace to it and asks again after some minutes. Without an answer it
+takes over. Operators of one release, as after a lost node that comes back, share one name.
 """
 
 import logging

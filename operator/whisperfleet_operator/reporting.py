@@ -1,4 +1,4 @@
-"""Say how a service is: its status if that changed, and Events for what a person would be told."""
+"""Report the state of a service: its status if that changed, and Events for what is new."""
 
 import logging
 import time

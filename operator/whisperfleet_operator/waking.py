@@ -1,7 +1,7 @@
-"""Never asleep with work: where the autoscaler does not wake a pool, the operator wakes one pod.
+"""Where the autoscaler starts no pod although jobs wait, the operator starts one.
 
 It asks for one pod of a pool that has none, and leaves the number to the autoscaler from then on.
-It never asks for fewer, nor for a second one, and never where somebody wants the pool at zero.
+It never asks for fewer pods or for a second one, and never where somebody wants the pool at zero.
 """
 
 import logging
@@ -36,8 +36,8 @@ __all__ = ["Waker", "Wakes", "shall_wake"]
 
 _log = logging.getLogger(__name__)
 
-# What shows that KEDA is not there to be fought. One that is too old is, and may send a pod that it
-# did not ask for to sleep at once.
+# Reasons that show that KEDA does not act. One that is too old does act, and may at once remove a
+# pod that it did not ask for.
 _ABSENT = frozenset({Reason.AUTOSCALER_SILENT, Reason.AUTOSCALER_FAILED, Reason.KEDA_MISSING})
 _LONGEST_PAUSE_SECONDS = 3600.0
 
@@ -52,9 +52,9 @@ class Wakes(NamedTuple):
 def shall_wake(
     service: TranscriptionService, seen: Observation, view: PoolView, wakes: Wakes
 ) -> bool:
-    """Whether the operator shall wake a pod of the pool.
+    """Whether the operator has to start a pod of the pool.
 
-    Whoever has put one to sleep again is given longer each time.
+    Each time that one was removed again, it waits longer before the next.
     """
     spec = service.spec_of(view.pool)
     if spec.suspend or view.deployment is None or view.desired or not seen.jobs_of(view):
@@ -104,7 +104,7 @@ class Waker:
         try:
             self._kube.scale(deployment, 1, WAKING_MANAGER)
         except (AlreadyExistsError, NotFoundError):
-            # Somebody was faster, the autoscaler at best: the next reconcile will see.
+            # Another writer, probably the autoscaler, was faster: the next reconcile will see it.
             self._cache.invalidate(deployment)
             return view
         except (ForbiddenError, InvalidError) as error:

@@ -1,8 +1,8 @@
-"""Who else writes a child: what is given up, and what is done more rarely, so that no fight lasts.
+"""Other writers of a child: which writes are given up or made less often, so that no fight lasts.
 
-An admission webhook changes an object on its way in, and writing it again changes nothing. So what
-came back of an apply is remembered, and the same is not applied to the same again. Where another
-writer changes it back afterwards, each repair comes later than the one before.
+An admission webhook changes an object while it is written, and writing it again changes nothing. So
+the result of an apply is remembered, and the same manifest is not applied to the same result again.
+Where another writer changes a child back later, each repair waits longer than the one before.
 """
 
 import time
@@ -16,12 +16,12 @@ from whisperfleet_operator.plan import ChildRef
 
 __all__ = ["WriteConflicts"]
 
-# A person who edits by hand is not a fight, nor are two.
+# A few edits by hand are not a conflict.
 _REPAIRS_AT_ONCE = 3
 _BACKOFF = Backoff(first_seconds=5.0, most_seconds=300.0, jitter=0.0)
-# After so long the next change is taken for a new story.
+# After so long the next change counts as the first one.
 _FORGIVEN_SECONDS = 900.0
-# Others' by right, and changing all the time.
+# Written by the Deployment controller at every rollout.
 _REVISION = "deployment.kubernetes.io/revision"
 
 

@@ -24,8 +24,8 @@ class _Listed:
 class AutoscalerReader:
     """Lists them, once for all services of a namespace; for any thread.
 
-    KEDA's would come with our labels, others' do not, and all of them change every quarter of a
-    minute: so they are read when asked for, and not watched.
+    KEDA's carry our labels, others' do not, and all of them change every 15 s: so they are read
+    when needed and not watched.
     """
 
     def __init__(self, kube: Kube, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Everything that a status is made of."""
+"""Everything that a status is computed from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,14 +17,14 @@ __all__ = ["Observation", "PoolView", "Problem", "Spell"]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that a person has to mend: the message says what and how."""
+    """Something that a person has to repair: the message says what and how."""
 
     reason: Reason
     message: str
 
 
 class Spell(Enum):
-    """What can be so for a while, of one pool."""
+    """A state of one pool that may last for a while."""
 
     UNWOKEN = "work waits, and no pod is asked for"
     TOO_FEW = "more pods are wanted than are asked for, and none is added"
@@ -41,7 +41,7 @@ class PoolView:
 
     `failed` are the pods that have ended and will not be started again. `hpas` are the
     HorizontalPodAutoscalers of its Deployment, KEDA's among them; None where they could not be
-    read. `spells` are for how many seconds what is so has been so, as far as this operator saw.
+    read. `spells` says for how many seconds each state has lasted, as far as this operator saw.
     `woken` is when the operator woke the pool itself, if it just did. `share` says which of the
     queue's jobs are the pool's.
     """
@@ -64,7 +64,7 @@ class PoolView:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen after the plan had been carried out as far as it could be.
+    """What was observed after the plan had been carried out as far as possible.
 
     Of the queue there is a `sample`, or a `queue_problem`, or neither while the first contact is
     under way. `problems` are those of carrying out the plan, the worst first. `conflicting` is what

@@ -1,7 +1,7 @@
-"""For how long what is so has been so: nothing else tells a moment from a fault.
+"""How long each observed state has lasted: nothing else tells a passing moment from a fault.
 
-What KEDA last said of a ScaledObject stays when the keda-operator is dead, and pods that are wanted
-and not asked for have no condition of their own.
+What KEDA last wrote into a ScaledObject's status stays there when the keda-operator is dead, and no
+condition says that pods are needed and nobody asks for them.
 """
 
 import math
@@ -37,7 +37,7 @@ __all__ = ["SpellWatch", "hpa_trouble", "keda_has_yet_to_notice", "seconds_left"
 _AWAKE_SECONDS = RECONCILE_SECONDS / 2
 _ASLEEP_SECONDS = 2 * RECONCILE_SECONDS
 
-# What has lasted for too long where a status says so.
+# The spells that have lasted too long where a status gives this reason.
 _BEHIND: Mapping[Reason | None, tuple[Spell, ...]] = {
     Reason.AUTOSCALER_SILENT: (Spell.UNWOKEN, Spell.UNNOTICED),
     Reason.AUTOSCALER_HOLDS_BACK: (Spell.TOO_FEW, Spell.HPA_TROUBLE),
@@ -75,7 +75,7 @@ class SpellWatch:
         What `before` says is not forgotten because another operator begins.
         """
         told = frozenset() if memory.is_resumed else _told_by(before)
-        # Who removes another's autoscaler wants to see whether that was it.
+        # After another autoscaler was removed the status is to be right soon.
         is_contested = any(each.reason is Reason.AUTOSCALER_CONTESTED for each in before.conditions)
         views = []
         for view in seen.pools:

@@ -1,4 +1,4 @@
-"""A plan in the parts that can be carried out now: what lacks something holds up no other."""
+"""A plan in the parts that can be carried out now: what is missing delays nothing else."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ def divide(
     """Return what can be done of the plan.
 
     `live` are the service's own children, `taken` the names that others' objects have. `keda` says
-    whether there is KEDA, `streams` whether the queue is there: KEDA's look at one that is not
-    leaves a ScaledObject without an autoscaler.
+    whether there is KEDA, `streams` whether the queue exists: where it does not, KEDA makes no
+    autoscaler for a ScaledObject.
 
-    What is there goes on being changed. What is not waits for all that it refers to: pods never
-    begin under an account that is somebody else's, and nothing of somebody else's is ever scaled.
+    What exists is still changed. What does not exist waits for everything that it refers to: pods
+    never start with another's account, and another's Deployment is never scaled.
     """
     taken_names = {kind: _names(taken, kind) for kind in (_DEPLOYMENT, _ACCOUNT, _AUTHENTICATION)}
     create = tuple(

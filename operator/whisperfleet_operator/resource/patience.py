@@ -1,7 +1,7 @@
-"""How long what passes by itself may last before it counts as wrong, in seconds.
+"""How long a passing state may last before it counts as a fault, in seconds.
 
-An interval is as long as whoever is waited for may take to look once: KEDA's polling, or the
-horizontal autoscaler's own, and the operator's. Three of them are no accident.
+An interval is the longest time between two checks of the part that is waited for: KEDA's polling,
+the horizontal autoscaler's sync, or the operator's reconcile. Three missed ones are no accident.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ __all__ = [
 RECONCILE_SECONDS: Final = 10.0
 # What the controllers need to make pods that are asked for.
 CREATION_SECONDS: Final = 60.0
-# Who has run for so long has nothing to do with what ended before, as to the kubelet.
+# What has run for so long is not related to earlier failures, as the kubelet sees it too.
 FORGIVEN_SECONDS: Final = 600.0
 
 _INTERVALS: Final = 3

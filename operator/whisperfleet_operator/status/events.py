@@ -1,7 +1,6 @@
-"""What a person would want to be told, from one status to the next.
+"""The Events that follow from the difference between two statuses of a service.
 
-The status is what is remembered, so nothing is told twice: not by a second operator, nor after a
-restart.
+Only the status is compared, so no Event is posted twice, by a second operator or after a restart.
 """
 
 from collections.abc import Iterator
