@@ -111,6 +111,33 @@ def test_waits_outlast_a_killed_server(queue_id: str) -> None:
         asyncio.run(scenario(server))
 
 
+def test_events_of_a_server_that_began_anew_are_heard(
+    own_server: EmbeddedServer, queue_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing but an event leads to a look.
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 1e6)
+    keys = Keys(queue_id)
+
+    async def scenario() -> None:
+        with own_server.settings.connect() as admin:
+            # As of a server whose clock was ahead; the next one keeps nothing.
+            admin.xadd(keys.done, {"id": "another", "state": "done"}, id="99999999999999-0")
+            async with opened(own_server.settings, queue_id) as client:
+                waiting = asyncio.create_task(ending(client, "call-7"))
+                await until(lambda: has_looked(client, 1), "it waits")
+                own_server.restart()
+                await until(lambda: client._events._away is not None, "it is noticed")
+                await until(lambda: client._events._away is None, "it is back")
+                await until(lambda: has_looked(client, 1), "it reads again")
+                await until(lambda: not client._events._watch.has_marked, "it has looked again")
+                result = Result(id="call-7", state=State.DONE)
+                admin.set(keys.result("call-7"), result.model_dump_json())
+                admin.xadd(keys.done, {"id": "call-7", "state": "done"})
+                assert await waiting == result
+
+    asyncio.run(scenario())
+
+
 def test_a_stopped_server_holds_no_deadline_up(own_server: EmbeddedServer, queue_id: str) -> None:
     async def scenario() -> None:
         async with opened(own_server.settings, queue_id) as client:
@@ -191,8 +218,13 @@ def test_nobody_is_waited_for_who_does_not_answer_at_first(
 
 
 def test_a_storm_of_cancels_loses_no_connection_and_crosses_no_reply(
-    server: EmbeddedServer, queue_id: str, worker: WorkQueue
+    server: EmbeddedServer, redis_client: redis.Redis, queue_id: str, worker: WorkQueue
 ) -> None:
+    def made() -> int:
+        return int(redis_client.info("stats")["total_connections_received"])
+
+    before = made()
+
     async def scenario() -> None:
         async with opened(server.settings, queue_id) as client:
             ids = await client.submit_many([Job(id=f"call-{n}", url=URL) for n in range(20)])
@@ -221,6 +253,7 @@ def test_a_storm_of_cancels_loses_no_connection_and_crosses_no_reply(
             await until(lambda: len(client._requests) <= 1, "only the reader is under way")
             pool = client._redis.connection_pool
             assert len(pool._in_use_connections) == len(client._requests)
+            assert made() - before <= 32, "connections were closed by cancels"
 
     asyncio.run(scenario())
 

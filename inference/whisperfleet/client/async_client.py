@@ -123,8 +123,8 @@ class AsyncClient:
     async def _perform(self, request: Request) -> Any:
         if isinstance(request, Pause):
             return await asyncio.sleep(request.seconds)
-        # In a task of its own: were it cancelled on its way back into the pool, a connection would
-        # be lost to it.
+        # In a task of its own: redis-py closes a connection whose command is cancelled, and callers
+        # of a gateway hang up often.
         task = asyncio.create_task(_send(self._redis, request))
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
