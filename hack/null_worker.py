@@ -23,10 +23,11 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.contract.result import Failure, ModelInfo, Result, Timing, Transcript
 from whisperfleet.contract.states import State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.errors import InputError, TransientError
 from whisperfleet.queue import Claim, QueuePolicy, RedisSettings, WorkQueue
 from whisperfleet.worker import logs
-from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.lease_process import Greeting
 from whisperfleet.worker.lease_table import LeaseTable
 from whisperfleet.worker.leases import LeaseKeeper
@@ -35,11 +36,13 @@ from whisperfleet.worker.machine import Machine
 from whisperfleet.worker.scratch import scratch_folder
 from whisperfleet.worker.standing import Standing
 from whisperfleet.worker.stopping import stop_on_signals
+from whisperfleet.worker.stopwatch import Stopwatch
 
 _CHECK_SECONDS: Final = 0.01
 _STALL_SECONDS: Final = 300.0
 _JOB_TIMEOUT_SECONDS: Final = 3600.0
 _MODEL: Final = ModelInfo(name="null", digest="0" * 64)
+_USAGE: Final = Usage(audio_seconds=1.0, speech_seconds=0.5, windows=1, device_seconds=0.25)
 _NO_WORDS: Final = Transcript(
     text="", language="en", language_probability=1.0, duration=1.0, duration_after_vad=0.0
 )
@@ -76,6 +79,7 @@ class NullPipeline:
                 queued=max(0.0, round(claim.claimed_at - claim.enqueued_at, 3)),
                 total=round(stopwatch.total, 4),
             ),
+            usage=_USAGE if state is State.DONE else None,
             model=_MODEL,
             worker_version=__version__,
             metadata=job.metadata if job else {},

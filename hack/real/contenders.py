@@ -23,7 +23,7 @@ from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import JobError
 from whisperfleet.evaluation import open_transcriber
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
-from whisperfleet.worker.control import Stopwatch
+from whisperfleet.worker.stopwatch import Stopwatch
 
 __all__ = [
     "BATCHED",

@@ -28,7 +28,8 @@ from whisperfleet.errors import WhisperfleetError
 from whisperfleet.exit_codes import ExitCode
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
 from whisperfleet.worker.batcher import Batcher
-from whisperfleet.worker.control import JobControl, Stopwatch
+from whisperfleet.worker.control import JobControl
+from whisperfleet.worker.stopwatch import Stopwatch
 from whisperfleet.worker.transcribe import transcribe
 
 __all__ = ["ClipScore", "KindScore", "Transcriber", "evaluate", "open_transcriber", "summarise"]

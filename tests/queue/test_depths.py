@@ -12,7 +12,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import QueuePolicy, Released, Retried, WorkQueue, depths
+from whisperfleet.queue import Buried, QueuePolicy, Released, Retried, WorkQueue, depths
 from whisperfleet.queue.depths import StreamDepth, measure
 
 URL = "https://example.org/a.wav"
@@ -105,7 +105,7 @@ def test_a_queue_is_as_deep_as_its_streams_together(
         redis_client.xadd(stream, {"url": URL}, id=f"{1764500000000 + number}-0")
     worker = make_worker(tenants=["acme"])
     held = [worker.claim() for _ in range(3)]
-    worker.bury(held[0], Code.INTERNAL, "it broke")
+    worker.settle(held[0], Buried(Code.INTERNAL, "it broke"))
     found = measure(redis_client, keys, streams, lease_seconds=60)
     assert [stream.length for stream in found.streams].count(1) == len(streams) - 2
     assert (found.waiting, found.running, found.dead_letters) == (len(streams) - 4, 2, 1)

@@ -1,5 +1,6 @@
 """What a job used goes with its result and its event, and is summed once for each ending."""
 
+import json
 from collections.abc import Mapping
 
 import redis
@@ -10,7 +11,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DoneEvent
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
-from whisperfleet.contract.result import Result
+from whisperfleet.contract.result import Result, read_result
 from whisperfleet.contract.states import State
 from whisperfleet.contract.usage import FIGURES, Usage
 from whisperfleet.queue import Buried, Concluded, Settled, WorkQueue
@@ -132,3 +133,14 @@ def test_made_up_tenants_do_not_grow_the_sums_for_ever(
         "normal/*/jobs": 2,
     }
     assert summed["tenants"] == 2000
+
+
+def test_what_a_worker_of_0_1_0_told_can_be_read() -> None:
+    event = DoneEvent.from_fields(
+        {b"v": b"1.1", b"id": b"call-7", b"state": b"done", b"epoch": b"1", b"stream": b"normal"}
+    )
+    assert event.usage is None
+    timing = {"queued": 0.1, "fetch": 0, "decode": 0, "engine": 2.5, "total": 3}
+    told = {"v": "1.1", "id": "call-7", "state": "done", "timing": timing, "epoch": 1}
+    result = read_result("call-7", json.dumps(told).encode())
+    assert (result.state, result.usage, result.timing.waiting) == (State.DONE, None, 0)

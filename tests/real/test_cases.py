@@ -18,7 +18,7 @@ from whisperfleet.engine import WindowRequest
 from whisperfleet.evaluation import Transcriber, open_transcriber
 from whisperfleet.formats import render
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
-from whisperfleet.worker.control import Stopwatch
+from whisperfleet.worker.stopwatch import Stopwatch
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 SEGMENTATIONS = {

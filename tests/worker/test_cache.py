@@ -64,6 +64,9 @@ def test_a_hit_costs_no_engine_and_gives_the_same_words(running, audio):
     assert again.renderings
     assert again.metadata == {"n": 2}
     assert again.timing.engine == 0
+    assert (first.usage.cached, again.usage.cached) == (False, True)
+    assert (again.usage.windows, again.usage.device_seconds) == (0, 0)
+    assert again.usage.audio_seconds == first.usage.audio_seconds > 0
     assert counted(worker, "whisperfleet_windows_total") == windows
     assert counted(worker, HITS) == hits + 1
     assert counted(worker, MISSES) == misses

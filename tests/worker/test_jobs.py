@@ -36,6 +36,9 @@ def test_words_come_back(client, origin):
     assert by_value.model.name == "demo"
     assert len(by_value.model.digest) == 64
     assert by_value.timing.total >= by_value.timing.engine > 0
+    assert by_value.timing.engine >= by_value.timing.waiting >= 0
+    assert by_value.usage.device_seconds > 0
+    assert (by_value.usage.windows, by_value.usage.attempts, by_value.usage.cached) == (1, 1, False)
     assert by_address.transcript.text == said_too
     assert [w.text for s in by_address.transcript.segments for w in s.words] == said_too.split()
 

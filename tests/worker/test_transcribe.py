@@ -14,7 +14,8 @@ from whisperfleet.segmentation.options import SegmentationOptions
 from whisperfleet.segmentation.parallel import ParallelSegmenter
 from whisperfleet.segmentation.speech import Speech
 from whisperfleet.worker.batcher import Batcher
-from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.stopwatch import Stopwatch
 from whisperfleet.worker.transcribe import transcribe
 
 SECONDS = 150

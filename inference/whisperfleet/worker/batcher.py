@@ -22,6 +22,7 @@ from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
 from whisperfleet.worker.fair_queue import FairQueue, Owner
 from whisperfleet.worker.host_memory import FreeMemory
+from whisperfleet.worker.metering import Meter, metered
 
 __all__ = ["BatchTiming", "Batcher", "JobHandle"]
 
@@ -138,9 +139,14 @@ class Batcher:
         return self._engine.mels
 
     @contextmanager
-    def join(self, priority: str | None = None) -> Iterator["JobHandle"]:
-        """Return what one job puts its windows in line with, until the context is left."""
-        job = JobHandle(self, self._weights.get(priority or "", 1))
+    def join(
+        self, priority: str | None = None, meter: Meter | None = None
+    ) -> Iterator["JobHandle"]:
+        """Return what one job puts its windows in line with, until the context is left.
+
+        What the engine does for it is counted in `meter`.
+        """
+        job = JobHandle(self, self._weights.get(priority or "", 1), meter or Meter())
         with self._changed:
             self._jobs.add(job)
         try:
@@ -149,6 +155,10 @@ class Batcher:
             with self._changed:
                 self._jobs.discard(job)
                 self._changed.notify_all()
+
+    def now(self) -> float:
+        """Return the time by the clock that passes are measured with."""
+        return self._clock()
 
     @property
     def windows_per_job(self) -> int:
@@ -271,15 +281,16 @@ class Batcher:
 
     def _run(self, batch: Sequence[_Waiting]) -> None:
         """Make one pass over windows that are all new or all unsettled."""
-        started = self.run_started = self._clock()
+        self.run_started = self._clock()
         metrics.batch_limit.set(self._batch_size)
         try:
-            answers = self._ask(batch)
+            with metered([waiting.job.meter for waiting in batch], self._clock) as made:
+                answers = self._ask(batch)
         finally:
             self.run_started = None
         if len(answers) != len(batch):
             raise RuntimeError(f"{len(batch)} windows have {len(answers)} answers")
-        self._measure(batch, self._clock() - started)
+        self._measure(batch, made.seconds)
         settled, unsettled = [], []
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Unsettled):
@@ -292,6 +303,7 @@ class Batcher:
             self._leave(batch)
             self._put_again(unsettled)
         for waiting, answer in settled:
+            waiting.job.meter.windows += 1
             _settle(waiting.future, answer)
 
     def _ask(self, batch: Sequence[_Waiting]) -> list[Answer]:
@@ -342,8 +354,9 @@ def _abandon(future: Future[WindowResult]) -> None:
 class JobHandle:
     """Where one job puts its windows in line; see `Batcher.join`. Use it from one thread."""
 
-    def __init__(self, queue: Batcher, weight: int) -> None:
+    def __init__(self, queue: Batcher, weight: int, meter: Meter) -> None:
         self._queue = queue
+        self.meter = meter
         self.owner = Owner(weight)
         # Of its unsettled windows; no longer new, so that none of them passes others.
         self.retries = Owner(weight, is_new=False)
@@ -352,6 +365,10 @@ class JobHandle:
     def capacity(self) -> int:
         """How many windows the job may have unanswered at a time."""
         return self._queue.windows_per_job
+
+    def computing_seconds(self) -> float:
+        """Return for how long the engine has had a window of the job up to now."""
+        return self.meter.computing_seconds(self._queue.now())
 
     def submit(
         self, window: Window, look: Callable[[], None] = lambda: None

@@ -1,18 +1,13 @@
-"""How a job on its thread learns that it should stop, and how long its stages took."""
+"""How a job on its thread learns that it should stop."""
 
 import math
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable
 
 from whisperfleet.queue.outcomes import Stop
 
-__all__ = ["Interrupted", "JobControl", "Stop", "Stopwatch"]
-
-T = TypeVar("T")
+__all__ = ["Interrupted", "JobControl", "Stop"]
 
 
 class Interrupted(BaseException):
@@ -75,36 +70,3 @@ class JobControl:
             self.stop(Stop.TIMEOUT)
         if self._stop is not None:
             raise Interrupted(self._stop)
-
-
-class Stopwatch:
-    """Seconds of wall clock by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._began = time.monotonic()
-
-    @property
-    def total(self) -> float:
-        """Seconds since the stopwatch was made."""
-        return time.monotonic() - self._began
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a stage."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] += time.monotonic() - began
-
-    def pulling(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """Pass items on, adding the time spent waiting for each to a stage."""
-        iterator = iter(items)
-        while True:
-            with self.stage(name):
-                try:
-                    item = next(iterator)
-                except StopIteration:
-                    return
-            yield item

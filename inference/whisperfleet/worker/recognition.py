@@ -14,9 +14,10 @@ from whisperfleet.engine import WindowRequest
 from whisperfleet.segmentation import SegmentationOptions, make_segmenter
 from whisperfleet.worker.batcher import Batcher, JobHandle
 from whisperfleet.worker.channels import Heard, merge
-from whisperfleet.worker.control import JobControl, Stopwatch
+from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.doubts import doubts
 from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
+from whisperfleet.worker.stopwatch import Stopwatch
 from whisperfleet.worker.transcribe import transcribe
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Recogniser:
         A file that is split is decoded once for each of its channels, one after the other. Raises
         what decoding and `transcribe` raise.
         """
-        with self.engine.join(priority) as handle:
+        with self.engine.join(priority, stopwatch.meter) as handle:
             one_job = _OneJob(self, audio, job, handle, control, stopwatch)
             if job.channel is not Channel.SPLIT:
                 heard, _ = one_job.hear(_ONE_OF[job.channel])

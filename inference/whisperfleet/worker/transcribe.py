@@ -9,7 +9,8 @@ from whisperfleet.engine import WindowResult
 from whisperfleet.errors import EngineLostError
 from whisperfleet.segmentation import Answered, PlacedWindow, Segmenter, assemble
 from whisperfleet.worker.batcher import JobHandle
-from whisperfleet.worker.control import Interrupted, JobControl, Stop, Stopwatch
+from whisperfleet.worker.control import Interrupted, JobControl, Stop
+from whisperfleet.worker.stopwatch import Stopwatch
 
 __all__ = ["transcribe"]
 
@@ -26,8 +27,9 @@ def transcribe(
 ) -> Transcript:
     """Run every window of one job through the engine and put the words together.
 
-    The time spent waiting for the engine goes to the stage `engine`. Each window is made within a
-    context of `preparing`. Raises the JobError of the first window that failed, and Interrupted
+    The time spent waiting for the engine goes to the stage `engine`, and what of it passes while
+    the engine has no window of the job to `waiting`. Each window is made within a context of
+    `preparing`. Raises the JobError of the first window that failed, and Interrupted
     when `control` says so, also while the engine is busy, or when the line is closed: with
     ENGINE_LOST where the engine went with a window of this job.
     """
@@ -36,7 +38,7 @@ def transcribe(
 
     def take() -> None:
         """Wait for an answer, and give the segmenter all that are there."""
-        with stopwatch.stage("engine"):
+        with stopwatch.stage("engine"), stopwatch.stage("waiting", handle.computing_seconds):
             while not (done := wait(unanswered, _LOOK_SECONDS, FIRST_COMPLETED).done):
                 control.look()
         for future in [future for future in unanswered if future in done]:
