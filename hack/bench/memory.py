@@ -76,9 +76,10 @@ def _run_one_batch(model: Path, device: Device, size: int) -> int:
         beam_size=BEAM, temperatures=(0.0,), tokens_per_second=0.0, tokens_per_window=TOKENS
     )
     engine = WhisperEngine.load(resolve_model(str(model)), device, options=options, batch_size=size)
-    features = np.zeros((engine.mels, 3000), np.float32)
+    silence = Window(np.zeros(30 * 16_000, np.float32), WindowRequest("en"), "en")
+    windows = [engine.prepare(silence)] * size
     with most_while(_used_gpu_bytes if device == "cuda" else _peak_bytes) as most:
-        for answer in engine.run([Window(features, WindowRequest("en"), "en")] * size):
+        for answer in engine.run(windows):
             if isinstance(answer, JobError):
                 raise answer
     return most[0] if device == "cuda" else _peak_bytes()

@@ -37,7 +37,8 @@ from hack.real.neighbours import (
 from hack.real.score import Truth, score_file
 from hack.table import Row, Table
 from whisperfleet.audio.decoder import DecoderPool
-from whisperfleet.engine import Unsettled, Window, WindowRequest
+from whisperfleet.engine import Unsettled, WindowRequest
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
@@ -173,9 +174,9 @@ def _beside_each_other(model: Path, recordings: Sequence[Recording], rounds: int
         ]
 
 
-def _loops(engine: WhisperEngine, recordings: Sequence[Recording]) -> list[Window]:
+def _loops(engine: WhisperEngine, recordings: Sequence[Recording]) -> list[MelWindow]:
     """Return windows that two passes leave unsettled."""
-    windows = list(itertools.chain.from_iterable(_windows(recordings, engine.mels)))
+    windows = list(itertools.chain.from_iterable(_windows(recordings, engine)))
     answers = engine.run(windows)
     begun = [(w, a) for w, a in zip(windows, answers, strict=True) if isinstance(a, Unsettled)]
     again = engine.retry([answer for _, answer in begun])
@@ -192,10 +193,10 @@ def _loops(engine: WhisperEngine, recordings: Sequence[Recording]) -> list[Windo
     return loops
 
 
-def _clips(engine: WhisperEngine, count: int) -> list[Window]:
+def _clips(engine: WhisperEngine, count: int) -> list[MelWindow]:
     """Return so many windows of ordinary clips that have one each and are settled at once."""
-    taken: list[Window] = []
-    single = (own[0] for own in _windows(build_part(CLIPS), engine.mels) if len(own) == 1)
+    taken: list[MelWindow] = []
+    single = (own[0] for own in _windows(build_part(CLIPS), engine) if len(own) == 1)
     while len(taken) < count:
         some = list(itertools.islice(single, count - len(taken)))
         if not some:
@@ -209,15 +210,13 @@ def _clips(engine: WhisperEngine, count: int) -> list[Window]:
     return taken
 
 
-def _windows(recordings: Sequence[Recording], mels: int) -> Iterator[list[Window]]:
+def _windows(recordings: Sequence[Recording], engine: WhisperEngine) -> Iterator[list[MelWindow]]:
     """Yield the windows of each recording that its segmenter makes before it has an answer."""
     with DecoderPool(1) as decoders:
         for recording in recordings:
             with decoders.decode(recording.path) as blocks:
-                segmenter = make_segmenter(
-                    blocks, WindowRequest(language="en"), _SEGMENTATION, mels
-                )
-                yield [placed.window for placed in iter(segmenter.next, None)]
+                segmenter = make_segmenter(blocks, WindowRequest(language="en"), _SEGMENTATION)
+                yield [engine.prepare(placed.window) for placed in iter(segmenter.next, None)]
 
 
 def _delay_table(model: str, rounds: Sequence[Round]) -> Table:

@@ -12,10 +12,10 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from hack.real.errors import GroundError
-from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
+from whisperfleet.engine import Answer, BatchEngine, Prepared, Unsettled, Window, WindowResult
 from whisperfleet.worker.batcher import Batcher
 
 __all__ = [
@@ -85,31 +85,33 @@ class Delay:
 class CountingEngine:
     """An engine that remembers its calls, in `calls`, each once it has ended."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: BatchEngine[Any]) -> None:
         self.calls: list[Call] = []
         self._engine = engine
 
-    @property
-    def mels(self) -> int:
-        """See `Engine`."""
-        return self._engine.mels
+    def prepare(self, window: Window) -> Prepared:
+        """See `BatchEngine`."""
+        prepared: Prepared = self._engine.prepare(window)
+        return prepared
 
     @property
     def batch_size(self) -> int:
-        """See `Engine`."""
-        return self._engine.batch_size
+        """See `BatchEngine`."""
+        size: int = self._engine.batch_size
+        return size
 
     @property
     def retry_size(self) -> int:
-        """See `Engine`."""
-        return self._engine.retry_size
+        """See `BatchEngine`."""
+        size: int = self._engine.retry_size
+        return size
 
-    def run(self, windows: Sequence[Window]) -> list[Answer]:
-        """See `Engine`."""
+    def run(self, windows: Sequence[Prepared]) -> list[Answer]:
+        """See `BatchEngine`."""
         return self._count(len(windows), False, lambda: self._engine.run(windows))
 
     def retry(self, unsettled: Sequence[Unsettled]) -> list[Answer]:
-        """See `Engine`."""
+        """See `BatchEngine`."""
         return self._count(len(unsettled), True, lambda: self._engine.retry(unsettled))
 
     def _count(
@@ -122,7 +124,7 @@ class CountingEngine:
 
 
 def send(
-    line: Batcher, engine: CountingEngine, clip: Window, neighbours: Sequence[Window]
+    line: Batcher, engine: CountingEngine, clip: Prepared, neighbours: Sequence[Prepared]
 ) -> Waves:
     """Put windows in line at once, each a job's only one, and return when they were answered.
 
@@ -135,7 +137,7 @@ def send(
 
 
 def _send(
-    line: Batcher, engine: CountingEngine, windows: Sequence[Window]
+    line: Batcher, engine: CountingEngine, windows: Sequence[Prepared]
 ) -> tuple[tuple[Wait, ...], tuple[Call, ...]]:
     answers: queue.SimpleQueue[tuple[int, Wait, BaseException | None]] = queue.SimpleQueue()
     before, began = len(engine.calls), time.monotonic()

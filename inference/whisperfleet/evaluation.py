@@ -122,7 +122,7 @@ def open_transcriber(
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:
             with line.join() as job, decoders.decode(path) as blocks:
-                segmenter = make_segmenter(blocks, wanted, options, line.mels)
+                segmenter = make_segmenter(blocks, wanted, options)
                 return transcribe(segmenter, job, unhurried, stopwatch)
 
         yield run

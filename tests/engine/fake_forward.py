@@ -10,7 +10,8 @@ from typing import Any
 import ctranslate2
 import numpy as np
 
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import WindowRequest
+from whisperfleet.engine.ctranslate2.features import MelWindow
 
 START = 50258
 WIDTH = 8
@@ -38,10 +39,10 @@ def _say_the_same(_number: int, _temperature: float) -> Row:
     return Row()
 
 
-def numbered(number: int, language: str | None = "en", frames: int = 3000, **request) -> Window:
+def numbered(number: int, language: str | None = "en", frames: int = 3000, **request) -> MelWindow:
     """Return a window that the stand-in tells from others by its number."""
     features = np.full((80, frames), number, np.float32)
-    return Window(features, WindowRequest(language, **request), language)
+    return MelWindow(features, WindowRequest(language, **request), language)
 
 
 @dataclass
@@ -65,6 +66,9 @@ class FakeForward:
     def rows_of(self, name: str) -> list[list[int]]:
         """Return the rows of each call of a name."""
         return [rows for called, rows in self.calls if called == name]
+
+    def unload_model(self):
+        self.calls.append(("unload_model", []))
 
     def encode(self, features, to_cpu=False):  # noqa: ARG002 - the real one's signature
         array = np.asarray(features)

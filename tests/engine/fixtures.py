@@ -9,13 +9,24 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
-from whisperfleet.engine import Engine, Unsettled, Window, WindowResult
+from whisperfleet.contract.job import Task
+from whisperfleet.engine import (
+    Engine,
+    Unsettled,
+    Window,
+    WindowRequest,
+    WindowResult,
+    WindowSegment,
+)
+from whisperfleet.engine.ctranslate2.features import MelWindow, compute_features
 from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine.ctranslate2.tokens import to_tokens
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.errors import JobError
+from whisperfleet.segmentation.pcm import to_float
 
 # Random weights rarely end a text. The library has no bound on the tokens of a short window, so a
 # comparison with it must not have one either; and sampling would differ from run to run.
@@ -56,9 +67,23 @@ def spoken(name: str) -> np.ndarray:
     return (decode_audio(str(clip)) * 32768).astype(np.int16)
 
 
-def settle(engine: Engine, windows: Sequence[Window]) -> list[WindowResult | JobError]:
+def mel_window(
+    samples: np.ndarray, request: WindowRequest, language: str | None = None, mels: int = 80
+) -> MelWindow:
+    """Return audio that stands for itself as the encoder takes it."""
+    features, loudest = compute_features(Window(to_float(samples), request), mels)
+    return MelWindow(features, request, language, loudest=loudest)
+
+
+def tokens_of(engine: WhisperEngine, segment: WindowSegment) -> tuple[int, ...]:
+    """Return the tokens that a segment was made of."""
+    return to_tokens(segment.pieces, engine._tokenizer("en", Task.TRANSCRIBE))
+
+
+def settle(engine: Engine, windows: Sequence[Window | MelWindow]) -> list[WindowResult | JobError]:
     """Run windows through the engine until each has its answer."""
-    answers = engine.run(windows)
+    ready = [engine.prepare(one) if isinstance(one, Window) else one for one in windows]
+    answers = engine.run(ready)
     while left := [at for at, one in enumerate(answers) if isinstance(one, Unsettled)]:
         for at, answer in zip(left, engine.retry([answers[at] for at in left]), strict=True):
             answers[at] = answer

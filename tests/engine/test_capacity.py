@@ -2,11 +2,11 @@
 
 import pytest
 
+from whisperfleet.engine import DeviceMemory
 from whisperfleet.engine.ctranslate2 import capacity
 from whisperfleet.engine.ctranslate2.capacity import (
     CPU_BATCH,
     MAX_BATCH,
-    GpuMemory,
     choose_batch_size,
     gpu_memory,
     windows_that_fit,
@@ -49,7 +49,7 @@ class Driver:
 def test_the_driver_is_asked_in_the_models_own_context(monkeypatch: pytest.MonkeyPatch):
     driver = Driver()
     monkeypatch.setattr(capacity.ctypes, "CDLL", lambda _: driver)
-    assert gpu_memory() == GpuMemory(free=3_000_000_000, total=16_000_000_000)
+    assert gpu_memory() == DeviceMemory(free=3_000_000_000, total=16_000_000_000)
     assert driver.called == [
         "cuInit",
         "cuDeviceGet",

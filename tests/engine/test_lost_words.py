@@ -13,11 +13,13 @@ from faster_whisper.tokenizer import Tokenizer
 from engine.fake_forward import WIDTH, FakeForward, Row, numbered
 from engine.fixtures import settle
 from whisperfleet.contract.job import Task
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.loading import load_model
 from whisperfleet.engine.ctranslate2.models import ResolvedModel
 from whisperfleet.engine.ctranslate2.segments import split
+from whisperfleet.engine.ctranslate2.tokens import to_tokens
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
@@ -54,10 +56,13 @@ class Said:
 def said(model: WordKeepingModel, text: str, seconds: float = 30, words: bool = False) -> Said:
     tokenizer = Tokenizer(model.hf_tokenizer, True, "transcribe", "en")
     request = WindowRequest("en", Task.TRANSCRIBE, word_timestamps=words)
-    window = Window(np.zeros((80, int(seconds * 100)), np.float32), request, "en")
+    window = MelWindow(np.zeros((80, int(seconds * 100)), np.float32), request, "en")
     passage = Passage(np.zeros((1500, WIDTH), np.float32), (50258,), tokenizer, 224)
     segments, consumed = split(model, OPTIONS, window, passage, tokens(text))
-    texts = ["".join(chr(one) for one in part.tokens if one < 50257) for part in segments]
+    texts = [
+        "".join(chr(one) for one in to_tokens(part.pieces, tokenizer) if one < 50257)
+        for part in segments
+    ]
     return Said(" ".join(texts), [(one.start, one.end) for one in segments], consumed / 100)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from engine.fixtures import AS_THE_LIBRARY
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2 import parallel_calls
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls, share_processors
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 
@@ -77,11 +78,11 @@ def test_a_process_takes_only_processors_that_it_may_use(monkeypatch):
     assert share_processors(0) == (4, 1)
 
 
-def test_lanes_say_the_same_words(micro_model):
+def test_parallel_calls_say_the_same_words(micro_model):
     """Windows of several languages and lengths, some with words, in one call."""
     draw = np.random.default_rng(0)
     windows = [
-        Window(
+        MelWindow(
             draw.normal(size=(80, frames)).astype(np.float32),
             WindowRequest(language, word_timestamps=frames == 900),
             language,

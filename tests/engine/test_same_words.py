@@ -8,11 +8,11 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
-from engine.fixtures import AS_THE_LIBRARY, load_library, settle, spoken
+from engine.fixtures import AS_THE_LIBRARY, load_library, mel_window, settle, spoken, tokens_of
 from engine.synthetic import babble, blocks
 from segmentation.running import heedless
 from whisperfleet.demo.clips import Clip, read_clips
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
@@ -24,7 +24,7 @@ from whisperfleet.segmentation import (
     assemble,
     make_segmenter,
 )
-from whisperfleet.segmentation.features import compute_features, to_float
+from whisperfleet.segmentation.pcm import to_float
 
 HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"
 BATCH = 16
@@ -56,7 +56,7 @@ def test_single_windows(demo: tuple[WhisperEngine, WhisperModel], words: bool):
     engine, library = demo
     audios = [spoken(name)[: 30 * 16_000] for name in CLIPS]
     request = WindowRequest(word_timestamps=words)
-    answers = engine.run([Window(compute_features(one, 80), request) for one in audios])
+    answers = engine.run([mel_window(one, request) for one in audios])
     for audio, answer in zip(audios, answers, strict=True):
         expected, info = library.transcribe(
             to_float(audio), temperature=0.0, word_timestamps=words, vad_filter=False
@@ -65,7 +65,9 @@ def test_single_windows(demo: tuple[WhisperEngine, WhisperModel], words: bool):
         assert expected
         assert answer.language == info.language
         assert [one.text for one in answer.segments] == [one.text for one in expected]
-        assert [list(one.tokens) for one in answer.segments] == [one.tokens for one in expected]
+        assert [list(tokens_of(engine, one)) for one in answer.segments] == [
+            one.tokens for one in expected
+        ]
         for mine, theirs in zip(answer.segments, expected, strict=True):
             assert (mine.start, mine.end) == (theirs.start, theirs.end)
             assert [(w.start, w.end, w.text) for w in mine.words or ()] == [
@@ -83,16 +85,16 @@ def test_files_that_are_read_one_window_after_the_other(demo: tuple[WhisperEngin
     ]
     options = SegmentationOptions(Segmentation.SEQUENTIAL, vad=False)
     segmenters = [
-        make_segmenter(blocks(audio), WindowRequest(word_timestamps=True), options, engine.mels)
+        make_segmenter(blocks(audio), WindowRequest(word_timestamps=True), options)
         for audio in audios
     ]
     answered = [[] for _ in segmenters]
     while windows := {
         index: placed for index, one in enumerate(segmenters) if (placed := one.next())
     }:
-        answers = engine.run([placed.window for placed in windows.values()])
+        answers = engine.run([engine.prepare(placed.window) for placed in windows.values()])
         for (index, placed), answer in zip(windows.items(), answers, strict=True):
-            segmenters[index].answer(placed, answer)
+            segmenters[index].answer(placed.timeline, answer)
             answered[index].append(Answered(heedless(placed.timeline), answer))
     for audio, segmenter, own in zip(audios, segmenters, answered, strict=True):
         expected, _ = library.transcribe(
@@ -147,7 +149,7 @@ def test_random_weights_part_only_where_two_tokens_are_as_likely(
     audios = [babble(3.0, seed) for seed in range(BATCH)]
     together, alone = Remembering(engine._forward, False), Remembering(library.model, True)
     engine._decoder._model = together
-    engine.run([Window(compute_features(audio, 80), WindowRequest("en"), "en") for audio in audios])
+    engine.run([mel_window(audio, WindowRequest("en"), "en") for audio in audios])
     library.model = alone
     firsts = []
     for audio in audios:
@@ -193,7 +195,7 @@ def test_the_bound_of_tokens_cuts_no_words(seconds: float, report_figure):
         for options in (DecodingOptions(), DecodingOptions(tokens_per_window=448))
     )
     windows = [
-        Window(compute_features(piece, 80), WindowRequest())
+        mel_window(piece, WindowRequest())
         for clip in read_clips(HELD_OUT)
         if clip.kind == "short"
         for piece in densest(clip, seconds)
@@ -201,7 +203,7 @@ def test_the_bound_of_tokens_cuts_no_words(seconds: float, report_figure):
     answers = settle(bounded, windows)
     unbounded = settle(free, windows)
     assert [one.segments for one in answers] == [one.segments for one in unbounded]
-    most = max(sum(len(one.tokens) for one in answer.segments) for answer in answers)
+    most = max(sum(len(one.pieces) for one in answer.segments) for answer in answers)
     bound = DecodingOptions().max_new_tokens(seconds)
     report_figure(f"{seconds} s of speech: at most {most} tokens in {len(windows)}, bound {bound}")
     assert 0 < most <= bound / 2

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.fake_forward import WIDTH, FakeForward
-from whisperfleet.engine import Window, WindowRequest
+from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.forward import to_model
 from whisperfleet.engine.ctranslate2.loading import load_model
 from whisperfleet.engine.ctranslate2.models import ResolvedModel
@@ -62,7 +63,7 @@ def test_a_word_is_where_the_library_has_it_but_never_before_its_window(
 
     features = np.zeros((80, 3000), np.float32)
     request = WindowRequest("en", word_timestamps=True)
-    window = Window(features, request, "en", last_speech_end=-paused)
+    window = MelWindow(features, request, "en", last_speech_end=-paused)
     passage = Passage(encoded, (50258,), tokenizer, 224)
     segments, consumed = split(library, OPTIONS, window, passage, tokens)
 
@@ -120,7 +121,7 @@ class Speaker:
                 steps += [length, *(0 for _ in text[1:])]
             tokens.append(FIRST_TIMESTAMP + 50 * last)
         self.forward.steps = tuple(steps)
-        window = Window(
+        window = MelWindow(
             np.zeros((80, 3000), np.float32),
             WindowRequest("en", word_timestamps=asked),
             "en",
@@ -165,7 +166,7 @@ def test_a_seam_does_not_change_what_is_consumed(speaker: Speaker, asked: bool, 
 def test_the_tokens_of_a_divided_segment_are_there_once(speaker: Speaker):
     plain, _ = speaker.say((0, 6))
     divided, _ = speaker.say((0, 6), seams=(3,))
-    assert [one.tokens for one in divided] == [plain[0].tokens, ()]
+    assert [one.pieces for one in divided] == [plain[0].pieces, ()]
 
 
 @pytest.mark.parametrize(("seam", "before"), [(2.6, " one two three"), (2.4, " one two")])

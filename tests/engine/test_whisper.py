@@ -9,11 +9,12 @@ import pytest
 from faster_whisper import WhisperModel
 
 from engine.fake_forward import OUT_OF_MEMORY, FakeForward, Row, numbered
-from engine.fixtures import AS_THE_LIBRARY, settle
+from engine.fixtures import AS_THE_LIBRARY, mel_window, settle, tokens_of
 from engine.synthetic import babble
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
-from whisperfleet.engine import Window, WindowRequest, WindowResult
+from whisperfleet.engine import WindowRequest, WindowResult
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.loading import load_model
 from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
@@ -25,12 +26,13 @@ from whisperfleet.errors import (
     InputError,
     TransientError,
 )
-from whisperfleet.segmentation.features import compute_features, to_float
+from whisperfleet.segmentation.pcm import to_float
 
 
-def window(seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request) -> Window:
-    features = compute_features(babble(seconds, seed), 80)
-    return Window(features, WindowRequest(language, **request), language)
+def window(
+    seconds: float = 1.0, seed: int = 0, language: str | None = "en", **request
+) -> MelWindow:
+    return mel_window(babble(seconds, seed), WindowRequest(language, **request), language)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def quick(micro_model: ResolvedModel) -> WhisperEngine:
     return WhisperEngine.load(micro_model, "cpu", cpu_threads=1, options=options)
 
 
-def recognise(engine: WhisperEngine, one: Window) -> WindowResult:
+def recognise(engine: WhisperEngine, one: MelWindow) -> WindowResult:
     (answer,) = settle(engine, [one])
     assert isinstance(answer, WindowResult), answer
     return answer
@@ -59,11 +61,12 @@ def test_one_window_is_what_the_library_makes_of_it(
     )
     # The library goes on after the last closed segment; one window is what is compared.
     expected = [segment for segment in expected if segment.seek == 0]
-    features = compute_features(audio, 80)
     request = WindowRequest("de", task, word_timestamps=words)
-    answer = recognise(engine, Window(features, request, "de"))
+    answer = recognise(engine, mel_window(audio, request, "de"))
     assert expected
-    assert [list(one.tokens) for one in answer.segments] == [one.tokens for one in expected]
+    assert [list(tokens_of(engine, one)) for one in answer.segments] == [
+        one.tokens for one in expected
+    ]
     assert [one.text for one in answer.segments] == [one.text for one in expected]
     for mine, theirs in zip(answer.segments, expected, strict=True):
         assert (mine.start, mine.end) == pytest.approx((theirs.start, theirs.end))
@@ -163,14 +166,13 @@ def test_128_mels_and_the_hundredth_language(tmp_path: Path):
     model = resolve_model(str(build_random_model(shape, tmp_path)))
     large = WhisperEngine.load(model, "cpu", cpu_threads=1)
     assert large.mels == 128
-    features = compute_features(babble(2.0), 128)
-    answer = recognise(large, Window(features, WindowRequest("yue"), "yue"))
+    answer = recognise(large, mel_window(babble(2.0), WindowRequest("yue"), "yue", 128))
     assert answer.language == "yue"
 
 
 @pytest.mark.parametrize("language", [None, "en"])
 def test_a_window_without_frames_has_no_words(quick: WhisperEngine, language: str | None):
-    empty = Window(np.zeros((80, 0), np.float32), WindowRequest(), language)
+    empty = MelWindow(np.zeros((80, 0), np.float32), WindowRequest(), language)
     answer = recognise(quick, empty)
     assert answer.segments == ()
     assert answer.consumed_frames == 0
@@ -178,8 +180,8 @@ def test_a_window_without_frames_has_no_words(quick: WhisperEngine, language: st
 
 @pytest.mark.parametrize("frames", [1, 2, 7])
 def test_the_shortest_windows_are_recognised(quick: WhisperEngine, frames: int):
-    features = compute_features(babble(1.0), 80)[:, :frames]
-    answer = recognise(quick, Window(features, WindowRequest(word_timestamps=True), "en"))
+    features = mel_window(babble(1.0), WindowRequest()).features[:, :frames]
+    answer = recognise(quick, MelWindow(features, WindowRequest(word_timestamps=True), "en"))
     assert answer.language == "en"
 
 

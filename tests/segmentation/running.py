@@ -42,6 +42,6 @@ def _run(segmenter: Segmenter, engine: Engine) -> list[tuple[PlacedWindow, Windo
             (answer,) = settle(engine, [placed.window])
             if isinstance(answer, JobError):
                 raise answer
-            answered.append((placed, answer, segmenter.answer(placed, answer)))
+            answered.append((placed, answer, segmenter.answer(placed.timeline, answer)))
         else:
             return answered

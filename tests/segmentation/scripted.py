@@ -41,10 +41,12 @@ def answered(
     *spans: tuple[float, float], consumed: float = 0.0, words: Sequence[WindowWord] = ()
 ) -> WindowResult:
     """Return segments of a window between seconds of it; the last one has the words."""
-    segments = [WindowSegment(*span, f" {number}", (number,)) for number, span in enumerate(spans)]
+    segments = [
+        WindowSegment(*span, f" {number}", (str(number),)) for number, span in enumerate(spans)
+    ]
     if words:
         text = "".join(word.text for word in words)
-        segments[-1] = WindowSegment(*spans[-1], text, (1,), tuple(words))
+        segments[-1] = WindowSegment(*spans[-1], text, ("1",), tuple(words))
     return WindowResult(tuple(segments), round(consumed * 100), "en", 1.0, 0.0, -0.1, 0.0, 1.0)
 
 

@@ -32,7 +32,7 @@ def read_half(window: Window) -> WindowResult:
 
 
 def consumed(frames: int) -> WindowResult:
-    segment = WindowSegment(0.0, frames / 100, " words", (1,))
+    segment = WindowSegment(0.0, frames / 100, " words", ("1",))
     return WindowResult((segment,), frames, "en", 1.0, 0.0, -0.1, 0.0, 1.0)
 
 
@@ -40,7 +40,7 @@ def peak_memory(length: int, options: SegmentationOptions, answer) -> int:
     """Return the bytes that cutting so many minutes takes at once, four windows under way."""
     stream = minutes(length)
     next(stream)  # the minute that is repeated is the test's, not the segmenter's
-    segmenter = make_segmenter(stream, WindowRequest("en"), options, 80)
+    segmenter = make_segmenter(stream, WindowRequest("en"), options)
     tracemalloc.start()
     try:
         windows, unanswered = 0, deque()
@@ -50,7 +50,7 @@ def peak_memory(length: int, options: SegmentationOptions, answer) -> int:
                 unanswered.append(placed)
             else:
                 first = unanswered.popleft()
-                segmenter.answer(first, answer(first.window))
+                segmenter.answer(first.timeline, answer(first.window))
                 del first
             del placed
         _, peak = tracemalloc.get_traced_memory()

@@ -128,13 +128,15 @@ def test_a_cue_that_is_shortened_has_the_text_of_its_whole_words():
     assert segment.words == tuple(words(1, 5))
 
 
-def test_a_cue_that_is_shortened_has_its_share_of_the_tokens():
+def test_a_cue_that_is_shortened_has_its_share_of_the_pieces():
     (cue,) = answered((0, 10), consumed=10, words=words(1, 5, 8.5, 9.5)).segments
-    told = replace(answered(consumed=10), segments=(replace(cue, tokens=tuple(range(20))),))
+    told = replace(
+        answered(consumed=10), segments=(replace(cue, pieces=tuple(map(str, range(20)))),)
+    )
     (segment,) = keep_whole_words(SPEECH, told)[0].segments
-    # What follows is read again: its tokens are no text before it.
+    # What follows is read again: its pieces are no text before it.
     assert (cue.text, segment.text) == (" 1 5 8.5 9.5", " 1 5 8.5")
-    assert segment.tokens == tuple(range(20 * 8 // 12))
+    assert segment.pieces == tuple(map(str, range(20 * 8 // 12)))
 
 
 def test_silence_before_a_cut_is_not_read_again():

@@ -7,7 +7,7 @@ import pytest
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from engine.synthetic import RATE, Samples, babble, blocks, noise, talk
-from whisperfleet.segmentation.features import to_float
+from whisperfleet.segmentation.pcm import to_float
 from whisperfleet.segmentation.speech import BUFFER_SECONDS, Speech, SpeechReader
 
 LIBRARY = VadOptions(min_silence_duration_ms=500)

@@ -15,13 +15,12 @@ Outcome: TypeAlias = list[Answer] | BaseException
 
 
 def window(seconds: float, name: str = "") -> Window:
-    return Window(np.zeros((80, int(seconds * 100)), np.float32), WindowRequest(prompt=name))
+    return Window(np.zeros(int(seconds * 16_000), np.float32), WindowRequest(prompt=name))
 
 
 class GatedEngine:
     """An engine that waits to be let on, and answers what it is told to; `seen` are its calls."""
 
-    mels = 80
     retry_size = 1
 
     def __init__(self, *answers: Outcome, batch_size: int = 4) -> None:
@@ -29,6 +28,9 @@ class GatedEngine:
         self.answers = list(answers)
         self.batch_size = batch_size
         self.seen: list[list[str]] = []
+
+    def prepare(self, window: Window) -> Window:
+        return window
 
     def run(self, windows: Sequence[Window]) -> list[Answer]:
         self.seen.append([window.request.prompt or "" for window in windows])

@@ -12,7 +12,7 @@ from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import TERMINAL
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.ctranslate2.capacity import GpuMemory
+from whisperfleet.engine import DeviceMemory
 from whisperfleet.worker import metrics
 from workers import Worker, running_worker
 
@@ -67,19 +67,17 @@ def test_without_a_gpu_there_is_a_name_and_no_figure():
     assert f"# TYPE {NAME} gauge" in generate_latest().decode()
 
 
-def test_the_memory_is_read_at_each_scrape(monkeypatch: pytest.MonkeyPatch):
+def test_the_memory_is_read_at_each_scrape():
     free = iter([4, 4, 1, 1])
-    monkeypatch.setattr(metrics, "gpu_memory", lambda: GpuMemory(free=next(free), total=16))
-    metrics.watch_gpu_memory()
+    metrics.watch_gpu_memory(lambda: DeviceMemory(free=next(free), total=16))
     assert shown() == [f'{NAME}{{state="used"}} 12.0', f'{NAME}{{state="free"}} 4.0']
     assert shown() == [f'{NAME}{{state="used"}} 15.0', f'{NAME}{{state="free"}} 1.0']
 
 
-def test_a_gpu_that_failed_leaves_the_other_figures(monkeypatch: pytest.MonkeyPatch):
-    def fail() -> GpuMemory:
+def test_a_gpu_that_failed_leaves_the_other_figures():
+    def fail() -> DeviceMemory:
         raise OSError("cuInit of the CUDA driver answered 999")
 
-    monkeypatch.setattr(metrics, "gpu_memory", fail)
-    metrics.watch_gpu_memory()
+    metrics.watch_gpu_memory(fail)
     assert shown() == [f'{NAME}{{state="used"}} NaN', f'{NAME}{{state="free"}} NaN']
     assert "whisperfleet_jobs_in_flight" in generate_latest().decode()

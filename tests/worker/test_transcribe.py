@@ -19,19 +19,21 @@ from whisperfleet.worker.stopwatch import Stopwatch
 from whisperfleet.worker.transcribe import transcribe
 
 SECONDS = 150
-WORDS = WindowSegment(0.0, 29.0, " words", (7,))
+WORDS = WindowSegment(0.0, 29.0, " words", ("7",))
 RESULT = WindowResult((WORDS,), 2900, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class HeldEngine:
     """Recognises when it is let."""
 
-    mels = 80
     batch_size = 2
 
     def __init__(self) -> None:
         self.let = threading.Event()
         self.windows = 0
+
+    def prepare(self, window):
+        return window
 
     def run(self, windows):
         self.windows += len(windows)
@@ -59,7 +61,7 @@ def half_minutes() -> Iterator[Speech]:
 
 
 def segmenter_of(runs: Iterator[Speech]) -> Segmenter:
-    return ParallelSegmenter(Heard(runs), WindowRequest("en"), SegmentationOptions(), 80)
+    return ParallelSegmenter(Heard(runs), WindowRequest("en"), SegmentationOptions())
 
 
 def test_the_words_of_all_windows_in_order(engine: HeldEngine):

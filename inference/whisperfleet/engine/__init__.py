@@ -2,7 +2,11 @@
 
 from whisperfleet.engine.interface import (
     Answer,
+    BatchEngine,
+    Capabilities,
+    DeviceMemory,
     Engine,
+    Prepared,
     Unsettled,
     Window,
     WindowRequest,
@@ -13,7 +17,11 @@ from whisperfleet.engine.interface import (
 
 __all__ = [
     "Answer",
+    "BatchEngine",
+    "Capabilities",
+    "DeviceMemory",
     "Engine",
+    "Prepared",
     "Unsettled",
     "Window",
     "WindowRequest",

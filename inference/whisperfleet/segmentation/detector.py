@@ -9,7 +9,7 @@ from faster_whisper.vad import VadOptions, get_vad_model
 from numpy.typing import NDArray
 
 from whisperfleet.engine.interface import SAMPLE_RATE
-from whisperfleet.segmentation.features import to_float
+from whisperfleet.segmentation.pcm import to_float
 
 __all__ = ["STEP", "Heard", "Span", "VadOptions", "find_speech", "hear", "speech_chances", "within"]
 

@@ -24,12 +24,10 @@ def make_segmenter(
     blocks: Iterator[NDArray[np.int16]],
     request: WindowRequest,
     options: SegmentationOptions,
-    mels: int,
 ) -> Segmenter:
     """Return a segmenter over the decoded blocks (mono, 16 kHz) of one job.
 
-    `mels` is the number of mel bands that the engine takes. Blocks are pulled as windows need them;
-    about two and a half minutes of audio are held at most.
+    Blocks are pulled as windows need them; about two and a half minutes of audio are held at most.
     """
     detector = VadOptions(
         threshold=options.speech_threshold,
@@ -40,5 +38,5 @@ def make_segmenter(
     # Also where pauses are not left out, they are where audio can be cut.
     reader = SpeechReader(blocks, detector, keep_pauses=not options.vad)
     if options.mode is Segmentation.SEQUENTIAL:
-        return SequentialSegmenter(reader, request, options, mels)
-    return ParallelSegmenter(reader, request, options, mels)
+        return SequentialSegmenter(reader, request, options)
+    return ParallelSegmenter(reader, request, options)

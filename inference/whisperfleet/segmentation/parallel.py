@@ -12,33 +12,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whisperfleet.engine.interface import SAMPLE_RATE, Window, WindowRequest, WindowResult
-from whisperfleet.segmentation.features import compute_features
 from whisperfleet.segmentation.options import SegmentationOptions
+from whisperfleet.segmentation.pcm import to_float
 from whisperfleet.segmentation.rests import keep_whole_words, unconsumed, unread, unrecognised
 from whisperfleet.segmentation.runs import Run, length_of, skip, take, timeline_of
 from whisperfleet.segmentation.segmenter import Answered, PlacedWindow
 from whisperfleet.segmentation.speech import Speech, SpeechReader
+from whisperfleet.segmentation.timeline import Timeline
 
 __all__ = ["ParallelSegmenter"]
 
 # Less than the shortest word is no window of its own.
 _LEAST_REST = SAMPLE_RATE // 4
 # Windows share a call of the engine where what precedes them is equally long (ADR 6), so the text
-# before a rest has one of few lengths, in tokens: about two sentences, or one.
+# before a rest has one of few lengths, in pieces: about two sentences, or one.
 _CONTEXTS = (32, 16)
 # Where all is read, more text keeps more words: by telephone 0.10 points more were wrong than by
 # the library, not 0.56. With the detector it gains nothing (docs/accuracy.md).
 _CONTEXTS_OF_ALL = (64, *_CONTEXTS)
 
-Tokens = tuple[int, ...]
+Pieces = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rest:
-    """What an answer left unread, and the last tokens of the text before it."""
+    """What an answer left unread, and the last pieces of the text before it."""
 
     run: Run = ()
-    context: Tokens = ()
+    context: Pieces = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,7 @@ class _Asked:
     window: Run
     beyond: Run
     is_open: bool
-    context: Tokens
+    context: Pieces
 
     @property
     def ends_in_speech(self) -> bool:
@@ -64,17 +65,16 @@ class ParallelSegmenter:
     """
 
     def __init__(
-        self, reader: SpeechReader, request: WindowRequest, options: SegmentationOptions, mels: int
+        self, reader: SpeechReader, request: WindowRequest, options: SegmentationOptions
     ) -> None:
         self._reader = reader
         self._request = request
         self._options = options
         self._contexts = _CONTEXTS if options.vad else _CONTEXTS_OF_ALL
-        self._mels = mels
         self._capacity = int(options.max_window_seconds * SAMPLE_RATE)
         self._stretches = _Stretches(reader, self._capacity)
         self._language = request.language
-        self._asked: dict[PlacedWindow, _Asked] = {}
+        self._asked: dict[Timeline, _Asked] = {}
         # To be read before anything new: it is earlier in the file.
         self._rests: deque[_Rest] = deque()
         # What is left of speech that the reader has not come to the end of.
@@ -113,9 +113,9 @@ class ParallelSegmenter:
         run, is_open = self._stretches.pack(begun.run)
         return self._place(_Rest(run, begun.context), is_open=is_open) if run else None
 
-    def answer(self, placed: PlacedWindow, result: WindowResult) -> Answered:
+    def answer(self, timeline: Timeline, result: WindowResult) -> Answered:
         """Take the answer to a window; what it left unread goes into another."""
-        asked = self._asked.pop(placed)
+        asked = self._asked.pop(timeline)
         self._language = self._language or result.language
         if asked.ends_in_speech:
             result, rest = keep_whole_words(asked.window, result)
@@ -126,16 +126,16 @@ class ParallelSegmenter:
             self._open = _Rest(rest, self._context(asked, result))
         elif length_of(rest) >= _LEAST_REST:
             self._rests.append(_Rest(rest, self._context(asked, result)))
-        if place := unrecognised(placed.timeline, result):
+        if place := unrecognised(timeline, result):
             self._unrecognised.append(place)
-        return Answered(placed.timeline, self._as_asked_for(result))
+        return Answered(timeline, self._as_asked_for(result))
 
     def _left_by(self, window: Run, result: WindowResult) -> Run:
         # Who reads everything wants what the detector does not hear as well.
         unheard = () if self._options.vad else unconsumed(window, result)
         return unheard or unread(window, result)
 
-    def _context(self, asked: _Asked, result: WindowResult) -> Tokens:
+    def _context(self, asked: _Asked, result: WindowResult) -> Pieces:
         """Return what is to precede the rest of a window: the end of the text up to it."""
         options = self._options
         if (
@@ -143,7 +143,7 @@ class ParallelSegmenter:
             or result.temperature > options.prompt_reset_on_temperature
         ):
             return ()
-        said = [token for segment in result.segments for token in segment.tokens]
+        said = [piece for segment in result.segments for piece in segment.pieces]
         text = (*asked.context, *said)
         length = next((length for length in self._contexts if length <= len(text)), 0)
         return text[len(text) - length :]
@@ -156,20 +156,17 @@ class ParallelSegmenter:
         return replace(result, segments=tuple(segments))
 
     def _place(self, rest: _Rest, *, is_open: bool) -> PlacedWindow:
-        window, beyond = take(rest.run, self._capacity), skip(rest.run, self._capacity)
-        asked = _Asked(window, beyond, is_open, rest.context)
-        timeline = timeline_of(asked.window)
-        samples = np.concatenate([span.samples for span in asked.window])
+        own, beyond = take(rest.run, self._capacity), skip(rest.run, self._capacity)
+        asked = _Asked(own, beyond, is_open, rest.context)
+        timeline = timeline_of(own)
+        samples = to_float(np.concatenate([span.samples for span in own]))
         request = self._request
         if asked.ends_in_speech:
             # Where the window ends is no pause: only the time of words tells which are whole.
             request = replace(request, word_timestamps=True)
-        features = compute_features(samples, self._mels)
-        placed = PlacedWindow(
-            Window(features, request, self._language, rest.context, seams=timeline.seams), timeline
-        )
-        self._asked[placed] = asked
-        return placed
+        self._asked[timeline] = asked
+        window = Window(samples, request, self._language, rest.context, seams=timeline.seams)
+        return PlacedWindow(window, timeline)
 
 
 class _Stretches:

@@ -8,8 +8,12 @@ speech there, tells.
 
 from dataclasses import replace
 
-from whisperfleet.engine.interface import SAMPLE_RATE, WindowResult, WindowSegment
-from whisperfleet.segmentation.features import HOP
+from whisperfleet.engine.interface import (
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    WindowResult,
+    WindowSegment,
+)
 from whisperfleet.segmentation.runs import Run, length_of, skip, speech_within
 from whisperfleet.segmentation.timeline import Timeline
 
@@ -84,14 +88,14 @@ def unrecognised(timeline: Timeline, result: WindowResult) -> tuple[float, float
 def _shortened(segment: WindowSegment, words: int) -> WindowSegment:
     kept = (segment.words or ())[:words]
     text = "".join(word.text for word in kept)
-    # Which tokens a word has is not known here: as large a part of them as of the letters.
-    tokens = segment.tokens[: len(segment.tokens) * len(text) // max(1, len(segment.text))]
-    return replace(segment, end=kept[-1].end, text=text, tokens=tokens, words=kept)
+    # Which pieces a word has is not known here: as large a part of them as of the letters.
+    pieces = segment.pieces[: len(segment.pieces) * len(text) // max(1, len(segment.text))]
+    return replace(segment, end=kept[-1].end, text=text, pieces=pieces, words=kept)
 
 
 def _consumed(window: Run, result: WindowResult) -> int:
     """Return how many samples the answer consumed; all of them where it says none."""
-    consumed = min(result.consumed_frames * HOP, length_of(window))
+    consumed = min(result.consumed_frames * SAMPLES_PER_FRAME, length_of(window))
     return consumed if consumed > 0 else length_of(window)
 
 

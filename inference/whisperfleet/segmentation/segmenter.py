@@ -51,5 +51,5 @@ class Segmenter(Protocol):
         what reading blocks raises.
         """
 
-    def answer(self, placed: PlacedWindow, result: WindowResult) -> Answered:
-        """Take the answer to a window of `next`, in any order; return what counts of it."""
+    def answer(self, timeline: Timeline, result: WindowResult) -> Answered:
+        """Take the answer to the window of a timeline, in any order; return what counts of it."""

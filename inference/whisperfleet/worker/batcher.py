@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from whisperfleet.contract.keys import Priority
-from whisperfleet.engine import Answer, Engine, Unsettled, Window, WindowResult
+from whisperfleet.engine import Answer, BatchEngine, Prepared, Unsettled, Window, WindowResult
 from whisperfleet.engine.interface import WINDOW_SECONDS
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker import metrics
@@ -62,7 +62,7 @@ _TIMING: Final = BatchTiming()
 class _Waiting:
     """A window before its next pass. Its future can be cancelled until it has the answer."""
 
-    window: Window
+    window: Prepared
     job: "JobHandle"
     future: Future[WindowResult] = field(default_factory=Future)
     unsettled: Unsettled | None = None
@@ -93,7 +93,7 @@ class Batcher:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: BatchEngine[Any],
         max_audio_seconds: float,
         priorities: Sequence[Priority] = (),
         on_lost: Callable[[], None] = lambda: None,
@@ -133,10 +133,10 @@ class Batcher:
         # A call that never returns must not keep the process from ending.
         self._thread.join(_JOIN_SECONDS)
 
-    @property
-    def mels(self) -> int:
-        """The number of mel bands that windows must have."""
-        return self._engine.mels
+    def prepare(self, window: Window) -> Prepared:
+        """See `BatchEngine.prepare`."""
+        prepared: Prepared = self._engine.prepare(window)
+        return prepared
 
     @contextmanager
     def join(
@@ -170,7 +170,7 @@ class Batcher:
         return min(self._engine.batch_size, self._affordable_windows)
 
     def put(
-        self, window: Window, job: "JobHandle", look: Callable[[], None]
+        self, window: Prepared, job: "JobHandle", look: Callable[[], None]
     ) -> Future[WindowResult]:
         """See `JobHandle.submit`."""
         waiting = _Waiting(window, job)
@@ -186,7 +186,7 @@ class Batcher:
             self._changed.notify_all()
         return waiting.future
 
-    def _fits(self, window: Window, job: "JobHandle") -> bool:
+    def _fits(self, window: Prepared, job: "JobHandle") -> bool:
         waits = job.owner.items or job.retries.items
         return not waits or self._audio_seconds + window.seconds <= self._max_audio_seconds
 
@@ -370,8 +370,12 @@ class JobHandle:
         """Return for how long the engine has had a window of the job up to now."""
         return self.meter.computing_seconds(self._queue.now())
 
+    def prepare(self, window: Window) -> Prepared:
+        """Return a window as the engine takes it, without its samples; this takes a while."""
+        return self._queue.prepare(window)
+
     def submit(
-        self, window: Window, look: Callable[[], None] = lambda: None
+        self, window: Prepared, look: Callable[[], None] = lambda: None
     ) -> Future[WindowResult]:
         """Put a window in line and return the promise of its words.
 

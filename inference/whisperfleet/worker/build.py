@@ -108,7 +108,7 @@ class _Build:
             engine=batcher,
             segmentation=settings.segmentation,
             cache=TranscriptCache(self.client, keys, settings.queue.cache_seconds, loaded.recipe),
-            model=loaded.model,
+            model=loaded.engine.model,
             scratch=self.scratch,
         )
         batch_size = loaded.engine.batch_size

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 
 from whisperfleet import __version__
-from whisperfleet.contract.result import ModelInfo
-from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
+from whisperfleet.engine import Engine
+from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker import metrics
 from whisperfleet.worker.parts import LoadedEngine
@@ -32,27 +32,25 @@ def load_engine(
         batch_size=settings.engine.batch_size,
     )
     engine.warm_up()
-    if engine.device == "cuda":
-        metrics.watch_gpu_memory()
-    model = ModelInfo(name=_told_name(resolved), digest=resolved.digest)
-    metrics.model.info({"name": model.name, "digest": model.digest})
-    return LoadedEngine(engine, model, _recipe(settings, engine, model))
+    if _has_memory_of_its_own(engine):
+        metrics.watch_gpu_memory(engine.device_memory)
+    metrics.model.info({"name": engine.model.name, "digest": engine.model.digest})
+    return LoadedEngine(engine, _recipe(settings, engine))
 
 
-def _told_name(model: ResolvedModel) -> str:
-    """Return the name that producers are told: where a model lies is no affair of theirs."""
-    from_folder = Path(model.name).expanduser() == model.path
-    return model.path.resolve().name if from_folder else model.name
+def _has_memory_of_its_own(engine: Engine[Any]) -> bool:
+    try:
+        return engine.device_memory() is not None
+    except OSError:
+        return True
 
 
-def _recipe(settings: WorkerSettings, engine: WhisperEngine, model: ModelInfo) -> str:
+def _recipe(settings: WorkerSettings, engine: Engine[Any]) -> str:
     """Return what words depend on beside the audio and the job, always in the same form."""
     return json.dumps(
         {
             "version": __version__,
-            "model": model.digest,
-            "compute_type": engine.compute_type,
-            "decoding": asdict(settings.decoding),
+            "engine": engine.cache_key,
             "segmentation": asdict(settings.segmentation),
         },
         sort_keys=True,

@@ -1,6 +1,7 @@
 """What the people on call can ask a worker. No label holds anything that a producer wrote."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 from prometheus_client import Counter, Gauge, Histogram, Info
@@ -8,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.states import State
 from whisperfleet.contract.warnings import WarningCode
-from whisperfleet.engine.ctranslate2.capacity import gpu_memory
+from whisperfleet.engine import DeviceMemory
 
 __all__ = [
     "able",
@@ -138,16 +139,18 @@ def _count_from_zero() -> None:
 _count_from_zero()
 
 
-def watch_gpu_memory() -> None:
-    """Read the GPU's memory at each scrape from now on. To be called once the model is on it."""
+def watch_gpu_memory(read: Callable[[], DeviceMemory | None]) -> None:
+    """Read the engine's memory at each scrape from now on."""
     for state in ("used", "free"):
-        gpu_memory_bytes.labels(state).set_function(partial(_gpu_bytes, state))
+        gpu_memory_bytes.labels(state).set_function(partial(_gpu_bytes, read, state))
 
 
-def _gpu_bytes(state: str) -> float:
+def _gpu_bytes(read: Callable[[], DeviceMemory | None], state: str) -> float:
     try:
-        memory = gpu_memory()
+        memory = read()
     except OSError:
+        memory = None
+    if memory is None:
         # All other figures are worth more where a GPU has failed.
         return math.nan
     return memory.free if state == "free" else memory.total - memory.free

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
@@ -89,8 +89,7 @@ class LoadedEngine:
     `recipe` is what words depend on beside the audio and the job.
     """
 
-    engine: Engine
-    model: ModelInfo
+    engine: Engine[Any]
     recipe: str
 
 

@@ -76,9 +76,7 @@ class _OneJob:
         samples = _Samples(tools.decoders, self.audio, AudioSelection(self.job.track, channel))
         with closing(samples.blocks()) as blocks:
             checked = _checked(self.stopwatch.pulling("decode", blocks), self.control)
-            segmenter = make_segmenter(
-                checked, request_of(self.job), tools.segmentation, tools.engine.mels
-            )
+            segmenter = make_segmenter(checked, request_of(self.job), tools.segmentation)
             transcript = transcribe(
                 segmenter, self.handle, self.control, self.stopwatch, tools.limiter.taken
             )

@@ -5,9 +5,9 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 
 from whisperfleet.contract.result import Transcript
-from whisperfleet.engine import WindowResult
+from whisperfleet.engine import Prepared, WindowResult
 from whisperfleet.errors import EngineLostError
-from whisperfleet.segmentation import Answered, PlacedWindow, Segmenter, assemble
+from whisperfleet.segmentation import Answered, Segmenter, Timeline, assemble
 from whisperfleet.worker.batcher import JobHandle
 from whisperfleet.worker.control import Interrupted, JobControl, Stop
 from whisperfleet.worker.stopwatch import Stopwatch
@@ -33,7 +33,7 @@ def transcribe(
     when `control` says so, also while the engine is busy, or when the line is closed: with
     ENGINE_LOST where the engine went with a window of this job.
     """
-    unanswered: dict[Future[WindowResult], PlacedWindow] = {}
+    unanswered: dict[Future[WindowResult], Timeline] = {}
     answered: list[Answered] = []
 
     def take() -> None:
@@ -48,13 +48,14 @@ def transcribe(
 
     try:
         while True:
-            placed = None
+            ready = None
             if len(unanswered) < handle.capacity:
                 with preparing():
-                    placed = segmenter.next()
-            if placed is not None:
+                    ready = _prepare(segmenter, handle)
+            if ready is not None:
                 control.check()
-                unanswered[handle.submit(placed.window, control.look)] = placed
+                prepared, timeline = ready
+                unanswered[handle.submit(prepared, control.look)] = timeline
             elif unanswered:
                 take()
             else:
@@ -64,6 +65,12 @@ def transcribe(
     finally:
         for future in unanswered:
             future.cancel()
+
+
+def _prepare(segmenter: Segmenter, handle: JobHandle) -> tuple[Prepared, Timeline] | None:
+    """Return the next window as the engine takes it; its samples are not kept while it waits."""
+    placed = segmenter.next()
+    return (handle.prepare(placed.window), placed.timeline) if placed else None
 
 
 def _reason(stopped: BaseException, unanswered: Iterable[Future[WindowResult]]) -> Stop:

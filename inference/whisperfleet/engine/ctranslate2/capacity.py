@@ -2,12 +2,13 @@
 
 import ctypes
 import logging
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from whisperfleet.engine.interface import DeviceMemory
 
 __all__ = [
     "CPU_BATCH",
     "MAX_BATCH",
-    "GpuMemory",
     "choose_batch_size",
     "gpu_memory",
     "windows_that_fit",
@@ -32,13 +33,6 @@ _RESERVED_BYTES: Final = 1_000_000_000
 _SUCCESS: Final = 0
 
 
-class GpuMemory(NamedTuple):
-    """The memory of a GPU in bytes, whoever uses it."""
-
-    free: int
-    total: int
-
-
 def choose_batch_size(device: Literal["cpu", "cuda"]) -> int:
     """Return how many windows a device takes at once. To be asked once the model is loaded."""
     if device == "cpu":
@@ -61,7 +55,7 @@ def windows_that_fit(free_bytes: int) -> int:
     return max(1, min(MAX_BATCH, (free_bytes - _RESERVED_BYTES) // _BYTES_PER_WINDOW))
 
 
-def gpu_memory() -> GpuMemory:
+def gpu_memory() -> DeviceMemory:
     """Return the memory of the first GPU that the process sees, from libcuda.
 
     The driver knows of CUDA_VISIBLE_DEVICES and of shared GPUs, which a look at all GPUs of the
@@ -82,7 +76,7 @@ def gpu_memory() -> GpuMemory:
             _call(driver, "cuCtxPopCurrent_v2", ctypes.byref(ctypes.c_void_p()))
     finally:
         _call(driver, "cuDevicePrimaryCtxRelease_v2", device)
-    return GpuMemory(free.value, total.value)
+    return DeviceMemory(free.value, total.value)
 
 
 def _call(driver: ctypes.CDLL, name: str, *arguments: object) -> None:

@@ -44,6 +44,9 @@ class Forward(Protocol):
     def is_multilingual(self) -> bool:
         """Whether it knows languages and tasks."""
 
+    def unload_model(self) -> None:
+        """Free its memory; nothing is called after that. Nothing happens while a call runs."""
+
     def encode(
         self, features: ctranslate2.StorageView, to_cpu: bool = False
     ) -> ctranslate2.StorageView:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from faster_whisper.utils import available_models, download_model
 
+from whisperfleet.contract.result import ModelInfo
 from whisperfleet.errors import ModelUnavailableError
 
-__all__ = ["DEMO_MODEL", "ResolvedModel", "digest_model", "resolve_model"]
+__all__ = ["DEMO_MODEL", "ResolvedModel", "digest_model", "info_of", "resolve_model"]
 
 DEMO_MODEL = "demo"
 
@@ -68,6 +69,13 @@ def resolve_model(
         raise ModelUnavailableError(
             f"the model in {path} cannot be read: {error.strerror}; check the volume and its modes"
         ) from error
+
+
+def info_of(model: ResolvedModel) -> ModelInfo:
+    """Return what producers are told of a model: where it lies is no affair of theirs."""
+    from_folder = Path(model.name).expanduser() == model.path
+    name = model.path.resolve().name if from_folder else model.name
+    return ModelInfo(name=name, digest=model.digest)
 
 
 def digest_model(path: Path) -> str:

@@ -10,11 +10,12 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_end
 
 from whisperfleet.engine.ctranslate2.decoding import Passage
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.forward import to_model
+from whisperfleet.engine.ctranslate2.tokens import to_pieces
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.interface import (
     FRAMES_PER_SECOND,
-    Window,
     WindowSegment,
     WindowWord,
     word_place,
@@ -33,7 +34,7 @@ _LATE_WORD_SECONDS = 0.5
 def split(
     model: WordKeepingModel,
     options: DecodingOptions,
-    window: Window,
+    window: MelWindow,
     passage: Passage,
     tokens: Sequence[int],
 ) -> tuple[tuple[WindowSegment, ...], int]:
@@ -82,7 +83,7 @@ def split(
 def _align(
     model: WordKeepingModel,
     options: DecodingOptions,
-    window: Window,
+    window: MelWindow,
     passage: Passage,
     pieces: list[dict[str, Any]],
 ) -> None:
@@ -129,7 +130,7 @@ def _are_placed(words: Sequence[WindowWord] | None) -> bool:
 
 def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSegment]:
     """Yield the parts of a segment between seams."""
-    tokens = segment.tokens
+    pieces = segment.pieces
 
     def side(word: WindowWord) -> int:
         return bisect_right(seams, word_place(word.start, word.end))
@@ -137,9 +138,9 @@ def _divide(segment: WindowSegment, seams: Sequence[float]) -> Iterator[WindowSe
     for _, group in groupby(segment.words or (), key=side):
         words = tuple(group)
         text = "".join(word.text for word in words)
-        yield WindowSegment(words[0].start, words[-1].end, text, tokens, words)
+        yield WindowSegment(words[0].start, words[-1].end, text, pieces, words)
         # They are the text of the next window's prompt, which is to have each once.
-        tokens = ()
+        pieces = ()
 
 
 def _segment(piece: dict[str, Any], tokenizer: Tokenizer) -> WindowSegment:
@@ -148,7 +149,7 @@ def _segment(piece: dict[str, Any], tokenizer: Tokenizer) -> WindowSegment:
         start=float(piece["start"]),
         end=float(piece["end"]),
         text=tokenizer.decode(piece["tokens"]),
-        tokens=tuple(piece["tokens"]),
+        pieces=to_pieces(piece["tokens"], tokenizer),
         words=None if words is None else tuple(_word(word) for word in words),
     )
 

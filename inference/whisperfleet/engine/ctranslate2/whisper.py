@@ -1,7 +1,8 @@
 """Whisper on CTranslate2: faster-whisper's own steps for a window, taken by many at once."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,24 +12,28 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
+from whisperfleet.contract.result import ModelInfo
+from whisperfleet.engine.ctranslate2.answers import Heard, answer_of, silence
 from whisperfleet.engine.ctranslate2.batches import BatchSize, in_batches, one_by_one
-from whisperfleet.engine.ctranslate2.capacity import choose_batch_size
+from whisperfleet.engine.ctranslate2.capacity import choose_batch_size, gpu_memory
 from whisperfleet.engine.ctranslate2.decoding import Decoded, Decoder, Draft, Passage
+from whisperfleet.engine.ctranslate2.features import MelWindow, compute_features
 from whisperfleet.engine.ctranslate2.forward import Encoded, Forward, from_model, to_model
 from whisperfleet.engine.ctranslate2.loading import Device, choose_device, load_model, start_failure
-from whisperfleet.engine.ctranslate2.models import ResolvedModel
+from whisperfleet.engine.ctranslate2.models import ResolvedModel, info_of
 from whisperfleet.engine.ctranslate2.parallel_calls import ParallelCalls, share_processors
-from whisperfleet.engine.ctranslate2.segments import split
 from whisperfleet.engine.ctranslate2.stages import Stages, may_be_the_devices_fault
+from whisperfleet.engine.ctranslate2.tokens import to_tokens
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.interface import (
     FRAMES_PER_WINDOW,
     Answer,
+    Capabilities,
+    DeviceMemory,
     Unsettled,
     Window,
     WindowRequest,
     WindowResult,
-    WindowSegment,
 )
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import EngineLostError, InputError, JobError
@@ -38,24 +43,18 @@ __all__ = ["WhisperEngine"]
 # The encoder halves the frames: a single one is no position, and nothing can be aligned to it.
 _FRAMES_PER_POSITION = 2
 
+_UNNAMED = ModelInfo(name="", digest="")
+
 # The encoder gains nothing from larger batches, and its activations are what fills the memory.
 _ENCODED_AT_ONCE = {"cpu": 1, "cuda": 4}
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """The language of a window, and how sure that is."""
-
-    language: str
-    probability: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Begun:
     """A window before its next decoding pass."""
 
-    window: Window
-    heard: _Heard
+    window: MelWindow
+    heard: Heard
     draft: Draft
 
 
@@ -71,7 +70,9 @@ class WhisperEngine:
         options: DecodingOptions,
         batch_size: int = 1,
         calls: ParallelCalls | None = None,
+        info: ModelInfo = _UNNAMED,
     ) -> None:
+        self.model = info
         self._calls = calls or ParallelCalls()
         self._model = model
         self._options = options
@@ -111,12 +112,27 @@ class WhisperEngine:
         calls, threads = share_processors(cpu_threads) if chosen == "cpu" else (1, 0)
         loaded = load_model(model, chosen, compute_type, threads, calls)
         size = batch_size or choose_batch_size(chosen)
-        return cls(loaded, options or DecodingOptions(), size, ParallelCalls(calls))
+        return cls(loaded, options or DecodingOptions(), size, ParallelCalls(calls), info_of(model))
 
     @property
     def _forward(self) -> Forward:
         forward: Forward = self._model.model
         return forward
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the model can do. English is written as it is said, whatever the task."""
+        return Capabilities(self._languages, words=True, translate=True)
+
+    @property
+    def cache_key(self) -> str:
+        """The model, its arithmetic and the rules of decoding, always in the same form."""
+        key = {
+            "model": self.model.digest,
+            "compute_type": self.compute_type,
+            "decoding": asdict(self._options),
+        }
+        return json.dumps(key, sort_keys=True)
 
     @property
     def mels(self) -> int:
@@ -157,12 +173,12 @@ class WhisperEngine:
         if self.device == "cuda":
             self._rehearse([window] * self.batch_size)
 
-    def _quiet_window(self) -> Window:
+    def _quiet_window(self) -> MelWindow:
         """Return a window that no model and no device can have anything against."""
         silence = np.zeros((self.mels, FRAMES_PER_WINDOW), np.float32)
-        return Window(silence, WindowRequest(word_timestamps=True))
+        return MelWindow(silence, WindowRequest(word_timestamps=True))
 
-    def _rehearse(self, windows: Sequence[Window]) -> None:
+    def _rehearse(self, windows: Sequence[MelWindow]) -> None:
         """Take as much memory as any windows can, so that too large a batch is found out now."""
         tokenizer = self._tokenizer("en", Task.TRANSCRIBE)
         # The longest prompt that can be: all positions of the decoder are taken.
@@ -178,7 +194,28 @@ class WhisperEngine:
             if isinstance(one, Exception):
                 raise start_failure(self.device, one) from one
 
-    def run(self, windows: Sequence[Window]) -> list[Answer]:
+    def prepare(self, window: Window) -> MelWindow:
+        """Compute the features of a window; some 60 ms for 30 s."""
+        features, loudest = compute_features(window, self.mels)
+        return MelWindow(
+            features,
+            window.request,
+            window.language,
+            to_tokens(window.previous, self._tokenizer("en", Task.TRANSCRIBE)),
+            window.last_speech_end,
+            window.seams,
+            loudest,
+        )
+
+    def device_memory(self) -> DeviceMemory | None:
+        """Return the GPU's memory; None on a CPU. Raises OSError where it cannot be read."""
+        return gpu_memory() if self.device == "cuda" else None
+
+    def close(self) -> None:
+        """Let go of the model, unless a call is still under way."""
+        self._forward.unload_model()
+
+    def run(self, windows: Sequence[MelWindow]) -> list[Answer]:
         """Make the first pass over each window: the answer at position i belongs to window i.
 
         Windows of all languages and tasks are encoded together, and decoded with those whose
@@ -212,7 +249,7 @@ class WhisperEngine:
                 "device's health (nvidia-smi)"
             ) from answer
 
-    def _recognise(self, windows: Sequence[Window]) -> list[Answer]:
+    def _recognise(self, windows: Sequence[MelWindow]) -> list[Answer]:
         stages = Stages(len(windows))
         for index, window in enumerate(windows):
             if early := self._answer_at_once(window):
@@ -247,11 +284,11 @@ class WhisperEngine:
         stages.answers |= answers
         return stages.in_order()
 
-    def _answer_at_once(self, window: Window) -> WindowResult | JobError | None:
+    def _answer_at_once(self, window: MelWindow) -> WindowResult | JobError | None:
         """Return the answer to what needs no model."""
         if window.language is not None and window.language not in self._languages:
             return self._unknown(window.language)
-        return _silence(window) if window.frames < _FRAMES_PER_POSITION else None
+        return silence(window) if window.frames < _FRAMES_PER_POSITION else None
 
     def _unknown(self, language: str) -> InputError:
         known = "only English" if self._languages == {"en"} else f"{len(self._languages)} languages"
@@ -261,33 +298,33 @@ class WhisperEngine:
             "send the job to a fleet with another model",
         )
 
-    def _encode(self, windows: Sequence[Window]) -> list[Encoded]:
+    def _encode(self, windows: Sequence[MelWindow]) -> list[Encoded]:
         features = to_model([pad_or_trim(window.features) for window in windows])
         # In the host's memory rows can be put together anew for each step that follows.
         return from_model(self._forward.encode(features, to_cpu=True))
 
     def _hear(
-        self, windows: Sequence[Window], encoded: Sequence[Encoded]
-    ) -> list[_Heard | Exception]:
+        self, windows: Sequence[MelWindow], encoded: Sequence[Encoded]
+    ) -> list[Heard | Exception]:
         """Return the language of each window, detected where it was not given."""
         if not self._forward.is_multilingual:
-            return [_Heard("en", 1.0) for _ in windows]
+            return [Heard("en", 1.0) for _ in windows]
         unknown = [index for index, window in enumerate(windows) if window.language is None]
         languages = in_batches(
             self._detect, [encoded[index] for index in unknown], self._detecting, self._calls
         )
         detected = dict(zip(unknown, languages, strict=True))
         return [
-            detected[index] if window.language is None else _Heard(window.language, 1.0)
+            detected[index] if window.language is None else Heard(window.language, 1.0)
             for index, window in enumerate(windows)
         ]
 
-    def _detect(self, encoded: Sequence[Encoded]) -> list[_Heard]:
+    def _detect(self, encoded: Sequence[Encoded]) -> list[Heard]:
         ranked = self._forward.detect_language(to_model(encoded))
         # <|en|> without its marks
-        return [_Heard(token[2:-2], probability) for (token, probability), *_ in ranked]
+        return [Heard(token[2:-2], probability) for (token, probability), *_ in ranked]
 
-    def _begin(self, window: Window, encoded: Encoded, heard: _Heard) -> _Begun:
+    def _begin(self, window: MelWindow, encoded: Encoded, heard: Heard) -> _Begun:
         tokenizer = self._tokenizer(heard.language, window.request.task)
         prompt = self._model.get_prompt(tokenizer, _previous_tokens(window, tokenizer))
         limit = self._options.max_new_tokens(window.seconds)
@@ -306,54 +343,16 @@ class WhisperEngine:
 
     def _answer(self, begun: _Begun, text: Decoded | Draft) -> WindowResult | Unsettled:
         if isinstance(text, Decoded):
-            return self._result(begun, text)
+            passage = begun.draft.passage
+            return answer_of(self._model, self._options, begun.window, begun.heard, passage, text)
         # A row is a view of its batch: on its own it keeps no neighbour's in memory.
         passage = replace(text.passage, encoded=text.passage.encoded.copy())
         draft = replace(text, passage=passage)
         return Unsettled(self._decoder.temperature(draft), replace(begun, draft=draft))
 
-    def _result(self, begun: _Begun, decoded: Decoded) -> WindowResult:
-        window, heard, passage = begun.window, begun.heard, begun.draft.passage
-        segments: tuple[WindowSegment, ...] = ()
-        consumed = window.frames
-        silent = self._is_silent(decoded)
-        if not silent:
-            segments, consumed = split(self._model, self._options, window, passage, decoded.tokens)
-        return WindowResult(
-            segments=segments,
-            consumed_frames=consumed,
-            language=heard.language,
-            language_probability=heard.probability,
-            temperature=decoded.temperature,
-            avg_logprob=decoded.avg_logprob,
-            no_speech_prob=decoded.no_speech_prob,
-            compression_ratio=decoded.compression_ratio,
-            silent=silent,
-        )
 
-    def _is_silent(self, decoded: Decoded) -> bool:
-        return (
-            decoded.no_speech_prob > self._options.no_speech_threshold
-            and decoded.avg_logprob <= self._options.log_prob_threshold
-        )
-
-
-def _previous_tokens(window: Window, tokenizer: Tokenizer) -> list[int]:
+def _previous_tokens(window: MelWindow, tokenizer: Tokenizer) -> list[int]:
     prompt = window.request.prompt
     initial = tokenizer.encode(" " + prompt.strip()) if prompt and prompt.strip() else []
     # What looks like a control token in a caller's text is none: "<|translate|>" is left out.
     return [*(token for token in initial if token < tokenizer.eot), *window.previous_tokens]
-
-
-def _silence(window: Window) -> WindowResult:
-    return WindowResult(
-        segments=(),
-        consumed_frames=window.frames,
-        language=window.language or "en",
-        language_probability=1.0 if window.language else 0.0,
-        temperature=0.0,
-        avg_logprob=0.0,
-        no_speech_prob=1.0,
-        compression_ratio=0.0,
-        silent=True,
-    )
