@@ -14,6 +14,7 @@ from pathlib import Path
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window
+from whisperfleet.engine.ctranslate2 import load
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker.build import build_worker
 from whisperfleet.worker.loading import load_engine
@@ -48,7 +49,9 @@ def obey(prompt: str) -> None:
 def work(settings: WorkerSettings) -> int:
     policy = replace(settings.queue_policy, reclaim_seconds=0.25)
     build = partial(
-        build_worker, engine=partial(load_engine, kind=DirectedEngine), wait_seconds=0.2
+        build_worker,
+        engine=partial(load_engine, load=partial(load, kind=DirectedEngine)),
+        wait_seconds=0.2,
     )
     return run_worker(replace(settings, queue_policy=policy), build)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from faster_whisper.vad import get_vad_model
-from whisperfleet.segmentation.features import to_float
 
 from engine.synthetic import babble
 from whisperfleet.segmentation.detector import STEP, VadOptions, find_speech, hear, speech_chances
+from whisperfleet.segmentation.pcm import to_float
 
 RATE = 16_000
 VAD = VadOptions(min_speech_duration_ms=150, min_silence_duration_ms=500)

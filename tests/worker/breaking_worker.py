@@ -11,6 +11,7 @@ from typing import Any
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window
+from whisperfleet.engine.ctranslate2 import load
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.worker.build import build_worker
@@ -52,7 +53,8 @@ class BreakingEngine(WhisperEngine):
 
 def work(settings: WorkerSettings) -> int:
     return run_worker(
-        settings, partial(build_worker, engine=partial(load_engine, kind=BreakingEngine))
+        settings,
+        partial(build_worker, engine=partial(load_engine, load=partial(load, kind=BreakingEngine))),
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from whisperfleet.cli import main
 from whisperfleet.engine import Answer, Window, WindowResult
+from whisperfleet.engine.ctranslate2 import load
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker.build import build_worker
 from whisperfleet.worker.loading import load_engine
@@ -27,7 +28,8 @@ class SleepingEngine(WhisperEngine):
 
 def work(settings: WorkerSettings) -> int:
     return run_worker(
-        settings, partial(build_worker, engine=partial(load_engine, kind=SleepingEngine))
+        settings,
+        partial(build_worker, engine=partial(load_engine, load=partial(load, kind=SleepingEngine))),
     )
 
 

@@ -7,7 +7,7 @@ fields of the TranscriptionService and the reference.
 from typing import Final
 
 from whisperfleet.settings.declare import REQUIRED, Setting, SpecField, settings_in
-from whisperfleet.settings.engine import Device, EngineSettings
+from whisperfleet.settings.engine import Device, EngineName, EngineSettings
 from whisperfleet.settings.input import InputSettings
 from whisperfleet.settings.queue import QueuePolicy, QueueSettings
 from whisperfleet.settings.recognition import RecognitionSettings
@@ -24,6 +24,7 @@ __all__ = [
     "REQUIRED",
     "SETTINGS",
     "Device",
+    "EngineName",
     "EngineSettings",
     "InputSettings",
     "LoadSettings",

@@ -5,7 +5,9 @@ from typing import ClassVar, Literal
 
 from whisperfleet.settings.declare import SpecField, check, setting
 
-__all__ = ["Device", "EngineSettings"]
+__all__ = ["Device", "EngineName", "EngineSettings"]
+
+EngineName = Literal["ctranslate2"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -29,6 +31,10 @@ class EngineSettings:
             "What the model runs on: cuda, which fails where no GPU can be used, cpu, or auto.",
             spec=SpecField("worker.device", absent="cuda in a pool with a GPU, else cpu"),
         ),
+    )
+    engine: EngineName = field(
+        default="ctranslate2",
+        metadata=setting("What recognises speech with the model.", spec=SpecField("model.engine")),
     )
     compute_type: str = field(
         default="default",

@@ -6,8 +6,8 @@ from typing import Any
 
 from whisperfleet import __version__
 from whisperfleet.engine import Engine
-from whisperfleet.engine.ctranslate2.models import resolve_model
-from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
+from whisperfleet.engine.registry import EngineLoader
+from whisperfleet.engine.registry import load_engine as load_named
 from whisperfleet.worker import metrics
 from whisperfleet.worker.parts import LoadedEngine
 from whisperfleet.worker.settings import WorkerSettings
@@ -15,22 +15,13 @@ from whisperfleet.worker.settings import WorkerSettings
 __all__ = ["load_engine"]
 
 
-def load_engine(
-    settings: WorkerSettings, kind: type[WhisperEngine] = WhisperEngine
-) -> LoadedEngine:
-    """Load the model that the settings name, and warm it up; `kind` is what runs it.
+def load_engine(settings: WorkerSettings, load: EngineLoader = load_named) -> LoadedEngine:
+    """Load the engine that the settings name with its model, and warm it up.
 
-    Raises StartupError where the model or the device cannot be had.
+    Raises ConfigurationError for a name that no engine has, and StartupError where the model or the
+    device cannot be had.
     """
-    resolved = resolve_model(settings.engine.model)
-    engine = kind.load(
-        resolved,
-        device=settings.engine.device,
-        compute_type=settings.engine.compute_type,
-        cpu_threads=settings.engine.cpu_threads,
-        options=settings.decoding,
-        batch_size=settings.engine.batch_size,
-    )
+    engine = load(settings.engine, settings.decoding)
     engine.warm_up()
     if _has_memory_of_its_own(engine):
         metrics.watch_gpu_memory(engine.device_memory)

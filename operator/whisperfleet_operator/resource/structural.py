@@ -40,6 +40,9 @@ def _convert(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     result = {key: value for key, value in schema.items() if key not in _DROPPED}
     if "description" in result:
         result["description"] = " ".join(result["description"].split())
+    if "const" in result:
+        # A choice with one option so far, which Kubernetes knows no other word for.
+        result["enum"] = [result.pop("const")]
     match result:
         case {"x-kubernetes-int-or-string": True}:
             return result
