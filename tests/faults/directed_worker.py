@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from whisperfleet.cli import main
-from whisperfleet.engine import Answer, Window
+from whisperfleet.engine import Answer
 from whisperfleet.engine.ctranslate2 import load
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker.build import build_worker
 from whisperfleet.worker.loading import load_engine
@@ -27,7 +28,7 @@ LOOK_SECONDS = 0.005
 class DirectedEngine(WhisperEngine):
     """The engine of the worker, preceded by what the prompt of each window says."""
 
-    def run(self, windows: Sequence[Window]) -> list[Answer]:
+    def run(self, windows: Sequence[MelWindow]) -> list[Answer]:
         for window in windows:
             obey(window.request.prompt or "")
         return super().run(windows)

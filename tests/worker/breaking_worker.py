@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from whisperfleet.cli import main
-from whisperfleet.engine import Answer, Window
+from whisperfleet.engine import Answer
 from whisperfleet.engine.ctranslate2 import load
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.worker.build import build_worker
@@ -41,7 +42,7 @@ class BreakingEngine(WhisperEngine):
         model.model = self.on = Device(model.model)
         super().__init__(model, *arguments)
 
-    def run(self, windows: Sequence[Window]) -> list[Answer]:
+    def run(self, windows: Sequence[MelWindow]) -> list[Answer]:
         for window in windows:
             order, _, path = (window.request.prompt or "").partition(" ")
             if order == "break" and not (path and Path(path).exists()):

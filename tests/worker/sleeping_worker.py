@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from whisperfleet.cli import main
-from whisperfleet.engine import Answer, Window, WindowResult
+from whisperfleet.engine import Answer, WindowResult
 from whisperfleet.engine.ctranslate2 import load
+from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.worker.build import build_worker
 from whisperfleet.worker.loading import load_engine
@@ -21,7 +22,7 @@ NO_WORDS = WindowResult((), 0, "en", 1.0, 0.0, 0.0, 0.0, 0.0)
 class SleepingEngine(WhisperEngine):
     """Loads the model it is given, for its size, and never runs it."""
 
-    def run(self, windows: Sequence[Window]) -> list[Answer]:
+    def run(self, windows: Sequence[MelWindow]) -> list[Answer]:
         time.sleep(SECONDS_PER_WINDOW * len(windows))
         return [NO_WORDS] * len(windows)
 

@@ -56,7 +56,8 @@ def test_a_spec_says_its_settings_as_variables_do() -> None:
 
 def test_what_is_absent_is_not_said() -> None:
     names = {each.name for each, _ in set_in(read(minimal()).spec)}
-    absent = {"max_in_flight", "device", "tenants", "dead_letter_seconds", "dead_letter_max_length"}
+    absent = {"engine", "max_in_flight", "device", "tenants"}
+    absent |= {"dead_letter_seconds", "dead_letter_max_length"}
     assert names.isdisjoint(absent)
     assert names | absent == {each.name for each in IN_SPEC}
 
