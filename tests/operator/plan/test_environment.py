@@ -58,6 +58,7 @@ def test_every_variable_is_one_that_the_worker_reads() -> None:
 
 def test_no_variable_is_set_twice_and_those_that_are_set_are_reserved() -> None:
     hub = changed(full(), "spec.model.source", {"hub": {}})
+    hub = changed(hub, "spec.model.engine", "ctranslate2")
     everything = names(full()) + names(hub)
     own = {each["name"] for each in full()["spec"]["pools"][0]["template"]["env"]}
     assert len(names(full())) == len(set(names(full())))
