@@ -14,7 +14,7 @@ from operating.world import NAMESPACE, waiting_pod
 from whisperfleet.cli.app import app
 from whisperfleet.client import Admin, Client
 from whisperfleet.contract.job import Job
-from whisperfleet.queue import WorkQueue
+from whisperfleet.queue import Released, WorkQueue
 from whisperfleet_operator.kube.kinds import DEPLOYMENT, POD
 
 
@@ -79,7 +79,7 @@ def test_a_queue_has_one_depth_whoever_asks(
         worker = WorkQueue(queue, settled.keys, "worker")
         held = [worker.claim(), worker.claim()]
         for claim in held[:handed_back]:
-            worker.release(claim)
+            worker.settle(claim, Released())
         assert depths(settled, admin) == [counts] * 4
 
 
