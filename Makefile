@@ -89,7 +89,7 @@ FIGURES ?= docs/recognition.json docs/recognition-real.json
 bench-page: $(STAMP) ## Figures of make bench into docs/benchmarks.md: FIGURES="docs/recognition.json ..."
 	$(BIN)/python -m hack.bench.page docs/benchmarks.md $(FIGURES)
 
-bench-queue: $(STAMP) ## The queue with an engine that takes no time, against a bare XREADGROUP + XACK loop
+bench-queue: $(STAMP) ## The queue with an engine that takes no time, beside its calls of Redis alone
 	$(BIN)/python -m hack.bench
 
 real: $(STAMP) ## Real weights on real speech beside faster-whisper; hours of CPU: REAL=--quick takes minutes

@@ -1,4 +1,4 @@
-"""What the queue costs: its rate against a bare loop, and CPU a job by the queue's length."""
+"""What the queue costs: CPU a job beside bare calls, its rate, and CPU by the queue's length."""
 
 import statistics
 import subprocess
@@ -14,6 +14,7 @@ from typing import IO, Any, Final
 
 import redis
 
+from hack.bench.yardstick import do_jobs
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -21,23 +22,24 @@ from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import WorkQueue
 
 __all__ = [
-    "WANTED_PER_SECOND",
-    "WANTED_RATIO",
+    "JOB",
+    "WANTED_SHARE",
     "WANTED_SPREAD",
     "ClaimCost",
     "Cost",
     "Report",
+    "Round",
     "measure",
 ]
 
-# Of one worker without an engine: jobs a second, their ratio to a bare loop's, and how much more
-# CPU a job may cost in a long queue than in a short one.
-WANTED_PER_SECOND: Final = 1500.0
-WANTED_RATIO: Final = 0.35
+# Of one worker without an engine: what its calls alone cost of its CPU a job, and how much more
+# CPU a job may cost in a long queue than in a short one. Calls and worker are of one make, so a
+# machine that is slow or busy is so for both (docs/benchmarks.md).
+WANTED_SHARE: Final = 0.25
 WANTED_SPREAD: Final = 0.10
 
 _ROOT: Final = Path(__file__).parents[2]
-_JOB: Final = Job(
+JOB: Final = Job(
     url="https://media.example.org/calls/2026/11/0001.wav",
     language="en",
     metadata={"call": "0001", "campaign": "autumn"},
@@ -81,33 +83,57 @@ class ClaimCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """One worker, its calls alone, and a loop that only takes and acknowledges, one after another.
+
+    CPU in microseconds a job: of the worker's process and the server's beside it, and of the calls'
+    thread and the server's beside that.
+    """
+
+    jobs_per_second: float
+    bare_per_second: float
+    worker_us: float
+    server_us: float
+    calls_us: float
+    calls_server_us: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All figures; rates are medians over the rounds."""
+    """All figures; of those of the rounds the medians count."""
 
     jobs: int
     in_flight: int
-    jobs_per_second: float
-    bare_per_second: float
-    ratios: tuple[float, ...]
+    rounds: tuple[Round, ...]
     costs: tuple[Cost, ...]
     claims: tuple[ClaimCost, ...]
 
     @property
-    def ratio(self) -> float:
-        """The median ratio of the worker's rate to the bare loop's of the same round."""
-        return statistics.median(self.ratios)
+    def shares(self) -> list[float]:
+        """What the calls alone cost of the worker's CPU, in each round."""
+        return [one.calls_us / one.worker_us for one in self.rounds]
+
+    @property
+    def share(self) -> float:
+        """The median of `shares`."""
+        return statistics.median(self.shares)
+
+    @property
+    def rate_ratios(self) -> list[float]:
+        """The worker's rate to the bare loop's, in each round: wall clock beside wall clock."""
+        return [one.jobs_per_second / one.bare_per_second for one in self.rounds]
+
+    def median(self, figure: str) -> float:
+        """Return the median of a figure of the rounds, by its name."""
+        return float(statistics.median(getattr(one, figure) for one in self.rounds))
 
     def shortfalls(self) -> list[str]:
         """Return a sentence for each figure that is not what is wanted of it."""
         found = []
-        if self.jobs_per_second < WANTED_PER_SECOND:
+        if self.share < WANTED_SHARE:
             found.append(
-                f"one worker did {self.jobs_per_second:,.0f} jobs a second, not "
-                f"{WANTED_PER_SECOND:,.0f}"
-            )
-        if self.ratio < WANTED_RATIO:
-            found.append(
-                f"one worker did {self.ratio:.2f} of what a bare loop does, not {WANTED_RATIO}"
+                f"the calls of a job alone cost {self.share:.2f} of the CPU that one costs the "
+                f"worker, not {WANTED_SHARE} or more"
             )
         if self.cost_spread > WANTED_SPREAD:
             found.append(
@@ -126,31 +152,36 @@ class Report:
 def measure(
     server: EmbeddedServer, jobs: int, rounds: int, depths: tuple[int, ...], in_flight: int
 ) -> Report:
-    """Measure everything on one server, the worker and the bare loop by turns."""
-    rates = [
-        (_worker_rate(server, jobs, in_flight), _bare_rate(server, jobs)) for _ in range(rounds)
-    ]
+    """Measure everything on one server, the worker and the yardsticks by turns."""
     return Report(
         jobs=jobs,
         in_flight=in_flight,
-        jobs_per_second=statistics.median(worker for worker, _ in rates),
-        bare_per_second=statistics.median(bare for _, bare in rates),
-        ratios=tuple(worker / bare for worker, bare in rates),
+        rounds=tuple(_round(server, jobs, in_flight) for _ in range(rounds)),
         costs=_costs(server, depths, in_flight),
         claims=tuple(_claim_cost(server, depth) for depth in depths),
     )
 
 
-def _worker_rate(server: EmbeddedServer, jobs: int, in_flight: int) -> float:
-    """Return jobs a second, from the first claim to the last done event."""
-    with _queued(server, jobs) as keys, _gated_worker(server, keys, in_flight) as worker:
+def _round(server: EmbeddedServer, jobs: int, in_flight: int) -> Round:
+    per_second, (worker_us, _, server_us) = _worker_run(server, jobs, jobs, in_flight)
+    calls_us, calls_server_us = _calls_cost(server, jobs)
+    return Round(
+        jobs_per_second=per_second,
+        bare_per_second=_bare_rate(server, jobs),
+        worker_us=worker_us,
+        server_us=server_us,
+        calls_us=calls_us,
+        calls_server_us=calls_server_us,
+    )
+
+
+def _calls_cost(server: EmbeddedServer, jobs: int) -> tuple[float, float]:
+    """Return CPU microseconds a job of bare calls and of the server beside them."""
+    with _queued(server, jobs) as keys:
         client = server.settings.connect()
-        began = time.time()
-        _open_gate(worker)
-        _wait_for_done(client, keys, jobs)
-        newest: Any = client.xrevrange(keys.done, count=1)
-        # The server's clock, which is this machine's: milliseconds are in the id of the event.
-        return jobs / (int(newest[0][0].partition(b"-")[0]) / 1000 - began)
+        before = _cpu_seconds(server.pid)
+        seconds = do_jobs(client, keys, jobs)
+        return seconds / jobs * _US, (_cpu_seconds(server.pid) - before) / jobs * _US
 
 
 def _bare_rate(server: EmbeddedServer, jobs: int) -> float:
@@ -173,7 +204,7 @@ def _costs(server: EmbeddedServer, depths: tuple[int, ...], in_flight: int) -> t
         for depth in depths:
             jobs = min(depth, _JOBS_A_TURN)
             runs[depth] += [
-                _cost_of_run(server, depth, jobs, in_flight) for _ in range(_JOBS_A_TURN // jobs)
+                _worker_run(server, depth, jobs, in_flight)[1] for _ in range(_JOBS_A_TURN // jobs)
             ]
     return tuple(
         Cost(depth, *(statistics.median(part) for part in zip(*of_depth, strict=True)))
@@ -181,23 +212,31 @@ def _costs(server: EmbeddedServer, depths: tuple[int, ...], in_flight: int) -> t
     )
 
 
-def _cost_of_run(
+def _worker_run(
     server: EmbeddedServer, depth: int, jobs: int, in_flight: int
-) -> tuple[float, float, float]:
-    """Return CPU microseconds of worker, lease process and server for each of the first jobs."""
+) -> tuple[float, tuple[float, float, float]]:
+    """Have a worker do the first jobs of so many.
+
+    Return jobs a second from the first claim to the last done event, and CPU microseconds of
+    worker, lease process and server for each job after the warm-up.
+    """
     with _queued(server, depth) as keys, _gated_worker(server, keys, in_flight) as worker:
         client = server.settings.connect()
         (lease_process,) = _children(worker.pid)
         pids = (worker.pid, lease_process, server.pid)
+        began = time.time()
         _open_gate(worker)
         first = _wait_for_done(client, keys, int(jobs * _WARM_UP))
         before = [_cpu_seconds(pid) for pid in pids]
         last = _wait_for_done(client, keys, jobs)
         after = [_cpu_seconds(pid) for pid in pids]
+        newest: Any = client.xrevrange(keys.done, count=1)
+    # The server's clock, which is this machine's: milliseconds are in the id of the event.
+    seconds = int(newest[0][0].partition(b"-")[0]) / 1000 - began
     worker_us, lease_us, server_us = (
         (end - start) / (last - first) * _US for start, end in zip(before, after, strict=True)
     )
-    return worker_us, lease_us, server_us
+    return last / seconds, (worker_us, lease_us, server_us)
 
 
 def _claim_cost(server: EmbeddedServer, depth: int) -> ClaimCost:
@@ -216,7 +255,7 @@ def _queued(server: EmbeddedServer, jobs: int) -> Iterator[Keys]:
     """Make a queue with so many jobs in it; it is gone afterwards."""
     queue_id = f"bench.{next(_numbers)}"
     with Client(server.settings, queue_id) as producer:
-        producer.submit_many(_JOB for _ in range(jobs))
+        producer.submit_many(JOB for _ in range(jobs))
         yield producer.keys
     server.settings.connect().flushall()
 
