@@ -158,7 +158,7 @@ def test_every_field_is_explained(kube: Kube) -> None:
 
 def test_kubectl_explains_a_field_in_words(kube: Kube) -> None:
     said = " ".join(kube.run("explain", "tsvc.spec.pools.replicas.max").split())
-    assert "Pods at the most, however long the queue is." in said
+    assert "The largest number of pods, however long the queue is." in said
 
 
 def test_the_short_name_and_the_category_find_it(apply: Apply, kube: Kube, namespace: str) -> None:
