@@ -4,6 +4,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 import redis
 
@@ -13,7 +14,12 @@ from whisperfleet.demo.server import EmbeddedServer
 
 
 def pytest_configure() -> None:
-    """Let the processes that tests start be interrupted, whoever started the tests."""
+    """Let the processes that tests start be interrupted, whoever started the tests.
+
+    And no example of a property is held to a time: a busy machine would break that.
+    """
+    hypothesis.settings.register_profile("whisperfleet", deadline=None)
+    hypothesis.settings.load_profile("whisperfleet")
     # A shell without job control has what it starts in the background ignore SIGINT, and children
     # inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

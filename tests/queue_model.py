@@ -66,6 +66,8 @@ class Model:
     jobs: dict[str, Record] = field(default_factory=dict)
     ends: list[tuple[str, State, int]] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
+    # Jobs of which a person deleted both the entry and what was pending.
+    vanished: set[str] = field(default_factory=set)
     # Jobs whose entry vanished before their letter was written: nobody knows what they were.
     hollow: set[str] = field(default_factory=set)
     # Of each tenant: jobs that ended, their attempts, and what the test says that they used.
@@ -236,11 +238,15 @@ class Model:
         job.state = State.QUEUED
 
     def forget(self, entry_ids: Iterable[str]) -> None:
-        """A person makes entries pending for nobody: nothing tells any more of one that is gone."""
+        """A person makes entries pending for nobody: nothing tells any more of one that is gone.
+
+        Whoever waits for its job learns that it vanished, unless an attempt still ends it.
+        """
         for entry_id in entry_ids:
             entry = self.entries[entry_id]
             entry.owner, entry.is_old = None, False
             if not entry.exists:
+                self.vanished.add(entry.job_id)
                 del self.entries[entry_id]
 
     def end(

@@ -29,6 +29,7 @@ from whisperfleet.segmentation.pcm import to_float
 HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"
 BATCH = 16
 GAP = 1e-3
+FRAME_SECONDS = 0.02
 # A text that was never learned has no end; this much of each is compared.
 COMPARED = 50
 
@@ -107,8 +108,11 @@ def test_files_that_are_read_one_window_after_the_other(demo: tuple[WhisperEngin
         mine = [word for segment in transcript.segments for word in segment.words]
         theirs = [word for segment in expected for word in segment.words]
         assert [word.text for word in mine] == [word.word.strip() for word in theirs]
+        # On some processors a product of int8 rounds otherwise in a larger batch; where two frames
+        # of attention are as likely, that moves a word by one.
+        slack = 0.0 if engine.compute_type == "float32" else FRAME_SECONDS
         assert np.array([(word.start, word.end) for word in mine]) == pytest.approx(
-            np.array([(word.start, word.end) for word in theirs]), abs=0.0051
+            np.array([(word.start, word.end) for word in theirs]), abs=slack + 0.0051
         )
 
 

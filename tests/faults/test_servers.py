@@ -6,6 +6,7 @@ Rows 6 to 14.
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -214,7 +215,7 @@ def test_row_12_a_failover_that_loses_the_tail(own_stage: Scene) -> None:
             old.server.kill()
             address.point_at(port)
             with Client(address.settings, old.keys.queue_id) as client:
-                new = Scene(old.server, client, replica, old.keys, old.gate)
+                new = replace(old, client=client, raw=replica)
                 # To be sure of both, a producer sends both again, under their ids.
                 sent = ("finished-in-the-tail", "sent-in-the-tail")
                 for job_id in sent:
@@ -236,7 +237,7 @@ def test_row_26_a_failover_under_connections_that_live(own_stage: Scene) -> None
         old.worker("--max-in-flight", "2", through=address),
         old.worker("--max-in-flight", "2", through=address),
     ):
-        new = Scene(old.server, client, replica, old.keys, old.gate)
+        new = replace(old, client=client, raw=replica)
         client.submit(Job(id="before", audio=clip()))
         new.assert_done(["before"])
         port = int(replica.connection_pool.connection_kwargs["port"])

@@ -259,7 +259,7 @@ def test_a_hundred_thousand_that_wait_hold_nobody_up(
         fill(redis_client, keys, 500)
 
     server_time.assert_brief(purge)
-    server_time.assert_brief(client.drop)
+    server_time.assert_brief(admin.drop)
 
 
 def test_an_entry_over_the_limit_is_settled_without_its_audio(

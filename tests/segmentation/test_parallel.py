@@ -317,7 +317,7 @@ RUNS = [
 SPOKEN = sum(len(one.samples) for one in RUNS) / RATE
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.randoms(use_true_random=False))
 def test_answers_in_any_order_give_the_same_transcript(rng):
     transcripts = []
@@ -362,7 +362,7 @@ answer_strategy = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(answer_strategy, min_size=1, max_size=5))
 def test_whatever_an_engine_answers_all_speech_is_read_in_a_bounded_number_of_windows(answers):
     segmenter = parallel(*RUNS)
