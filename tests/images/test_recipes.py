@@ -1,5 +1,7 @@
 """What images are made of: nothing that is not in the tree, and nothing that they do not need."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,23 @@ def test_everything_that_a_dockerfile_copies_is_an_input(recipe: Recipe) -> None
         assert any(source == each or source.startswith(f"{each}/") for each in recipe.inputs), (
             source
         )
+
+
+def test_all_that_the_operator_imports_is_in_its_image() -> None:
+    program = """
+import importlib, pkgutil, sys, whisperfleet_operator
+for each in pkgutil.walk_packages(whisperfleet_operator.__path__, "whisperfleet_operator."):
+    if not each.name.endswith("__main__"):
+        importlib.import_module(each.name)
+print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("whisperfleet")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    paths = {str(path.relative_to(ROOT)) for path in input_files(ROOT, OPERATOR.inputs)}
+    imported = {str(Path(file).relative_to(ROOT)) for file in done.stdout.split()}
+    assert "operator/whisperfleet_operator/reconcile.py" in imported
+    assert imported - paths == set()
 
 
 def test_both_of_our_images_begin_with_the_same_steps() -> None:
