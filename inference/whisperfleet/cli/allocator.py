@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from whisperfleet.cli.first_process import keep_sigterm
+
 __all__ = ["start_without_thread_cache"]
 
 _VARIABLE: Final = "GLIBC_TUNABLES"
@@ -23,6 +25,7 @@ def start_without_thread_cache() -> None:
     """
     tunables = _tunables(os.environ)
     if tunables is not None and sys.executable and hasattr(ctypes.CDLL(None), "mallopt"):
+        keep_sigterm()
         os.execve(  # noqa: S606 - it is this program
             sys.executable,
             [sys.executable, *sys.orig_argv[1:]],

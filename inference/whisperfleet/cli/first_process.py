@@ -9,7 +9,7 @@ import signal
 
 from whisperfleet.exit_codes import after_signal
 
-__all__ = ["end_on_sigterm"]
+__all__ = ["end_on_sigterm", "keep_sigterm"]
 
 _EXIT_CODE = after_signal(signal.SIGTERM)
 
@@ -18,3 +18,14 @@ def end_on_sigterm() -> None:
     """End at once on SIGTERM, as any other process does, until a command handles it itself."""
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda *_: os._exit(_EXIT_CODE))
+        # One that came since `keep_sigterm` is there now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def keep_sigterm() -> None:
+    """Keep a SIGTERM that comes from now on for `end_on_sigterm` of the program that this becomes.
+
+    A handler does not outlast exec; what is blocked and pending does.
+    """
+    if os.getpid() == 1:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
