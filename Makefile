@@ -40,7 +40,7 @@ test: $(STAMP) ## Run the tests, and say which lines of the product they ran
 	@mkdir -p build
 	@# Three at a time on two cores: many tests wait for a server or a time-out.
 	$(COVERED) -m pytest -n 3 --dist worksteal --durations=20 -m "not cluster" $(TESTS)
-	@$(BIN)/python -m hack.coverage build/coverage.json
+	@$(BIN)/python -m hack.coverage -m hack.evaluation build/coverage.json
 
 E2E = $(BIN)/python -m pytest --durations=25 -o timeout_func_only=true
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
@@ -64,7 +64,7 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.real -p hack.testbed -m hack.cache -m hack.coverage -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
+	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.random_model -p hack.real -p hack.testbed -m hack.cache -m hack.coverage -m hack.evaluation -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
 	MYPYPATH=tests $(BIN)/mypy -m operating.fake_kube
 	$(BIN)/lint-imports --no-cache
 

@@ -10,9 +10,9 @@ from hack.bench.audio import write_clip
 from hack.bench.contenders import BareLoops, Contender, EndToEnd, Library, OneByOne, Pipeline, Setup
 from hack.bench.figures import TOKENS
 from hack.bench.fleet import Fleet, running_fleet
+from hack.random_model.build import SHAPES, build_random_model
+from hack.random_model.vocabulary import Vocabulary
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.engine.random_model import SHAPES, build_random_model
-from whisperfleet.engine.vocabulary import Vocabulary
 
 __all__ = ["Contest", "Ground", "build_model"]
 

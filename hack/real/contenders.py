@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+from hack.evaluation import open_transcriber
 from hack.images.inputs import content_key
 from hack.real.errors import GroundError
 from hack.real.heard import Cue, Heard, Word
@@ -21,7 +22,6 @@ from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.capacity import CPU_BATCH
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import JobError
-from whisperfleet.evaluation import open_transcriber
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
 from whisperfleet.worker.stopwatch import Stopwatch
 

@@ -43,6 +43,7 @@ from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
+from whisperfleet.settings import LoadSettings
 from whisperfleet.worker.batcher import Batcher
 
 __all__ = ["main"]
@@ -53,7 +54,6 @@ _NO_RULES: Final = DecodingOptions(temperatures=(0.0,))
 _LOOPED: Final = DecodingOptions().compression_ratio_threshold
 # Whoever leaves out what is no speech never hears so long a noise: it is read as well.
 _LONG_NOISE_SECONDS: Final = 15.0
-_LINE_SECONDS: Final = 1920.0
 _WIDTH: Final = 120
 
 
@@ -165,7 +165,7 @@ def _beside_each_other(model: Path, recordings: Sequence[Recording], rounds: int
     loops = _loops(whisper, recordings)
     clip, *neighbours = _clips(whisper, 2 * whisper.batch_size)
     engine = CountingEngine(whisper)
-    with Batcher(engine, _LINE_SECONDS) as line:
+    with Batcher(engine, LoadSettings().max_audio_seconds_in_flight) as line:
         # Until it knows how long one takes, a line gives the engine single windows.
         send(line, engine, clip, neighbours[: engine.batch_size - 1])
         return [

@@ -8,7 +8,7 @@ import pytest
 from hack.bench.audio import write_clip
 from hack.bench.contenders import BareLoops, OneByOne, Pipeline, Setup, WorkError, start_tokens
 from hack.bench.contest import build_model
-from whisperfleet.engine.random_model import Shape, build_random_model
+from hack.random_model.build import Shape, build_random_model
 
 
 @pytest.fixture(scope="module")

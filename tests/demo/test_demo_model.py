@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hack.evaluation import evaluate, open_transcriber, summarise
 from whisperfleet.demo.clips import read_clips
-from whisperfleet.evaluation import evaluate, open_transcriber, summarise
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
 
 HELD_OUT = Path(__file__).parents[1] / "data" / "heldout"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hack.evaluation import evaluate, summarise
 from whisperfleet.contract.result import Segment, Transcript
 from whisperfleet.demo.clips import Clip, count_wrong_words, words_of
-from whisperfleet.evaluation import evaluate, summarise
 
 texts = st.lists(st.sampled_from(["a", "b", "c"]), max_size=8)
 
@@ -112,10 +112,11 @@ def test_a_word_in_silence_is_wrong():
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "whisperfleet.evaluation", *arguments],
+        [sys.executable, "-m", "hack.evaluation", *arguments],
         check=False,
         capture_output=True,
         text=True,
+        cwd=Path(__file__).parents[2],
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
+from hack.random_model.build import SHAPES, build_random_model
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import (
     Engine,
@@ -24,7 +25,6 @@ from whisperfleet.engine.ctranslate2.tokens import to_tokens
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.ctranslate2.words import WordKeepingModel
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.errors import JobError
 from whisperfleet.segmentation.pcm import to_float
 

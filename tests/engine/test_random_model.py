@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from hack.random_model.build import COMPUTE_TYPES, SHAPES, build_random_model, build_spec
+from hack.random_model.vocabulary import LANGUAGES_IN_ORDER, Vocabulary
 from whisperfleet.contract.languages import LANGUAGES
 from whisperfleet.engine.ctranslate2.models import digest_model
-from whisperfleet.engine.random_model import COMPUTE_TYPES, SHAPES, build_random_model, build_spec
-from whisperfleet.engine.vocabulary import LANGUAGES_IN_ORDER, Vocabulary
 
 LARGE_V3_HEAD = {"mels": 128, "languages": 100}
 

@@ -10,13 +10,13 @@ from faster_whisper.audio import decode_audio
 
 from engine.fixtures import AS_THE_LIBRARY, load_library, mel_window, settle, spoken, tokens_of
 from engine.synthetic import babble, blocks
+from hack.random_model.build import SHAPES, build_random_model
 from segmentation.running import heedless
 from whisperfleet.demo.clips import Clip, read_clips
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.models import resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.segmentation import (
     Answered,
     Segmentation,

@@ -11,6 +11,7 @@ from faster_whisper import WhisperModel
 from engine.fake_forward import OUT_OF_MEMORY, FakeForward, Row, numbered
 from engine.fixtures import AS_THE_LIBRARY, mel_window, settle, tokens_of
 from engine.synthetic import babble
+from hack.random_model.build import SHAPES, build_random_model
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import WindowRequest, WindowResult
@@ -19,7 +20,6 @@ from whisperfleet.engine.ctranslate2.loading import load_model
 from whisperfleet.engine.ctranslate2.models import ResolvedModel, resolve_model
 from whisperfleet.engine.ctranslate2.whisper import WhisperEngine
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.engine.random_model import SHAPES, build_random_model
 from whisperfleet.errors import (
     DeviceUnavailableError,
     EngineLostError,

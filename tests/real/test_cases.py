@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from hack.evaluation import Transcriber, open_transcriber
 from hack.real.models import BASE, TINY, model_folder
 from whisperfleet.contract.job import Format, Task
 from whisperfleet.contract.result import Transcript
 from whisperfleet.demo.clips import words_of
 from whisperfleet.engine import WindowRequest
-from whisperfleet.evaluation import Transcriber, open_transcriber
 from whisperfleet.formats import render
 from whisperfleet.segmentation import Segmentation, SegmentationOptions
 from whisperfleet.worker.stopwatch import Stopwatch

@@ -1,4 +1,4 @@
-"""What a folder of the corpus holds, in the form that `whisperfleet.evaluation` reads as well."""
+"""What a folder of the corpus holds, in the form that `hack.evaluation` reads as well."""
 
 import json
 from dataclasses import dataclass

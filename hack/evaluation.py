@@ -1,6 +1,6 @@
 """Score a model on recordings whose words are known, through the product's own path.
 
-``python -m whisperfleet.evaluation MODEL FOLDER`` decodes, cuts, recognises and assembles each clip
+``python -m hack.evaluation MODEL FOLDER`` decodes, cuts, recognises and assembles each clip
 of the folder's manifest as a worker does, and prints a row for each kind of clip.
 """
 
@@ -27,6 +27,7 @@ from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import WhisperfleetError
 from whisperfleet.exit_codes import ExitCode
 from whisperfleet.segmentation import Segmentation, SegmentationOptions, make_segmenter
+from whisperfleet.settings import LoadSettings
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.control import JobControl
 from whisperfleet.worker.stopwatch import Stopwatch
@@ -38,7 +39,6 @@ Transcriber = Callable[[Path, Stopwatch], Transcript]
 
 # How far a segment's timestamp may be from the truth to count as right.
 TOLERANCE_SECONDS = 0.2
-_MAX_AUDIO_SECONDS_IN_FLIGHT = 1920.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def open_transcriber(
     wanted = request or WindowRequest()
     with (
         DecoderPool(threads) as decoders,
-        Batcher(engine, _MAX_AUDIO_SECONDS_IN_FLIGHT) as line,
+        Batcher(engine, LoadSettings().max_audio_seconds_in_flight) as line,
     ):
 
         def run(path: Path, stopwatch: Stopwatch) -> Transcript:

@@ -1,11 +1,9 @@
 """Build Whisper models of any real shape with random weights, from numpy alone.
 
-``python -m whisperfleet.engine.random_model --shape large-v3-turbo --out DIR`` writes a directory
-that loads like the real model: the same sizes, the same token ids, words without meaning. For tests
-of load, memory and throughput; nothing is downloaded.
+Such a model loads like the real one: the same sizes, the same token ids, words without meaning. It
+is for tests of load, memory and throughput; nothing is downloaded.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy as np
 from ctranslate2.specs import common_spec, whisper_spec
 from numpy.typing import DTypeLike, NDArray
 
-from whisperfleet.engine.vocabulary import Vocabulary
+from hack.random_model.vocabulary import Vocabulary
 
 __all__ = ["COMPUTE_TYPES", "SHAPES", "Shape", "build_random_model", "build_spec"]
 
@@ -218,20 +216,3 @@ def _preprocessor(shape: Shape) -> dict[str, Any]:
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-
-
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m whisperfleet.engine.random_model",
-        description="Write a Whisper model with random weights: real shapes, meaningless words.",
-    )
-    parser.add_argument("--shape", choices=SHAPES, default="tiny")
-    parser.add_argument("--out", type=Path, required=True, help="directory to write into")
-    parser.add_argument("--compute-type", choices=COMPUTE_TYPES, default="int8")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser
-
-
-if __name__ == "__main__":
-    chosen = _arguments().parse_args()
-    build_random_model(SHAPES[chosen.shape], chosen.out, chosen.compute_type, chosen.seed)
