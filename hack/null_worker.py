@@ -42,7 +42,7 @@ _CHECK_SECONDS: Final = 0.01
 _STALL_SECONDS: Final = 300.0
 _JOB_TIMEOUT_SECONDS: Final = 3600.0
 _MODEL: Final = ModelInfo(name="null", digest="0" * 64)
-_USAGE: Final = Usage(audio_seconds=1.0, speech_seconds=0.5, windows=1, device_seconds=0.25)
+_USAGE: Final = Usage(audio_seconds=1.0, speech_seconds=0.5, windows=1)
 _NO_WORDS: Final = Transcript(
     text="", language="en", language_probability=1.0, duration=1.0, duration_after_vad=0.0
 )
@@ -79,7 +79,8 @@ class NullPipeline:
                 queued=max(0.0, round(claim.claimed_at - claim.enqueued_at, 3)),
                 total=round(stopwatch.total, 4),
             ),
-            usage=_USAGE if state is State.DONE else None,
+            # As if all of it had been on a device of its own.
+            usage=_USAGE.model_copy(update={"device_seconds": round(stopwatch.total, 6)}),
             model=_MODEL,
             worker_version=__version__,
             metadata=job.metadata if job else {},

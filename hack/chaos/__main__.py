@@ -1,8 +1,10 @@
 """``python -m hack.chaos --jobs 2000 --seed 1``: exit code 1 where a promise was broken."""
 
 import argparse
+import shlex
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +26,7 @@ def main() -> int:
         mix=arguments.mix,
         server=arguments.server,
         workers=arguments.workers,
+        beside=tuple(shlex.split(arguments.beside)),
         lease_seconds=arguments.lease,
         faults=arguments.faults,
         kinds=tuple(arguments.only or FAULTS),
@@ -43,14 +46,22 @@ def main() -> int:
 
 def _table(settings: Settings, outcome: Outcome) -> Table:
     table = Table(title=f"{settings.jobs} jobs under fire, seed {settings.seed}")
-    for heading in ("sent", "ended", "faults"):
+    for heading in ("sent", "ended", "faults", "used"):
         table.add_column(heading)
     table.add_row(
         _lines(outcome.kinds | {"duplicates of these": outcome.duplicates}),
         _lines({str(state): count for state, count in outcome.books.states.items()}),
         _lines(outcome.faults | {"worker processes that ended": outcome.deaths}),
+        _lines(_of_all_tenants(outcome.books.usage)),
     )
     return table
+
+
+def _of_all_tenants(usage: Counter[str]) -> Counter[str]:
+    totals: Counter[str] = Counter()
+    for name, amount in usage.items():
+        totals[name.rpartition("/")[2]] += amount
+    return totals
 
 
 def _lines(counts: dict[str, int]) -> str:
@@ -77,6 +88,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--mix", type=Mix, default=Mix.FAULTY, choices=list(Mix))
     parser.add_argument("--server", default="valkey", choices=("valkey", "redis"))
     parser.add_argument("--workers", type=int, default=3, help="worker processes")
+    parser.add_argument("--beside", default="", help="command of every second worker")
     parser.add_argument("--lease", type=float, default=1.5, help="seconds of a lease")
     parser.add_argument("--faults", type=int, default=40, help="how often the monkey strikes")
     parser.add_argument("--only", action="append", choices=list(FAULTS), help="kinds of faults")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final, Self
 __all__ = ["Fleet", "Leases", "Worker"]
 
 _ROOT: Final = Path(__file__).parents[2]
+_NULL_WORKER: Final = (sys.executable, "-m", "hack.null_worker")
 _CONSUMER: Final = re.compile(r"null-(\d+)-")
 # What is told of an unexpected error: a traceback, or a line of the log with one in it.
 _TOLD_CHARACTERS: Final = 4000
@@ -89,17 +90,29 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 class Fleet:
-    """So many workers; whichever ends is started again a moment later."""
+    """So many workers; whichever ends is started again a moment later.
+
+    With `beside` every second one runs that command: a null worker of another version, say, which
+    takes the same options and names its consumer alike.
+    """
 
     def __init__(
-        self, size: int, url: str, queue_id: str, leases: Leases, in_flight: int, logs: Path
+        self,
+        size: int,
+        url: str,
+        queue_id: str,
+        leases: Leases,
+        in_flight: int,
+        logs: Path,
+        beside: Sequence[str] = (),
     ) -> None:
         self.deaths = 0
         # By process id: the moments at which one was taken from its jobs, in Unix seconds.
         self._gone: defaultdict[int, list[float]] = defaultdict(list)
         self._logs = logs
-        self._command = [
-            *(sys.executable, "-m", "hack.null_worker", "--redis", url, "--queue", queue_id),
+        self._commands = [_NULL_WORKER, *([beside] if beside else [])]
+        self._options = [
+            *("--redis", url, "--queue", queue_id),
             *("--lease", str(leases.lease), "--beat", str(leases.beat)),
             *("--reclaim", str(leases.reclaim), "--drain", str(leases.drain)),
             *("--in-flight", str(in_flight), "--log-level", "warning"),
@@ -109,7 +122,7 @@ class Fleet:
         self._members: list[Worker] = []
 
     def __enter__(self) -> Self:
-        self._members = [self._start() for _ in range(self._size)]
+        self._members = [self._start(place) for place in range(self._size)]
         return self
 
     def __exit__(
@@ -134,7 +147,7 @@ class Fleet:
                 continue
             self.deaths += 1
             self.note_gone(worker)
-            self._members[place] = self._start()
+            self._members[place] = self._start(place)
 
     def note_gone(self, worker: Worker) -> None:
         """Remember that a worker does nothing for its jobs from now on."""
@@ -164,10 +177,11 @@ class Fleet:
             for found in re.finditer(r"^.*raceback", text, re.MULTILINE)
         ]
 
-    def _start(self) -> Worker:
+    def _start(self, place: int) -> Worker:
         self._started += 1
+        command = [*self._commands[place % len(self._commands)], *self._options]
         with (self._logs / f"worker-{self._started}.log").open("wb") as log:
             process = subprocess.Popen(
-                self._command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         return Worker(process)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import redis
 
 from hack.chaos.plan import ENDS, Kind
+from hack.chaos.usage import check_usage, read_sums
 from whisperfleet.contract.events import DeadLetter, DoneEvent
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.result import Result
@@ -23,26 +24,31 @@ _PAGE: Final = 1000
 class Books:
     """How many jobs ended in each state, and each way in which the promise was broken.
 
-    `attempts` is how often all jobs together were begun.
+    `attempts` is how often all jobs together were begun, `usage` the queue's sums of what they
+    used.
     """
 
     states: Counter[State | str]
     attempts: int
+    usage: Counter[str]
     violations: tuple[str, ...]
 
 
 def check_books(client: redis.Redis, keys: Keys, kinds: Mapping[str, Kind]) -> Books:
     """Compare the whole queue with what was sent; `kinds` has every id and what it was."""
     events = list(read_events(client, keys))
+    usage = read_sums(client, keys)
     return Books(
         Counter(event.state for event in events),
         sum(event.epoch for event in events),
+        usage,
         (
             *_check_ends(events, kinds),
             *_check_conflicts(events, kinds),
             *_check_records(client, keys, events),
             *_check_dead_letters(client, keys, events),
             *_check_counters(client, keys, events),
+            *check_usage(client, keys, events, usage),
             *_check_nothing_left(client, keys),
         ),
     )

@@ -98,6 +98,7 @@ _MEAN_SECONDS: Final = 0.02
 _LONG_SHARE: Final = 0.01
 _LONG_SECONDS: Final = (2.0, 5.0)
 _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_TENANTS: Final = ("acme", "globex", None)
 
 
 def make_plan(jobs: int, seed: int, mix: Mix) -> Plan:
@@ -105,7 +106,7 @@ def make_plan(jobs: int, seed: int, mix: Mix) -> Plan:
 
     The counts by kind are exact, at least one of each that the mix has.
     """
-    chance = random.Random(f"plan {seed}")
+    chance, tenants = random.Random(f"plan {seed}"), random.Random(f"tenants {seed}")
     kinds = [
         kind for kind, share in _SHARES[mix].items() for _ in range(max(1, round(share * jobs)))
     ]
@@ -118,7 +119,10 @@ def make_plan(jobs: int, seed: int, mix: Mix) -> Plan:
     for number, kind in enumerate(kinds):
         job_id = f"job-{number}"
         names[job_id] = kind
-        submit = Submit(_make_job(job_id, kind, chance, seconds), _draw_priority(chance))
+        job = _make_job(job_id, kind, chance, seconds)
+        if tenant := tenants.choice(_TENANTS):
+            job = job.model_copy(update={"tenant": tenant})
+        submit = Submit(job, _draw_priority(chance))
         placed.append((number, submit))
         later = number + chance.uniform(0, _LATER_STEPS)
         if kind is Kind.CANCELLED:

@@ -36,8 +36,9 @@ _AT_ONCE: Final = 0.3
 class Settings:
     """What a run is made of. The lease is in seconds; the same seed makes the same choices.
 
-    `faults` of `kinds` strike every `gap_seconds` on the average. A run that has not ended after
-    `limit_seconds` is given up, and what is left counts as lost.
+    `faults` of `kinds` strike every `gap_seconds` on the average. Every second worker runs the
+    command `beside`, where there is one. A run that has not ended after `limit_seconds` is given
+    up, and what is left counts as lost.
     """
 
     jobs: int
@@ -45,6 +46,7 @@ class Settings:
     mix: Mix = Mix.FAULTY
     server: str = "valkey"
     workers: int = 3
+    beside: tuple[str, ...] = ()
     in_flight: int = 4
     lease_seconds: float = 1.5
     faults: int = 40
@@ -100,6 +102,7 @@ def run_chaos(settings: Settings, logs: Path | None = None) -> Outcome:
             Leases(settings.lease_seconds),
             settings.in_flight,
             logs or Path(folder),
+            settings.beside,
         ) as fleet,
     ):
         began = time.monotonic()

@@ -1,22 +1,26 @@
 """A short run under fire; ``make chaos`` is the long one."""
 
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from consumers import PATIENT, done, take
+from hack.chaos.fleet import Fleet, Leases
 from hack.chaos.invariants import check_books
 from hack.chaos.plan import Kind, Mix, make_plan
 from hack.chaos.run import Settings, run_chaos
-from servers import server_binary
+from servers import server_binary, wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
-from whisperfleet.queue import Buried, Concluded, WorkQueue
+from whisperfleet.queue import Buried, Concluded, WorkQueue, settlement
+from whisperfleet.queue.scripts import Script
 
 JOB = Job(id="job-0", url="https://media.example.org/a.wav")
 
@@ -103,6 +107,9 @@ def _repeat_the_event(client: redis.Redis, keys: Keys) -> None:
         (lambda client, keys: client.persist(keys.job("job-0")), "FOR EVER"),
         (lambda client, keys: client.xadd(keys.done, {"id": "x", "state": "done"}), "UNKNOWN"),
         (lambda client, keys: client.hincrby(keys.counters, "done", 1), "COUNTERS"),
+        (lambda client, keys: client.hincrby(keys.usage, "normal//attempts", 1), "USAGE"),
+        (lambda client, keys: client.hincrby(keys.usage, "high/acme/jobs", 1), "USAGE"),
+        (lambda client, keys: client.delete(keys.usage), "USAGE"),
     ],
 )
 def test_books_that_are_spoilt_are_told(
@@ -118,3 +125,34 @@ def test_books_that_are_spoilt_are_told(
 
     violations = check_books(redis_client, keys, {"job-0": Kind.HEALTHY}).violations
     assert told in {line.partition(":")[0] for line in violations}
+
+
+def test_a_job_that_the_script_sums_twice_is_told(
+    worker: WorkQueue, redis_client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = "add_usage(keys.usage, ending.class, ending.tenant, ending.usage)"
+    script = Script("finish")
+    assert script.source.count(once) == 1
+    monkeypatch.setattr(script, "source", script.source.replace(once, f"{once} {once}"))
+    monkeypatch.setattr(settlement, "_FINISH", script)
+    claim = take(worker)
+    worker.settle(claim, Concluded(done(claim)))
+
+    violations = check_books(redis_client, keys, {"job-0": Kind.HEALTHY}).violations
+    assert violations[:2] == (
+        "USAGE: 2 is summed as normal//attempts and the results come to 1",
+        "USAGE: 2 is summed as normal//jobs and the results come to 1",
+    )
+    assert {line.partition(":")[0] for line in violations} == {"USAGE"}
+
+
+def test_a_command_beside_takes_every_second_place(tmp_path: Path) -> None:
+    tell = ("import sys, time; print(sys.argv[1:], flush=True); time.sleep(600)",)
+    beside = (sys.executable, "-c", *tell)
+    with Fleet(3, "redis://127.0.0.1:1/0", "q", Leases(1.0), 4, tmp_path, beside) as fleet:
+        theirs = tmp_path / "worker-2.log"
+        wait_for(lambda: "--in-flight" in theirs.read_text(), "the other command to start")
+        assert len(fleet.up()) == 3
+    commands = {log.name: log.read_text() for log in tmp_path.iterdir()}
+    assert "'redis://127.0.0.1:1/0', '--queue', 'q'" in commands["worker-2.log"]
+    assert not any("--in-flight" in commands[f"worker-{n}.log"] for n in (1, 3))
