@@ -1,15 +1,15 @@
-"""Where there is speech in some audio, by the library's detector."""
+"""Where there is speech in some audio, as faster-whisper (here: the library) finds it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
-from faster_whisper.vad import VadOptions, get_vad_model
 from numpy.typing import NDArray
 
 from whisperfleet.engine.interface import SAMPLE_RATE
 from whisperfleet.segmentation.pcm import to_float
+from whisperfleet.segmentation.vad_model import vad_session
 
 __all__ = ["STEP", "Heard", "Span", "VadOptions", "find_speech", "hear", "speech_chances", "within"]
 
@@ -35,6 +35,22 @@ _FAINT_SAMPLES = SAMPLE_RATE
 
 # From where to where there is speech, in order.
 Heard = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VadOptions:
+    """What counts as speech; names and defaults are the library's.
+
+    Speech begins where its chance is at least `threshold`, and ends where that stays under
+    `neg_threshold` for `min_silence_duration_ms`; None stands for 0.15 less than `threshold`. What
+    is no longer than `min_speech_duration_ms` is left out. `speech_pad_ms` is kept around speech.
+    """
+
+    threshold: float = 0.5
+    neg_threshold: float | None = None
+    min_speech_duration_ms: int = 0
+    min_silence_duration_ms: int = 2000
+    speech_pad_ms: int = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +89,7 @@ def speech_chances(samples: NDArray[np.int16]) -> list[float]:
     steps, and there is always one that is not full.
     """
     steps = len(samples) // STEP + 1
-    session = get_vad_model().session
+    session = vad_session()
     hidden = cell = np.zeros(_STATE, np.float32)
     chances: list[float] = []
     for first in range(0, steps, _STEPS_AT_ONCE):

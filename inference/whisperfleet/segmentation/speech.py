@@ -75,7 +75,7 @@ class SpeechReader:
         self.decoded_samples = 0
         self.speech_samples = 0
         divide = _divide_at_pauses if keep_pauses else _find_speech
-        self._spans = divide(self._count(blocks), replace(vad, max_speech_duration_s=float("inf")))
+        self._spans = divide(self._count(blocks), vad)
 
     def __iter__(self) -> Iterator[Speech]:
         return self
