@@ -8,6 +8,8 @@ import pytest
 
 from engine import toy
 from engine.fixtures import spoken
+from whisperfleet.contract.job import Task
+from whisperfleet.contract.languages import LANGUAGES
 from whisperfleet.engine import Engine, Unsettled, Window, WindowRequest, WindowResult
 from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.engine.registry import EngineLoader, engine_names, load_engine
@@ -56,6 +58,7 @@ def test_it_says_what_it_is(engine: Engine[Any]):
     assert engine.model.name
     assert engine.batch_size >= 1
     assert "en" in engine.capabilities.languages
+    assert engine.capabilities.languages <= LANGUAGES
     assert engine.cache_key == engine.cache_key != ""
     memory = engine.device_memory()
     assert memory is None or 0 <= memory.free <= memory.total
@@ -87,6 +90,16 @@ def test_its_own_pieces_are_text_that_may_precede_a_window(engine: Engine[Any]):
     assert all(isinstance(piece, str) for piece in pieces)
     (after,) = answered(engine, window("music", previous=pieces, carry=first.carry))
     assert after.segments
+
+
+def test_what_it_can_do_it_does(engine: Engine[Any]):
+    able = engine.capabilities
+    audio = to_float(spoken("hello-world")[: 30 * 16_000])
+    for task in (Task.TRANSCRIBE, *([Task.TRANSLATE] if able.translate else [])):
+        request = WindowRequest("en", task, word_timestamps=able.words)
+        (answer,) = answered(engine, Window(audio, request, "en"))
+        assert answer.segments
+        assert all((part.words is not None) == able.words for part in answer.segments)
 
 
 def test_no_audio_has_no_words(engine: Engine[Any]):

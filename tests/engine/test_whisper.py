@@ -14,6 +14,7 @@ from engine.synthetic import babble
 from hack.random_model.build import SHAPES, build_random_model
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
+from whisperfleet.contract.languages import LANGUAGES
 from whisperfleet.engine import WindowRequest, WindowResult
 from whisperfleet.engine.ctranslate2.features import MelWindow
 from whisperfleet.engine.ctranslate2.loading import load_model
@@ -23,7 +24,7 @@ from whisperfleet.engine.options import DecodingOptions
 from whisperfleet.errors import (
     DeviceUnavailableError,
     EngineLostError,
-    InputError,
+    JobError,
     TransientError,
 )
 from whisperfleet.segmentation.pcm import to_float
@@ -117,7 +118,7 @@ def test_windows_of_all_kinds_share_a_call_and_keep_their_places(engine: Whisper
         replace(window(), features=np.zeros((80, 0), np.float32)),
     ]
     together = engine.run(mixed)
-    assert isinstance(together[1], InputError)
+    assert isinstance(together[1], JobError)
     assert together[6].segments == ()
     for one, answer in zip(mixed, together, strict=True):
         if isinstance(answer, WindowResult):
@@ -133,19 +134,13 @@ def assert_same(one: WindowResult, other: WindowResult) -> None:
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-4)
 
 
-def test_a_language_that_the_model_lacks_is_the_jobs_fault(quick: WhisperEngine):
-    (answer,) = quick.run([window(language="yue")])
-    assert isinstance(answer, InputError)
-    assert answer.code is Code.UNKNOWN_LANGUAGE
-    assert "'yue'" in answer.message
-    assert "99 languages" in answer.message
+def test_it_says_which_languages_the_model_has(quick: WhisperEngine):
+    assert quick.capabilities.languages == LANGUAGES - {"yue"}
 
 
-def test_an_english_model_refuses_other_languages(micro_model: ResolvedModel, tmp_path: Path):
+def test_an_english_model_has_english_alone(micro_model: ResolvedModel, tmp_path: Path):
     english = english_only(micro_model, tmp_path)
-    (answer,) = english.run([window(language="de")])
-    assert isinstance(answer, InputError)
-    assert "only English" in answer.message
+    assert english.capabilities.languages == {"en"}
     detected = recognise(english, window(language=None))
     assert (detected.language, detected.language_probability) == ("en", 1.0)
 
@@ -166,6 +161,7 @@ def test_128_mels_and_the_hundredth_language(tmp_path: Path):
     model = resolve_model(str(build_random_model(shape, tmp_path)))
     large = WhisperEngine.load(model, "cpu", cpu_threads=1)
     assert large.mels == 128
+    assert "yue" in large.capabilities.languages
     answer = recognise(large, mel_window(babble(2.0), WindowRequest("yue"), "yue", 128))
     assert answer.language == "yue"
 

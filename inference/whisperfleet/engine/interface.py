@@ -187,7 +187,7 @@ def word_place(start: float, end: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do with the model that it has.
+    """What an engine can do with the model that it has: no window that comes asks for more.
 
     `languages` are the codes of those that it knows. `words`: it can tell the time of each word.
     `translate`: it can write in English what is said in another language.
@@ -269,4 +269,4 @@ class Engine(BatchEngine[P], Protocol[P]):
         """
 
     def close(self) -> None:
-        """Let go of the model and the device; it is not called again."""
+        """Let go of the model and the device: no call is under way, and none follows."""

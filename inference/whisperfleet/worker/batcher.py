@@ -156,6 +156,11 @@ class Batcher:
                 self._jobs.discard(job)
                 self._changed.notify_all()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread has not ended: the engine may be in a call."""
+        return self._thread.is_alive()
+
     def now(self) -> float:
         """Return the time by the clock that passes are measured with."""
         return self._clock()

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import redis
 
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.keys import Keys
+from whisperfleet.engine import Engine
 from whisperfleet.queue import RedisSettings, WorkQueue
-from whisperfleet.settings import BATCHES_IN_FLIGHT, OWN_IN_FLIGHT
+from whisperfleet.settings import BATCHES_IN_FLIGHT, OWN_IN_FLIGHT, EngineSettings
 from whisperfleet.worker.batcher import Batcher
 from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.job_pipeline import JobPipeline
@@ -79,15 +81,16 @@ class _Build:
         decoders = parts.enter_context(DecoderPool(slots, settings.decode_limits))
         leases = parts.enter_context(LeaseKeeper(slots, self._greet, self.standing))
         loaded = self.engine(settings)
-        batcher = parts.enter_context(
-            Batcher(
-                loaded.engine,
-                settings.load.max_audio_seconds_in_flight,
-                settings.queue.priorities,
-                on_lost=on_lost,
-                clock=self.clock,
-            )
+        batcher = Batcher(
+            loaded.engine,
+            settings.load.max_audio_seconds_in_flight,
+            settings.queue.priorities,
+            on_lost=on_lost,
+            clock=self.clock,
         )
+        # Parts end in reverse order: first nobody runs the engine any more.
+        parts.callback(_close, loaded.engine, batcher)
+        parts.enter_context(batcher)
         keys = Keys(settings.queue_id)
         queue = WorkQueue(
             self.client,
@@ -109,11 +112,13 @@ class _Build:
             segmentation=settings.segmentation,
             cache=TranscriptCache(self.client, keys, settings.queue.cache_seconds, loaded.recipe),
             model=loaded.engine.model,
+            able=loaded.engine.capabilities,
             scratch=self.scratch,
         )
         batch_size = loaded.engine.batch_size
         in_flight = settings.load.max_in_flight or min(slots, BATCHES_IN_FLIGHT * batch_size)
         log.info("sized", extra={"batch_size": batch_size, "max_in_flight": in_flight})
+        _tell_what_it_can(settings.engine, loaded.engine)
         limits = LoopLimits(
             in_flight,
             settings.load.job_timeout_seconds,
@@ -136,6 +141,37 @@ class _Build:
             parent=os.getpid(),
             table=table.descriptor,
             slots=table.slots,
+        )
+
+
+def _close(engine: Engine[Any], batcher: Batcher) -> None:
+    """Have the engine let go of its device, unless that is lost or a call does not return."""
+    if batcher.lost or batcher.is_running:
+        return
+    try:
+        engine.close()
+    except Exception:
+        # All jobs are ended or handed back, and the process ends next.
+        log.exception("the engine could not let go of its model and device")
+
+
+def _tell_what_it_can(settings: EngineSettings, engine: Engine[Any]) -> None:
+    able = engine.capabilities
+    log.info(
+        "engine loaded",
+        extra={
+            "engine": settings.engine,
+            "languages": sorted(able.languages),
+            "words": able.words,
+            "translate": able.translate,
+        },
+    )
+    if engine.batch_size < settings.batch_size:
+        log.warning(
+            "the engine takes %d windows together and not the %d of the setting batch_size; lower "
+            "it, or take a device with more memory",
+            engine.batch_size,
+            settings.batch_size,
         )
 
 

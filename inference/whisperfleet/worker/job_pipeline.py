@@ -11,6 +11,7 @@ from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Failure, ModelInfo, Result
 from whisperfleet.contract.states import State
+from whisperfleet.engine import Capabilities
 from whisperfleet.errors import InputError
 from whisperfleet.queue import Claim
 from whisperfleet.queue.outcomes import overdue, stopped_for_good
@@ -22,6 +23,7 @@ from whisperfleet.worker.control import Interrupted, JobControl
 from whisperfleet.worker.machine import on_this_machine
 from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 from whisperfleet.worker.recognition import Recogniser
+from whisperfleet.worker.refusing import refuse_unable
 from whisperfleet.worker.reporting import report
 from whisperfleet.worker.scratch import scratch_file
 from whisperfleet.worker.stopwatch import Stopwatch
@@ -31,7 +33,10 @@ __all__ = ["JobPipeline"]
 
 @dataclass(frozen=True, slots=True)
 class JobPipeline:
-    """What carries jobs out; shared by all that are in flight. `scratch` holds fetched files."""
+    """What carries jobs out; shared by all that are in flight.
+
+    `model` and `able` are the engine's. `scratch` holds fetched files.
+    """
 
     fetcher: Fetcher
     decoders: DecoderPool
@@ -39,6 +44,7 @@ class JobPipeline:
     segmentation: SegmentationOptions
     cache: TranscriptCache
     model: ModelInfo
+    able: Capabilities
     scratch: Path
     limiter: PreprocessLimiter = field(default_factory=PreprocessLimiter)
 
@@ -60,6 +66,7 @@ class JobPipeline:
             if too_late := overdue(job, claim):
                 state, error = State.EXPIRED, too_late
             else:
+                refuse_unable(self.able, job)
                 with on_this_machine(self.scratch):
                     heard, cached = self._hear(job, claim.priority, control, stopwatch)
         except InputError as fault:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from whisperfleet.audio.decoder import DecoderPool
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.result import ModelInfo, Result
-from whisperfleet.engine import Engine
+from whisperfleet.engine import Capabilities, Engine
 from whisperfleet.queue import Claim
 from whisperfleet.segmentation import SegmentationOptions
 from whisperfleet.worker.batcher import Batcher
@@ -50,6 +50,7 @@ class PipelineFactory(Protocol):
         segmentation: SegmentationOptions,
         cache: TranscriptCache,
         model: ModelInfo,
+        able: Capabilities,
         scratch: Path,
     ) -> Pipeline:
         """Return a pipeline."""

@@ -10,7 +10,6 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
-from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Task
 from whisperfleet.contract.result import ModelInfo
 from whisperfleet.engine.ctranslate2.answers import Heard, answer_of, silence
@@ -36,7 +35,7 @@ from whisperfleet.engine.interface import (
     WindowResult,
 )
 from whisperfleet.engine.options import DecodingOptions
-from whisperfleet.errors import EngineLostError, InputError, JobError
+from whisperfleet.errors import EngineLostError, JobError
 
 __all__ = ["WhisperEngine"]
 
@@ -212,7 +211,7 @@ class WhisperEngine:
         return gpu_memory() if self.device == "cuda" else None
 
     def close(self) -> None:
-        """Let go of the model, unless a call is still under way."""
+        """Let go of the model and its memory."""
         self._forward.unload_model()
 
     def run(self, windows: Sequence[MelWindow]) -> list[Answer]:
@@ -252,8 +251,8 @@ class WhisperEngine:
     def _recognise(self, windows: Sequence[MelWindow]) -> list[Answer]:
         stages = Stages(len(windows))
         for index, window in enumerate(windows):
-            if early := self._answer_at_once(window):
-                stages.answers[index] = early
+            if window.frames < _FRAMES_PER_POSITION:
+                stages.answers[index] = silence(window)
         encoded = stages.take(
             lambda left: in_batches(
                 self._encode, [windows[i] for i in left], self._encoding, self._calls
@@ -283,20 +282,6 @@ class WhisperEngine:
         )
         stages.answers |= answers
         return stages.in_order()
-
-    def _answer_at_once(self, window: MelWindow) -> WindowResult | JobError | None:
-        """Return the answer to what needs no model."""
-        if window.language is not None and window.language not in self._languages:
-            return self._unknown(window.language)
-        return silence(window) if window.frames < _FRAMES_PER_POSITION else None
-
-    def _unknown(self, language: str) -> InputError:
-        known = "only English" if self._languages == {"en"} else f"{len(self._languages)} languages"
-        return InputError(
-            Code.UNKNOWN_LANGUAGE,
-            f"this model does not know {language!r}, it knows {known}; leave `language` out, or "
-            "send the job to a fleet with another model",
-        )
 
     def _encode(self, windows: Sequence[MelWindow]) -> list[Encoded]:
         features = to_model([pad_or_trim(window.features) for window in windows])
