@@ -15,7 +15,9 @@ from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import MachineError, TransientError
 from whisperfleet.queue import Claim, Outcome, Settled, WorkQueue
@@ -168,3 +170,40 @@ def test_a_result_that_redis_refuses_is_noted_where_a_person_must_help(
     queue.refusal = refusal
     standing = fail(queue, Interrupted(Stop.DRAINING))
     assert bool(standing.trouble(Need.PUBLISH)) == is_everyones
+
+
+class UsingPipeline:
+    """Stands in for a worker's steps: every job is done, after so many seconds of the device."""
+
+    def __init__(self, seconds: float) -> None:
+        self._usage = Usage(device_seconds=seconds)
+
+    def run(self, claim: Claim, control: JobControl) -> Result:  # noqa: ARG002
+        return Result(id=claim.job_id, state=State.DONE, usage=self._usage)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_fenced", "lost"),
+    [
+        (None, False, 0.0),
+        (None, True, 2.5),
+        (redis.ResponseError("WRONGKEY the key holds a list"), False, 2.5),
+    ],
+)
+def test_a_result_that_is_not_published_has_its_device_seconds_lost(
+    client: Client,
+    queue: RefusingQueue,
+    refusal: redis.RedisError | None,
+    is_fenced: bool,
+    lost: float,
+) -> None:
+    client.submit(Job(url="https://media.example.org/a.wav"))
+    claim = take(queue)
+    queue.refusal = refusal
+    if is_fenced:
+        claim = replace(claim, epoch=claim.epoch - 1)
+    before = counted("lost_device_seconds")
+    standing = Standing()
+    runner = JobRunner(queue, UsingPipeline(2.5), standing, Machine(Path("/"), standing, 60.0))
+    runner.carry_out(claim, JobControl(60.0, lambda: None))
+    assert counted("lost_device_seconds") - before == pytest.approx(lost)

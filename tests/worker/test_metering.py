@@ -10,12 +10,16 @@ from prometheus_client import REGISTRY
 from servers import wait_for
 from whisperfleet.errors import EngineLostError
 from whisperfleet.worker.batcher import Batcher
-from whisperfleet.worker.metering import Meter, metered, shares
+from whisperfleet.worker.metering import Meter, lost_if_raised, metered, shares
 from worker.engines import GatedEngine, LoopingEngine, window
 
 
 def busy_seconds() -> float:
     return REGISTRY.get_sample_value("whisperfleet_engine_seconds_total") or 0.0
+
+
+def lost_seconds() -> float:
+    return REGISTRY.get_sample_value("whisperfleet_lost_device_seconds_total") or 0.0
 
 
 @given(st.integers(0, 10**15), st.integers(1, 64))
@@ -41,15 +45,34 @@ def test_a_pass_is_charged_by_window() -> None:
 def test_a_pass_that_failed_is_charged_too() -> None:
     now = [0.0]
     meter = Meter()
+    busy, lost = busy_seconds(), lost_seconds()
 
     def fail() -> None:
-        with metered([meter], lambda: now[0]):
+        with lost_if_raised(meter), metered([meter], lambda: now[0]):
             now[0] = 0.5
             raise EngineLostError("the device fell off")
 
     with pytest.raises(EngineLostError):
         fail()
     assert meter.device_seconds == 0.5
+    assert busy_seconds() - busy == pytest.approx(0.5)
+    assert lost_seconds() - lost == pytest.approx(0.5)
+
+
+def test_what_is_computed_for_a_job_that_has_left_is_lost() -> None:
+    now = [0.0]
+    engine = GatedEngine()
+    meter = Meter()
+    lost = lost_seconds()
+    with Batcher(engine, 1000, clock=lambda: now[0]) as line:
+        with line.join(meter=meter) as job:
+            job.submit(window(1, "a"))
+            wait_for(lambda: engine.seen == [["a"]], "the engine has begun")
+        now[0] = 3.0
+        engine.gate.release()
+        wait_for(lambda: lost_seconds() > lost, "the pass to end")
+    assert lost_seconds() - lost == pytest.approx(3.0)
+    assert meter.device_seconds == 0
 
 
 def test_the_jobs_of_a_run_have_all_of_the_engines_time() -> None:

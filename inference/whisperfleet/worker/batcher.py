@@ -144,7 +144,7 @@ class Batcher:
     ) -> Iterator["JobHandle"]:
         """Return what one job puts its windows in line with, until the context is left.
 
-        What the engine does for it is counted in `meter`.
+        What the engine does for it until then is counted in `meter`.
         """
         job = JobHandle(self, self._weights.get(priority or "", 1), meter or Meter())
         with self._changed:
@@ -152,6 +152,7 @@ class Batcher:
         try:
             yield job
         finally:
+            job.meter.close()
             with self._changed:
                 self._jobs.discard(job)
                 self._changed.notify_all()
@@ -320,7 +321,6 @@ class Batcher:
     def _measure(self, batch: Sequence[_Waiting], seconds: float) -> None:
         """Learn how long a pass takes, and tell."""
         affordable = max(1, int(self._timing.longest_run_seconds / max(seconds / len(batch), 1e-6)))
-        metrics.engine_seconds.inc(seconds)
         if self._retried_last:
             self._affordable_retries = affordable
             metrics.fallback_passes.inc(len(batch))

@@ -21,6 +21,7 @@ from whisperfleet.worker.cache import TranscriptCache
 from whisperfleet.worker.channels import Heard
 from whisperfleet.worker.control import Interrupted, JobControl
 from whisperfleet.worker.machine import on_this_machine
+from whisperfleet.worker.metering import lost_if_raised
 from whisperfleet.worker.preprocess_limiter import PreprocessLimiter
 from whisperfleet.worker.recognition import Recogniser
 from whisperfleet.worker.refusing import refuse_unable
@@ -56,6 +57,10 @@ class JobPipeline:
         is to stop without a result.
         """
         stopwatch = Stopwatch()
+        with lost_if_raised(stopwatch.meter):
+            return self._carry_out(claim, control, stopwatch)
+
+    def _carry_out(self, claim: Claim, control: JobControl, stopwatch: Stopwatch) -> Result:
         job: Job | None = None
         heard: Heard | None = None
         cached = False

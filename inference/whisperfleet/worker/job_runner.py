@@ -6,7 +6,9 @@ import redis
 
 from whisperfleet.backoff import Backoff
 from whisperfleet.contract.codes import Code
+from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.errors import MachineError, MalformedEntryError, TransientError
 from whisperfleet.queue import (
     Buried,
@@ -51,7 +53,7 @@ class JobRunner:
         try:
             outcome, reason = self._attempt(claim, control)
             _tell_before(outcome)
-            settled = self._queue.settle(claim, outcome)
+            settled = self._settle(claim, outcome)
             if not isinstance(outcome, Left):
                 self._standing.note(Need.PUBLISH)
             _tell_after(outcome, settled, reason)
@@ -81,6 +83,15 @@ class JobRunner:
             extra={"job_id": ending.job_id, "state": ending.state.value, "code": ending.code.value},
         )
 
+    def _settle(self, claim: Claim, outcome: Outcome) -> Settled:
+        settled = None
+        try:
+            settled = self._queue.settle(claim, outcome)
+        finally:
+            if settled not in {Settled.PUBLISHED, Settled.ALREADY}:
+                metrics.lost_device_seconds.inc(_device_seconds(outcome))
+        return settled
+
     def _attempt(self, claim: Claim, control: JobControl) -> tuple[Outcome, str]:
         """Carry a claim out; return how it is to end, and why where it goes back."""
         # Redis holds an entry back for at most a lease.
@@ -103,6 +114,13 @@ class JobRunner:
             log.exception("the job failed in a way that is not the producer's fault")
             return decide(error, delay), Code.INTERNAL.value
         return decide(result, delay), ""
+
+
+def _device_seconds(outcome: Outcome) -> float:
+    match outcome:
+        case Concluded(Result(usage=Usage(device_seconds=seconds))):
+            return seconds
+    return 0.0
 
 
 def _tell_before(outcome: Outcome) -> None:

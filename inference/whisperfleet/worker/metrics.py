@@ -27,6 +27,7 @@ __all__ = [
     "job_wait_seconds",
     "jobs",
     "jobs_claimed",
+    "lost_device_seconds",
     "model",
     "queue_errors",
     "releases",
@@ -101,6 +102,10 @@ fallback_passes = Counter(
     "Further passes of windows whose text did not suffice, one for each window and temperature",
 )
 engine_seconds = Counter("whisperfleet_engine_seconds", "Seconds in which the engine was busy")
+lost_device_seconds = Counter(
+    "whisperfleet_lost_device_seconds",
+    "Seconds of the engine that no job's usage has: of attempts that did not end their job",
+)
 queue_errors = Counter("whisperfleet_queue_errors", "Calls to Redis that failed", ["call"])
 able = Gauge(
     "whisperfleet_able", "1 where the last try of what a worker needs went well, else 0", ["need"]
