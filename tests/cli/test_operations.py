@@ -12,12 +12,13 @@ from contextlib import suppress
 
 import pytest
 
-from whisperfleet.client import Client
+from whisperfleet.client import Admin, Client
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Priority
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State
+from whisperfleet.contract.usage import Usage
 from whisperfleet.queue import Buried, Concluded
 
 SECRET = "https://example.org/talk.ogg?signature=secret"
@@ -220,6 +221,49 @@ def test_stats(invoke, client, work_queue):
     shown = invoke("queue", "stats").stdout
     (row,) = [line for line in shown.splitlines() if "normal" in line]
     assert row.split()[:3] == ["normal", "2", "1"]
+
+
+MEASURED = Usage(audio_seconds=61.5, speech_seconds=42.25, windows=3, device_seconds=1.5)
+
+
+@pytest.fixture
+def usage(client, work_queue):
+    """Two jobs of a tenant that ended, and one of nobody's; return them without the waiting."""
+    for priority, tenant in (("normal", "acme"), ("normal", "acme"), ("high", None)):
+        client.submit(Job(url=SECRET, tenant=tenant), priority)
+        claim = work_queue.claim()
+        result = Result(id=claim.job_id, state=State.DONE, usage=MEASURED)
+        work_queue.settle(claim, Concluded(result))
+    waited = {"normal/acme/queue_ms": 1250, "high//queue_ms": 0}
+    client._redis.hset(client.keys.usage, mapping=waited | {"normal/acme/of_tomorrow": 7})
+    once = {"cached": 0, "attempts": 1, "windows": 3, "audio_seconds": 61.5}
+    once |= {"speech_seconds": 42.25, "device_seconds": 1.5}
+    twice = {name: 2 * amount for name, amount in once.items()}
+    return [
+        {"tenant": None, "priority": "high", "jobs": 1, **once, "queue_seconds": 0.0},
+        {"tenant": "acme", "priority": "normal", "jobs": 2, **twice, "queue_seconds": 1.25},
+    ]
+
+
+def test_stats_have_the_usage_of_each_tenant(invoke, usage):
+    (document,) = lines(invoke("queue", "stats", "--json").stdout)
+    assert document["usage"] == usage
+    *_, heading, nobodys, acmes = invoke("queue", "stats").stdout.splitlines()
+    assert heading.split()[:3] == ["tenant", "priority", "jobs"]
+    assert nobodys.split() == "- high 1 0 1 3 61.500 42.250 1.500 0.000".split()
+    assert acmes.split() == "acme normal 2 0 2 6 123.000 84.500 3.000 1.250".split()
+
+
+@pytest.mark.usefixtures("usage")
+def test_an_administrator_of_one_tenant_sees_its_usage_alone(any_server, queue_id):
+    with Admin(any_server.settings, queue_id, tenant="acme") as admin:
+        assert [(used.tenant, used.jobs) for used in admin.usage()] == [("acme", 2)]
+
+
+def test_a_name_that_somebody_made_up_does_nothing_to_a_terminal(invoke, client):
+    client._redis.hset(client.keys.usage, "normal/\x1b[2Ja/b/jobs", 1)
+    shown = invoke("queue", "stats").stdout.splitlines()[-1]
+    assert shown.split()[:3] == ["'\\x1b[2Ja/b'", "normal", "1"]
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_the_names_that_programs_import() -> None:
     assert set(whisperfleet.client.__all__) == {
         *("Admin", "AsyncClient", "Client"),
         *("Cancelled", "Dropped", "JobStatus", "QueueStats", "Redriven", "StreamStats"),
+        "TenantUsage",
     }
     for name in whisperfleet.client.__all__:
         assert getattr(whisperfleet.client, name).__name__ == name

@@ -1,5 +1,6 @@
 """The usage of a real run: what its jobs are told is what its engine was busy."""
 
+from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
@@ -20,6 +21,12 @@ BUSY = "whisperfleet_engine_seconds_total"
 LOST = "whisperfleet_lost_device_seconds_total"
 OWNERS = (("high", "acme"), ("normal", "acme"), ("normal", "globex"), ("low", None))
 WAIT_SECONDS = 120.0
+
+
+@pytest.fixture
+def redis_client(any_server: EmbeddedServer) -> Iterator[redis.Redis]:
+    with any_server.settings.connect() as connection:
+        yield connection
 
 
 def run(client: Client, job_ids: list[str]) -> list[Result]:
@@ -94,8 +101,3 @@ def test_what_an_attempt_used_that_did_not_end_its_job_is_counted_as_lost(
         busy = worker.counted(BUSY)
         assert abs(told_seconds(results) + worker.counted(LOST) - busy) <= 0.01 * busy
     assert client.result(fenced) is None
-
-
-@pytest.fixture
-def redis_client(any_server: EmbeddedServer) -> redis.Redis:
-    return any_server.settings.connect()

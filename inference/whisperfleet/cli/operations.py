@@ -21,7 +21,7 @@ from whisperfleet.errors import ConfigurationError, JobError
 from whisperfleet.exit_codes import EPILOG, ExitCode
 
 if TYPE_CHECKING:
-    from whisperfleet.client import QueueStats
+    from whisperfleet.client import QueueStats, TenantUsage
     from whisperfleet.contract.events import DeadLetter
 
 __all__ = ["cancel", "dead_letters", "queue_commands"]
@@ -48,6 +48,10 @@ _DROPPED = {
     "unknown": "no such dead letter and no such dead job; see: whisperfleet dlq list",
     "alive": "the job is not dead, so it stays; see: whisperfleet status {}",
 }
+_USAGE_COLUMNS = (
+    *("tenant", "priority", "jobs", "cached", "attempts", "windows"),
+    *("audio s", "speech s", "device s", "queue s"),
+)
 _REDRIVEN = {
     "redriven": "sent again, under its own job id",
     "unknown": "no such dead letter that can be read, or it was sent again before; see: "
@@ -161,14 +165,15 @@ def stats(
     queue: QueueOption = DEFAULT_QUEUE_ID,
     as_json: JsonOption = False,
 ) -> None:
-    """Print how much waits and runs, how long the oldest has waited, and the totals.
+    """Print how much waits and runs, how long the oldest has waited, the totals, and the usage.
 
-    A line for each stream: of each priority, and of each tenant that has its own.
+    A line for each stream: of each priority, and of each tenant that has its own. Then one for each
+    tenant and priority with what its jobs have used that ended.
     """
     with open_admin(redis, queue) as admin:
-        found = admin.stats()
+        found, usage = admin.stats(), admin.usage()
     if as_json:
-        print_json(_stats_document(found))
+        print_json(_stats_document(found) | {"usage": [asdict(used) for used in usage]})
         return
     rows = []
     for stream in found.streams:
@@ -179,6 +184,8 @@ def stats(
     totals = sorted(found.totals.items())
     for name, count in [("dead letters", found.dead_letters), *totals]:
         print_text(f"{name:<16} {count}")
+    if usage:
+        print_records(_USAGE_COLUMNS, map(_usage_row, usage))
 
 
 @queue_commands.command(epilog=EPILOG)
@@ -223,6 +230,18 @@ def drop(
         print_json({"keys": dropped})
     else:
         print_text(f"{queue} is deleted: {dropped} keys of Redis")
+
+
+def _usage_row(used: "TenantUsage") -> tuple[str, ...]:
+    tenant = used.tenant or ""
+    seconds = used.audio_seconds, used.speech_seconds, used.device_seconds, used.queue_seconds
+    return (
+        # Anybody may send under any name.
+        tenant if tenant.isprintable() else ascii(tenant),
+        used.priority,
+        *map(str, (used.jobs, used.cached, used.attempts, used.windows)),
+        *(f"{amount:.3f}" for amount in seconds),
+    )
 
 
 def _print_answers(

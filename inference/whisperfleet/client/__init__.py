@@ -16,6 +16,7 @@ from whisperfleet.client.reports import (
     QueueStats,
     Redriven,
     StreamStats,
+    TenantUsage,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "QueueStats",
     "Redriven",
     "StreamStats",
+    "TenantUsage",
 ]
 
 

@@ -7,9 +7,10 @@ from typing import Self
 from whisperfleet.client.cancelling import cancel
 from whisperfleet.client.letters import DeadLetters
 from whisperfleet.client.paging import PagedEntry, read_pages
-from whisperfleet.client.reports import Cancelled, Dropped, QueueStats, Redriven
+from whisperfleet.client.reports import Cancelled, Dropped, QueueStats, Redriven, TenantUsage
 from whisperfleet.client.scope import Scope
 from whisperfleet.client.stats import SCAN_COUNT, find_stream_names, read_stats
+from whisperfleet.client.usage import read_usage
 from whisperfleet.contract.events import DeadLetter
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.queue import QueuePolicy
@@ -80,6 +81,12 @@ class Admin:
         """
         lease_seconds = self._scope.policy.lease_seconds
         return read_stats(self._redis, self.keys, self._find_stream_names(), lease_seconds)
+
+    def usage(self) -> list[TenantUsage]:
+        """Return what the jobs that ended have used, by tenant and class."""
+        return [
+            used for used in read_usage(self._redis, self.keys) if self._scope.includes(used.tenant)
+        ]
 
     def purge(self) -> int:
         """Cancel every job of the queue that has not ended; return how many waited.

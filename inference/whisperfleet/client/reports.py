@@ -15,6 +15,7 @@ __all__ = [
     "QueueStats",
     "Redriven",
     "StreamStats",
+    "TenantUsage",
 ]
 
 
@@ -114,3 +115,24 @@ class QueueStats:
     streams: tuple[StreamStats, ...]
     dead_letters: int
     totals: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantUsage:
+    """What the jobs of one tenant and class have used that ended, since the queue was made.
+
+    `tenant` is None for jobs of nobody's, and `*` for those of more tenants than are kept apart.
+    `device_seconds` are what the attempts took that ended a job, `queue_seconds` what those had
+    waited before.
+    """
+
+    tenant: str | None
+    priority: str
+    jobs: int
+    cached: int
+    attempts: int
+    windows: int
+    audio_seconds: float
+    speech_seconds: float
+    device_seconds: float
+    queue_seconds: float
