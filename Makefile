@@ -65,7 +65,6 @@ check: $(STAMP) ## Check format, lint, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p hack.bench -p hack.chaos -p hack.demo_cluster -p hack.images -p hack.random_model -p hack.real -p hack.testbed -m hack.cache -m hack.coverage -m hack.evaluation -m hack.manifests -m hack.null_worker -m hack.process_tree -m hack.proxy -m hack.table -m hack.try_it
-	MYPYPATH=tests $(BIN)/mypy -m operating.fake_kube
 	$(BIN)/lint-imports --no-cache
 
 format: $(STAMP) ## Format the code and mend what the linter can

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import redis
 
-from servers import SERVERS, describe_servers, server_binary
+from support.servers import SERVERS, describe_servers, server_binary
 from whisperfleet.contract.keys import Keys
 from whisperfleet.demo.server import EmbeddedServer
 

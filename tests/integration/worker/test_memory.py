@@ -1,0 +1,120 @@
+"""Memory is bounded by what is in flight, not by how many jobs there were or how long a file is."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, cycle, islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from hack.process_tree import resident_bytes
+from support.audio.files import clips
+from support.servers import wait_for
+from support.workers import running_worker, sample_peak
+from whisperfleet.client import Client
+from whisperfleet.contract.job import Job
+from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.states import State
+
+MIB = 1024**2
+# 70 KiB for each of the 300 jobs between the two looks, of which the engine keeps 14 MiB for good
+# at a time that differs from run to run. A job's samples are 100 KiB or more.
+GROWTH_LIMIT = 20 * MIB
+# One window at a time: what batches of changing sizes take comes and goes by 30 MiB.
+ONE_BY_ONE = ("--batch-size", "1", "--max-in-flight", "4", "--cache-seconds", "0")
+# A worker's most differs from run to run by some 15 MiB. Audio that stayed would take 82 MiB more.
+LENGTH_LIMIT = 24 * MIB
+# A quarter of an hour of speech should fill many batches: after few of them a worker has not had
+# the most that it needs yet (with 16: 590 MiB in its first file of half an hour, 615 in its third).
+SMALL_BATCHES = ("--batch-size", "8")
+
+
+def test_memory_does_not_grow_with_the_number_of_jobs(any_server, queue_id, report_figure):
+    client = Client(any_server.settings, queue_id)
+    keys = Keys(queue_id)
+    shortest = min((audio for audio, _ in clips()), key=len)
+    with (
+        any_server.settings.connect() as raw,
+        running_worker(any_server, queue_id, *ONE_BY_ONE) as worker,
+    ):
+
+        def done() -> int:
+            return int(raw.hget(keys.counters, State.DONE.value) or 0)
+
+        def least_resident_during(jobs: int) -> int:
+            """Play so many more jobs; what is only taken for a moment does not count."""
+            wanted, least = done() + jobs, resident_bytes(worker.process.pid)
+            for _ in range(jobs):
+                client.submit(Job(audio=shortest))
+            while (ended := done()) < wanted:
+                wait_for(lambda seen=ended: done() > seen, "the next job is done")
+                least = min(least, resident_bytes(worker.process.pid))
+            return least
+
+        least_resident_during(30)
+        early = least_resident_during(20)
+        least_resident_during(270)
+        late = least_resident_during(30)
+    report_figure(f"resident after 30 jobs: {early / MIB:.0f} MiB, after 320: {late / MIB:.0f} MiB")
+    assert late - early < GROWTH_LIMIT
+
+
+def write_speech(path: Path, seconds: int) -> None:
+    """Write the bundled clips, each followed by as long a pause, as Ogg Opus of that length."""
+    speech = [np.append(clip, np.zeros_like(clip)) for clip in islice(_decoded_clips(), 3)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=16_000, layout="mono")
+        missing = seconds * 16_000
+        for clip in cycle(speech):
+            frame = av.AudioFrame.from_ndarray(clip[None, :missing], "s16", "mono")
+            frame.sample_rate = 16_000
+            container.mux(stream.encode(frame))
+            missing -= frame.samples
+            if not missing:
+                break
+        container.mux(stream.encode(None))
+
+
+def _decoded_clips() -> Iterator[np.ndarray]:
+    for audio, _ in clips():
+        with av.open(io.BytesIO(audio)) as container:
+            resampler = av.AudioResampler("s16", "mono", 16_000)
+            frames = chain.from_iterable(map(resampler.resample, container.decode(audio=0)))
+            yield np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+@pytest.mark.timeout(600)
+def test_memory_does_not_grow_with_the_length_of_a_file(
+    any_server, queue_id, tmp_path, report_figure
+):
+    quarter = peak_of(any_server, queue_id, tmp_path, 900)
+    hour = peak_of(any_server, queue_id, tmp_path, 3_600)
+    report_figure(
+        f"peak for a file of 15 minutes: {quarter / MIB:.0f} MiB, of an hour: {hour / MIB:.0f} MiB"
+    )
+    assert hour - quarter < LENGTH_LIMIT
+
+
+def peak_of(server, queue_id: str, folder: Path, seconds: int) -> int:
+    """Return the most memory that a fresh worker had resident while it worked on such a file."""
+    path = folder / f"{seconds}.ogg"
+    write_speech(path, seconds)
+    client = Client(server.settings, queue_id)
+    options = ("--file-roots", str(folder), "--beam-size", "1", *SMALL_BATCHES)
+    with running_worker(server, queue_id, *options) as worker:
+        stop = threading.Event()
+        with ThreadPoolExecutor(1) as threads:
+            peak = threads.submit(sample_peak, worker.process.pid, stop)
+            job = client.submit(Job(url=path.as_uri()))
+            try:
+                ((_, result),) = client.wait([job], timeout_seconds=500)
+            finally:
+                stop.set()
+            assert result.state is State.DONE, result.error
+            assert result.transcript.duration == pytest.approx(seconds, abs=1)
+            assert len(result.transcript.text.split()) > seconds / 8, "the file should hold speech"
+            return peak.result()
