@@ -163,6 +163,18 @@ def test_a_released_job_is_cancelled_without_a_worker(
     assert_invariants(redis_client, keys, accepted=1)
 
 
+def test_a_job_whose_record_names_nobody_is_cancelled_whole(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    client.submit(Job(id="call-7", url=URL))
+    worker.settle(worker.claim(), Released())
+    redis_client.hdel(keys.job("call-7"), "tenant")
+
+    assert client.cancel("call-7") is Cancelled.CANCELLED
+
+    assert_invariants(redis_client, keys, accepted=1)
+
+
 def test_a_running_job_is_cancelled_with_its_next_beat(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:

@@ -490,6 +490,23 @@ def test_a_key_of_another_type_is_refused_before_anything_is_written(
     assert worker.settle(claim, outcome) is Settled.PUBLISHED
 
 
+@pytest.mark.parametrize("state", [State.DONE, State.CANCELLED])
+def test_a_count_that_cannot_grow_is_met_before_anything_is_written(
+    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys, state: State
+) -> None:
+    client.submit(JOB)
+    claim = worker.claim()
+    redis_client.hset(keys.counters, state, "many")
+    outcome = Concluded(done(claim).model_copy(update={"state": state}))
+
+    with pytest.raises(redis.ResponseError, match="not an integer"):
+        worker.settle(claim, outcome)
+
+    assert client.result("call-7") is None
+    redis_client.hdel(keys.counters, state)
+    assert worker.settle(claim, outcome) is Settled.PUBLISHED
+
+
 def test_a_result_overwrites_whatever_lay_under_its_key(
     worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import pytest
 import redis
 
 from support.queue.consumers import MakeWorker, done, take
@@ -116,6 +117,33 @@ def test_sums_that_cannot_be_kept_keep_no_job_from_ending(
     claim = take(worker)
     assert worker.settle(claim, Concluded(done(claim))) is Settled.PUBLISHED
     assert client.result(job_id).state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("normal//jobs", "many"),
+        ("normal//jobs", str(2**63 - 1)),
+        ("normal//audio_ms", "1.5"),
+        ("tenants", "many"),
+    ],
+)
+def test_a_sum_that_cannot_grow_keeps_no_job_from_ending_and_no_other_sum_from_growing(
+    worker: WorkQueue,
+    client: Client,
+    redis_client: redis.Redis,
+    keys: Keys,
+    field: str,
+    value: str,
+) -> None:
+    redis_client.hset(keys.usage, field, value)
+    client.submit(Job(url=URL))
+    claim = take(worker)
+    result = done(claim).model_copy(update={"usage": MEASURED})
+    assert worker.settle(claim, Concluded(result)) is Settled.PUBLISHED
+    assert redis_client.xlen(claim.stream) == 0
+    assert redis_client.hget(keys.usage, field) == value.encode()
+    assert redis_client.hget(keys.usage, "normal//windows") == b"3"
 
 
 def test_made_up_tenants_do_not_grow_the_sums_for_ever(

@@ -293,27 +293,29 @@ local function wake(wakeup)
 end
 
 -- Add what a job used to the sums of its class and tenant. `usage` is `<figure> <integer> ` in turn. Sums
--- are no reason to keep a job from ending, so a key of another type gets none.
+-- are no reason to keep a job from ending: what holds something else than a number that can grow stays as
+-- it is.
 local function add_usage(sums, class, tenant, usage)
   local prefix = class .. '/' .. tenant .. '/'
-  local jobs = attempt('HINCRBY', sums, prefix .. 'jobs', 1)
-  if jobs == 1 and tenant ~= OTHERS and call('HINCRBY', sums, 'tenants', 1) > MAX_TENANTS then
-    call('HINCRBY', sums, 'tenants', -1)
-    call('HDEL', sums, prefix .. 'jobs')
-    return add_usage(sums, class, OTHERS, usage)
-  end
-  if type(jobs) == 'number' then
-    for figure, amount in string.gmatch(usage, '(%S+) (%d+)') do
-      call('HINCRBY', sums, prefix .. figure, amount)
+  local jobs = redis.pcall('HINCRBY', sums, prefix .. 'jobs', 1)
+  if jobs == 1 and tenant ~= OTHERS then
+    local tenants = redis.pcall('HINCRBY', sums, 'tenants', 1)
+    if type(tenants) == 'number' and tenants > MAX_TENANTS then
+      call('HINCRBY', sums, 'tenants', -1)
+      call('HDEL', sums, prefix .. 'jobs')
+      return add_usage(sums, class, OTHERS, usage)
     end
+  end
+  for figure, amount in string.gmatch(usage, '(%S+) (%d+)') do
+    redis.pcall('HINCRBY', sums, prefix .. figure, amount)
   end
 end
 
 -- Send the done event, after doing nothing by each other command that ends a job. Redis takes nothing back
 -- where it stops a script half-way, as for an account that lost the right to a command or a key that holds
 -- something else. What makes a repetition say that all is done comes after this.
-local function announce(keys, stream, group, done_cap, event)
-  call('HINCRBY', keys.counters, 'done', 0)
+local function announce(keys, stream, group, state, done_cap, event)
+  call('HINCRBY', keys.counters, state, 0)
   call('SET', keys.counters, '', 'NX')
   call('PEXPIRE', keys.counters, 1, 'XX')
   call('HSET', keys.job, 'code', '')
@@ -338,7 +340,8 @@ end
 -- event and perhaps letter (names and values in turn), usage, class, tenant, ttl_ms of job and result,
 -- done_cap and dead_cap. Returns an error reply, with nothing written, or nil; raises other errors.
 local function publish(keys, ending)
-  local is_able, event_id = pcall(announce, keys, ending.stream, ending.group, ending.done_cap, ending.event)
+  local is_able, event_id = pcall(announce, keys, ending.stream, ending.group, ending.state, ending.done_cap,
+    ending.event)
   if not is_able then
     local refusal = refuse_wrong_types({
       ending.stream, 'stream', keys.job, 'hash', keys.done, 'stream', keys.counters, 'hash',
@@ -357,6 +360,6 @@ local function publish(keys, ending)
     call('HSET', keys.job, 'letter', letter)
   end
   call('HINCRBY', keys.counters, ending.state, 1)
-  add_usage(keys.usage, ending.class, ending.tenant, ending.usage)
+  add_usage(keys.usage, ending.class, ending.tenant or '', ending.usage)
   take_off(keys, ending.stream, ending.group, ending.entry, ending.place)
 end
