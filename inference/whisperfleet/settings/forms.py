@@ -6,10 +6,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
-from whisperfleet.contract.keys import Priority
+from whisperfleet.contract.keys import Priority, check_name
 from whisperfleet.settings.declare import TextForm
 
-__all__ = ["FOLDERS", "HOSTS", "NETWORKS", "PRIORITIES", "WORDS", "Network", "parse_networks"]
+__all__ = ["FOLDERS", "HOSTS", "NETWORKS", "PRIORITIES", "TENANTS", "Network", "parse_networks"]
 
 Network = IPv4Network | IPv6Network
 
@@ -56,18 +56,26 @@ def _read_priorities(text: str) -> tuple[Priority, ...]:
         name, _, weight = part.partition(":")
         if not weight.isdecimal() or int(weight) < 1:
             raise ValueError(f"the priority {part!r} has no weight: write name:weight, from 1 up")
+        check_name(name)
         priorities.append(Priority(name, int(weight)))
     if not priorities:
         raise ValueError("a worker needs at least one priority to work on")
     return tuple(priorities)
 
 
+def _read_tenants(text: str) -> tuple[str, ...]:
+    tenants = _split(text)
+    for tenant in tenants:
+        check_name(tenant)
+    return tenants
+
+
 def _write_priorities(priorities: Iterable[Priority]) -> str:
     return ",".join(f"{each.name}:{each.weight}" for each in priorities)
 
 
-WORDS: Final = TextForm("By commas.", _split, _join)
-"""Words, by commas."""
+TENANTS: Final = TextForm("By commas.", _read_tenants, _join)
+"""Names of tenants, by commas."""
 
 HOSTS: Final = TextForm("By commas; an IPv6 address in brackets.", _split, _join)
 """Hosts, by commas."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.contract.times import MIN_KEPT_SECONDS
 from whisperfleet.settings.declare import SpecField, check, setting
-from whisperfleet.settings.forms import PRIORITIES, WORDS
+from whisperfleet.settings.forms import PRIORITIES, TENANTS
 
 __all__ = ["QueuePolicy", "QueueSettings"]
 
@@ -34,7 +34,7 @@ class QueueSettings:
             "Producers with streams of their own, one of each priority: "
             "wf:{queue}:in:<priority>:<tenant>. They share the claims with the shared streams. The "
             "streams of one that is removed are served until they are empty.",
-            form=WORDS,
+            form=TENANTS,
             spec=SpecField("queue.tenants"),
         ),
     )

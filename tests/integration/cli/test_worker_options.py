@@ -130,6 +130,8 @@ def test_switches(settings_of):
         (["--beat-seconds", "50"], "beat_seconds is 50"),
         (["--max-window-seconds", "60"], "max_window_seconds is 60"),
         (["--allowed-networks", "here"], "'here' is not a network"),
+        (["--tenants", "acme:corp"], "'acme:corp' cannot name a priority or a tenant"),
+        (["--priorities", ":1"], "'' cannot name a priority or a tenant"),
         (["--allowed-hosts", "https://example.org"], "allowed host 'https://example.org'"),
         (["--scratch", "/does/not/exist"], "does not exist"),
         (["--drain-seconds", "0"], "drain_seconds is 0"),

@@ -20,7 +20,7 @@ from whisperfleet.settings import (
     settings_in,
 )
 from whisperfleet.settings.declare import Setting, SpecField, check, setting
-from whisperfleet.settings.forms import WORDS
+from whisperfleet.settings.forms import TENANTS
 
 GROUPS = (
     EngineSettings,
@@ -45,7 +45,7 @@ class Toys:
     wait_seconds: float = field(default=1.5, metadata=setting("How long it waits."))
     share: float = field(default=0.5, metadata=setting("How much of it.", least=0.25, most=1))
     loud: bool = field(default=True, metadata=setting("Whether it is heard.", off="--quiet"))
-    names: tuple[str, ...] = field(default=("a",), metadata=setting("What it is.", form=WORDS))
+    names: tuple[str, ...] = field(default=("a",), metadata=setting("What it is.", form=TENANTS))
     kind: Literal["bear", "car"] = field(
         default="bear", metadata=setting("Of which kind.", reserved=True)
     )

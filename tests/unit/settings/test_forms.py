@@ -7,14 +7,21 @@ import pytest
 
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority
 from whisperfleet.settings.declare import TextForm
-from whisperfleet.settings.forms import FOLDERS, HOSTS, NETWORKS, PRIORITIES, WORDS, parse_networks
+from whisperfleet.settings.forms import (
+    FOLDERS,
+    HOSTS,
+    NETWORKS,
+    PRIORITIES,
+    TENANTS,
+    parse_networks,
+)
 
 
 @pytest.mark.parametrize(
     ("form", "text", "value"),
     [
-        (WORDS, "acme, globex,", ("acme", "globex")),
-        (WORDS, "", ()),
+        (TENANTS, "acme, globex,", ("acme", "globex")),
+        (TENANTS, "", ()),
         (HOSTS, "*.example.org,[::1]", ("*.example.org", "[::1]")),
         (NETWORKS, "10.20.0.0/16, fd12::/48", parse_networks(["10.20.0.0/16", "fd12::/48"])),
         (FOLDERS, f"/clips{os.pathsep}/more", (Path("/clips"), Path("/more"))),
@@ -34,6 +41,8 @@ def test_a_text_is_read_and_written_again(form: TextForm, text: str, value: obje
         (NETWORKS, "here", "write it as 10.20.0.0/16"),
         (PRIORITIES, "high", "'high' has no weight: write name:weight"),
         (PRIORITIES, "high:0", "from 1 up"),
+        (PRIORITIES, "my class:1", "'my class' cannot name a priority or a tenant"),
+        (TENANTS, "acme, globex corp", "'globex corp' cannot name a priority or a tenant"),
         (PRIORITIES, ",", "needs at least one priority"),
     ],
 )
