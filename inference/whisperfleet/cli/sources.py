@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES
+from whisperfleet.contract.sizes import MAX_INLINE_AUDIO_BYTES
 from whisperfleet.errors import ConfigurationError
 
 __all__ = ["STANDARD_INPUT", "Source", "encoded", "find_source"]

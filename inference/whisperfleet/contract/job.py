@@ -26,11 +26,10 @@ from pydantic import (
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.languages import language_code
 from whisperfleet.contract.metadata import Metadata
+from whisperfleet.contract.sizes import MAX_INLINE_AUDIO_BYTES
 from whisperfleet.errors import InputError, MalformedEntryError
 
 __all__ = [
-    "MAX_ENTRY_BYTES",
-    "MAX_INLINE_AUDIO_BYTES",
     "MAX_TRACK",
     "PROTOCOL_MAJOR",
     "PROTOCOL_VERSION",
@@ -46,9 +45,6 @@ __all__ = [
 
 PROTOCOL_MAJOR = 1
 PROTOCOL_VERSION = f"{PROTOCOL_MAJOR}.1"
-MAX_INLINE_AUDIO_BYTES = 1024 * 1024
-# All of an entry, names and values: the audio and more than its other fields may have together.
-MAX_ENTRY_BYTES = MAX_INLINE_AUDIO_BYTES + 64 * 1024
 MAX_PROMPT_CHARACTERS = 2000
 MAX_TRACK = 64
 MAX_URL_CHARACTERS = 8192

@@ -14,8 +14,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from whisperfleet.contract.events import DeadLetter, DoneEvent
-from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, PROTOCOL_MAJOR, Job
+from whisperfleet.contract.job import PROTOCOL_MAJOR, Job
 from whisperfleet.contract.result import Result
+from whisperfleet.contract.sizes import MAX_INLINE_AUDIO_BYTES
 
 __all__ = ["main", "schemas"]
 

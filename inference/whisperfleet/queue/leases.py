@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Claim", "Lease", "Renewal"]
+__all__ = ["Claim", "Lease", "Renewal", "Stop"]
 
 
 class Renewal(StrEnum):
@@ -13,6 +13,16 @@ class Renewal(StrEnum):
     OK = "ok"
     FENCED = "fenced"
     CANCELLED = "cancelled"
+
+
+class Stop(StrEnum):
+    """Why a job stops before its end."""
+
+    DRAINING = "draining"
+    ENGINE_LOST = "engine_lost"
+    CANCELLED = "cancelled"
+    FENCED = "fenced"
+    TIMEOUT = "timeout"
 
 
 @dataclass(frozen=True, slots=True)

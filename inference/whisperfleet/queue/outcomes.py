@@ -10,11 +10,12 @@ from enum import StrEnum
 from typing import Final, Self
 
 from whisperfleet.contract.codes import Code
-from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES, Job, read_metadata
+from whisperfleet.contract.job import Job, read_metadata
 from whisperfleet.contract.result import Failure, Result
+from whisperfleet.contract.sizes import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.states import State
 from whisperfleet.errors import JobError, MachineError, MalformedEntryError, TransientError
-from whisperfleet.queue.leases import Claim
+from whisperfleet.queue.leases import Claim, Stop
 
 __all__ = [
     "ENTRY_LOST",
@@ -27,7 +28,6 @@ __all__ = [
     "Released",
     "Retried",
     "Settled",
-    "Stop",
     "cancelled_while_waiting",
     "decide",
     "failure",
@@ -136,16 +136,6 @@ class Settled(StrEnum):
     EXHAUSTED = "exhausted"
     LOST = "lost"
     FENCED = "fenced"
-
-
-class Stop(StrEnum):
-    """Why a job stops before its end."""
-
-    DRAINING = "draining"
-    ENGINE_LOST = "engine_lost"
-    CANCELLED = "cancelled"
-    FENCED = "fenced"
-    TIMEOUT = "timeout"
 
 
 def decide(came_of_it: Result | Stop | Exception, retry_seconds: float) -> Outcome:

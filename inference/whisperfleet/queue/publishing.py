@@ -13,19 +13,15 @@ from whisperfleet.contract.usage import Usage
 from whisperfleet.errors import JobError
 from whisperfleet.queue.leases import Claim
 from whisperfleet.queue.outcomes import Buried, Concluded, cancelled_while_waiting, failure
+from whisperfleet.queue.scripts import milliseconds
 from whisperfleet.settings import QueuePolicy
 
-__all__ = ["cancellation", "milliseconds", "publication"]
+__all__ = ["cancellation", "publication"]
 
 _MAX_TRACEBACK_CHARACTERS = 4000
 _MAX_CAUSES = 8
 
 Argument = str | bytes | int
-
-
-def milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, the unit of the scripts."""
-    return round(seconds * 1000)
 
 
 def publication(

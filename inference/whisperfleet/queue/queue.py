@@ -1,26 +1,25 @@
 """The worker's side of the queue: take a job, keep it, end it.
 
 Redis's own errors (`redis.ConnectionError`, `redis.TimeoutError`, `redis.ResponseError`) come out
-of `claim`, `wait`, `renew`, `release_orphans`, `try_to_publish` and `prune` as they are: the
-caller's loop goes on after them.
+of `claim`, `wait` and `prune` as they are: the caller's loop goes on after them.
 `settle` repeats itself until Redis answers.
 """
 
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
 
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys, Priority
 from whisperfleet.contract.times import entry_time
-from whisperfleet.queue.leases import Claim, Lease, Renewal
+from whisperfleet.queue.consumer_leases import ConsumerLeases
+from whisperfleet.queue.leases import Claim
 from whisperfleet.queue.outcomes import Ending, Outcome, Settled, refuse
-from whisperfleet.queue.publishing import milliseconds
 from whisperfleet.queue.registration import inspect_server, register
-from whisperfleet.queue.scripts import Script
+from whisperfleet.queue.scripts import Script, milliseconds
 from whisperfleet.queue.settlement import Settlement
 from whisperfleet.settings import QueuePolicy
 
@@ -29,10 +28,7 @@ __all__ = ["WorkQueue", "weighted_order"]
 _log = logging.getLogger(__name__)
 
 _CLAIM = Script("claim")
-_RENEW = Script("renew")
-_RELEASE_ORPHANS = Script("release_orphans")
 _PRUNE = Script("prune")
-_TRIAL = Script("trial")
 
 # A claim that finds only duplicates, or jobs that are over before they begin, looks again.
 _MAX_LOOKS = 64
@@ -48,7 +44,7 @@ def weighted_order(weights: Mapping[str, int]) -> list[str]:
     return sorted(weights, key=lambda name: random.expovariate(weights[name]))
 
 
-class WorkQueue:
+class WorkQueue(ConsumerLeases):
     """One consumer of a queue. `claim` and `wait` are for one thread, the rest for any.
 
     `consumer` is a name that no other process has or ever had. `tenants` have a stream of their own
@@ -64,10 +60,7 @@ class WorkQueue:
         policy: QueuePolicy | None = None,
         tenants: Sequence[str] = (),
     ) -> None:
-        self.policy = policy or QueuePolicy()
-        self._client = client
-        self._keys = keys
-        self._consumer = consumer
+        super().__init__(client, keys, consumer, priorities, policy, tenants)
         self._weights = {
             stream.key: stream.priority.weight for stream in keys.streams(priorities, tenants)
         }
@@ -134,56 +127,6 @@ class WorkQueue:
             if stream.decode() == wakeup:
                 self._wakeup_heard = entries[-1][0].decode()
                 self._next_reclaim = 0.0
-
-    def renew(self, leases: Iterable[Lease]) -> dict[Lease, Renewal]:
-        """Renew leases. A fenced one is lost: stop, publish nothing. Stop a cancelled one too."""
-        wanted = list(leases)
-        if not wanted:
-            return {}
-        keys = [key for lease in wanted for key in (lease.stream, self._keys.job(lease.job_id))]
-        arguments = [value for lease in wanted for value in (lease.entry_id, lease.epoch)]
-        answers = _RENEW.run(self._client, keys, [self._keys.group, self._consumer, *arguments])
-        return {
-            lease: Renewal(answer.decode()) for lease, answer in zip(wanted, answers, strict=True)
-        }
-
-    def release_orphans(self, held: Collection[Lease], claiming_seconds: float = 0.0) -> int:
-        """Hand back what Redis holds for this consumer beside `held`; return how many entries.
-
-        A lost reply to `claim` leaves a job with a worker that knows nothing of it. Call it with
-        each renewal, also of a worker that holds nothing: it is a sign that leases can be renewed.
-        Entries younger than `beat_seconds` are left alone, for their claim may be on its way; with
-        a `claim` that has been under way for `claiming_seconds` those that it may have taken too.
-        """
-        policy = self.policy
-        places = [f"{self._suffix(lease.stream)}/{lease.entry_id}" for lease in held]
-        found: int = _RELEASE_ORPHANS.run(
-            self._client,
-            [
-                self._keys.running,
-                self._keys.wakeup,
-                self._keys.counters,
-                self._keys.meta,
-                *self._weights,
-            ],
-            [
-                self._keys.group,
-                self._consumer,
-                self._keys.prefix,
-                milliseconds(policy.lease_seconds),
-                milliseconds(policy.beat_seconds),
-                policy.max_releases,
-                milliseconds(claiming_seconds),
-                *places,
-            ],
-        )
-        return found
-
-    def try_to_publish(self) -> None:
-        """Do nothing, by the commands that end a job: raises what would keep one from ending."""
-        keys = self._keys
-        kept = [keys.trial, keys.done, keys.dead_letters, keys.counters, keys.running]
-        _TRIAL.run(self._client, [*kept, *self._weights], [keys.group])
 
     def settle(self, claim: Claim, outcome: Outcome) -> Settled:
         """Have a claim end by an outcome, and return what became of it."""
@@ -275,6 +218,3 @@ class WorkQueue:
         if self._refusals.settle(claim, outcome) is Settled.FENCED:
             return None
         return Ending.of(claim.job_id, outcome)
-
-    def _suffix(self, stream: str) -> str:
-        return stream.removeprefix(f"{self._keys.prefix}in:")

@@ -21,8 +21,8 @@ from whisperfleet.queue.outcomes import (
     Settled,
     given_up,
 )
-from whisperfleet.queue.publishing import milliseconds, publication
-from whisperfleet.queue.scripts import Script
+from whisperfleet.queue.publishing import publication
+from whisperfleet.queue.scripts import Script, milliseconds
 from whisperfleet.settings import QueuePolicy
 
 __all__ = ["Settlement"]

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from whisperfleet.queue.outcomes import Stop
+from whisperfleet.queue.leases import Stop
 
 __all__ = ["Interrupted", "JobControl", "Stop"]
 

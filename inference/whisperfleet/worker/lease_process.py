@@ -19,7 +19,8 @@ from typing import Any, Self
 import redis
 
 from whisperfleet.contract.keys import Keys, Priority
-from whisperfleet.queue import Lease, QueuePolicy, RedisSettings, Renewal, WorkQueue
+from whisperfleet.queue import Lease, QueuePolicy, RedisSettings, Renewal
+from whisperfleet.queue.consumer_leases import ConsumerLeases
 from whisperfleet.queue.faults import explain, passes
 from whisperfleet.worker.control import Stop
 from whisperfleet.worker.lease_table import LeaseTable
@@ -69,11 +70,11 @@ class Greeting:
         return cls(**told)
 
 
-def connect(greeting: Greeting) -> WorkQueue:
-    """Return the queue that a greeting names."""
+def connect(greeting: Greeting) -> ConsumerLeases:
+    """Return the leases in the queue that a greeting names."""
     # A server that does not answer shall cost one renewal and not the lease.
     timeout = max(_LEAST_TIMEOUT_SECONDS, greeting.policy.beat_seconds * _TIMEOUT_SHARE)
-    return WorkQueue(
+    return ConsumerLeases(
         greeting.redis.connect(timeout),
         Keys(greeting.queue_id),
         greeting.consumer,
@@ -86,9 +87,9 @@ def connect(greeting: Greeting) -> WorkQueue:
 class Renewer:
     """Renews what it was told to hold, as long as the parent is alive, running and getting on."""
 
-    def __init__(self, greeting: Greeting, queue: WorkQueue) -> None:
+    def __init__(self, greeting: Greeting, leases: ConsumerLeases) -> None:
         self._greeting = greeting
-        self._queue = queue
+        self._leases = leases
         self._table = LeaseTable(greeting.table, greeting.slots)
         self._seen: tuple[int, dict[Lease, float]] = (-1, {})
         self._changed = time.monotonic()
@@ -118,7 +119,7 @@ class Renewer:
             return
         _tell_standing(Need.RENEW)
         try:
-            self._queue.try_to_publish()
+            self._leases.try_to_publish()
         except redis.RedisError as error:
             # What passes is told of the renewal, with the next: no person is needed.
             if not passes(error):
@@ -127,7 +128,7 @@ class Renewer:
             _tell_standing(Need.PUBLISH)
 
     def _renew(self, deserving: Collection[Lease]) -> None:
-        verdicts = self._queue.renew(deserving)
+        verdicts = self._leases.renew(deserving)
         if deserving:
             self._table.note_renewal()
         for lease, verdict in verdicts.items():
@@ -136,7 +137,7 @@ class Renewer:
         # Read anew: a job that was claimed meanwhile is held too, and what a claim brings is held
         # before the claim is over. Where none is, this is what shows that leases can be renewed.
         claiming_seconds = self._table.claiming_seconds
-        self._queue.release_orphans(self._table.held(), claiming_seconds)
+        self._leases.release_orphans(self._table.held(), claiming_seconds)
         self._table.note_renewal()
 
     def _in_time(self, held: Mapping[Lease, float]) -> list[Lease]:

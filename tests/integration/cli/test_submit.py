@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from whisperfleet.client import Client
-from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Channel, Format, Job, Task
+from whisperfleet.contract.job import Channel, Format, Job, Task
+from whisperfleet.contract.sizes import MAX_INLINE_AUDIO_BYTES
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from support.queue.consumers import MakeWorker, done, take
 from support.servers import assert_invariants, wait_for
 from whisperfleet.client import Admin, Cancelled, Client
 from whisperfleet.contract.codes import Code
-from whisperfleet.contract.job import MAX_INLINE_AUDIO_BYTES, Job
+from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
+from whisperfleet.contract.sizes import MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.queue import Buried, Concluded, QueuePolicy, Renewal, Settled, WorkQueue

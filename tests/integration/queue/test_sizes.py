@@ -15,8 +15,9 @@ from support.servers import SERVERS, assert_invariants, server_binary, wait_for
 from whisperfleet.client import Admin, Cancelled, Client, Redriven
 from whisperfleet.contract.codes import Code
 from whisperfleet.contract.events import DeadLetter
-from whisperfleet.contract.job import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES, Job
+from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Keys
+from whisperfleet.contract.sizes import MAX_ENTRY_BYTES, MAX_INLINE_AUDIO_BYTES
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import InputError

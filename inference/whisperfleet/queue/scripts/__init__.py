@@ -13,15 +13,20 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
-from whisperfleet.contract.job import MAX_ENTRY_BYTES
+from whisperfleet.contract.sizes import MAX_ENTRY_BYTES
 from whisperfleet.queue.requests import Argument, Conversation, ask, run
 from whisperfleet.queue.scripts.composition import compose
 
-__all__ = ["Script"]
+__all__ = ["Script", "milliseconds"]
 
 # Scripts free more than they take, so they must run where `maxmemory` already refuses an XADD. A
 # function of Redis 7.0 and Valkey; an older server answers with a syntax error.
 _HEADER = f"#!lua flags=allow-oom\nlocal MAX_ENTRY_BYTES = {MAX_ENTRY_BYTES}\n"
+
+
+def milliseconds(seconds: float) -> int:
+    """Return whole milliseconds, the unit of the scripts."""
+    return round(seconds * 1000)
 
 
 class Script:
