@@ -40,7 +40,7 @@ test: $(STAMP) ## Run the tests, and say which lines of the product they ran
 	@mkdir -p build
 	@# Three at a time on two cores: many tests wait for a server or a time-out.
 	$(COVERED) -m pytest -n 3 --dist worksteal --durations=20 -m "not cluster" $(TESTS)
-	@$(BIN)/python -m hack.coverage -m hack.evaluation build/coverage.json
+	@$(BIN)/python -m hack.coverage build/coverage.json
 
 E2E = $(BIN)/python -m pytest --durations=25 -o timeout_func_only=true
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
