@@ -55,13 +55,17 @@ WORKER_COMMANDS = (
     "xtrim",
 )
 
+# To forget what somebody deleted by hand. Without it that stays, and all else is well.
+_CARETAKER_COMMANDS = ("hscan",)
+
 # `wait`, `result` and `status` for all jobs of the queue, and whether a worker ever came.
 READER_COMMANDS = ("get", "hmget", "mget", "ping", "xinfo|groups", "xrange", "xread", "xrevrange")
 
 
 def worker_rules(keys: Keys, database: int = 0) -> list[str]:
     """Return the rules of a worker: all under the queue's prefix, by these commands alone."""
-    return ["-@all", f"~{keys.prefix}*", *_allowed(WORKER_COMMANDS, database)]
+    commands = (*WORKER_COMMANDS, *_CARETAKER_COMMANDS)
+    return ["-@all", f"~{keys.prefix}*", *_allowed(commands, database)]
 
 
 def service_rules(keys: Keys, database: int = 0) -> list[str]:

@@ -133,18 +133,20 @@ class WorkQueue(ConsumerLeases):
         return self._settlement.settle(claim, outcome)
 
     def prune(self) -> int:
-        """Forget consumers that are gone and dead letters that are too old.
+        """Forget consumers that are gone, dead letters that are too old, and deleted entries.
 
-        Return how many consumers. Once in some minutes is enough.
+        Those are such as a person deleted with their pending marks. Return how many consumers.
+        Once in some minutes is enough.
         """
         policy = self.policy
         forgotten: int = _PRUNE.run(
             self._client,
-            [self._keys.dead_letters, *self._weights],
+            [self._keys.dead_letters, self._keys.running, self._keys.meta, *self._weights],
             [
                 self._keys.group,
                 milliseconds(policy.lease_seconds * _GONE_LEASES),
                 milliseconds(policy.dead_letter_seconds),
+                self._keys.prefix,
             ],
         )
         return forgotten

@@ -63,6 +63,22 @@ def test_a_worker_needs_each_of_its_rights(
         work_through_everything(settings_for(server, user), server.settings, queue_id)
 
 
+def test_a_worker_that_may_not_look_for_deleted_entries_leaves_them(
+    server: EmbeddedServer, redis_client: redis.Redis, user: str, queue_id: str, keys: Keys
+) -> None:
+    rules = worker_rules(keys)
+    allow(redis_client, user, [rule for rule in rules if rule != "+hscan"])
+    work_through_everything(settings_for(server, user), server.settings, queue_id)
+    redis_client.hset(keys.running, "normal/1-1", "call-7")
+    with settings_for(server, user).connect() as connection:
+        worker = WorkQueue(connection, keys, "worker-1", policy=BRIEF)
+        worker.prune()
+        assert redis_client.hlen(keys.running) == 1
+        allow(redis_client, user, rules)
+        worker.prune()
+        assert redis_client.hlen(keys.running) == 0
+
+
 ENDING = ["hdel", "hincrby", "hmget", "hset", "pexpire", "set", "xack", "xadd", "xdel"]
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import redis
 
-from support.queue.consumers import PATIENT, MakeWorker, done, take
-from support.servers import assert_invariants
+from support.queue.consumers import PATIENT, URL, MakeWorker, done, take
+from support.servers import assert_invariants, wait_for
 from whisperfleet.client import Admin, Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -147,3 +147,59 @@ def test_a_stray_that_brings_down_its_workers_uses_up_its_budget(
 
     assert [letter.id for _, letter in admin.dead_letters()] == ["poison"]
     assert_invariants(redis_client, keys, accepted=1)
+
+
+def delete_wholly(raw: redis.Redis, keys: Keys, claim: Claim) -> None:
+    acknowledge(raw, keys, claim)
+    raw.xdel(claim.stream, claim.entry_id)
+
+
+# Of whom nothing is heard for a few milliseconds is gone.
+CARETAKER = replace(PATIENT, lease_seconds=0.002, beat_seconds=0.001)
+
+
+def listed(raw: redis.Redis, keys: Keys) -> set[str]:
+    """Return the jobs that `running` lists."""
+    return {job_id.decode() for job_id in raw.hvals(keys.running)}
+
+
+def test_what_a_person_deleted_wholly_is_listed_as_running_no_more(
+    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
+) -> None:
+    worker, caretaker = make_worker(), make_worker(CARETAKER)
+    client.submit_many([Job(id=f"call-{n}", url=URL) for n in range(4)])
+    wholly, entry, mark, untouched = claims = [take(worker) for _ in range(4)]
+    delete_wholly(redis_client, keys, wholly)
+    redis_client.xdel(entry.stream, entry.entry_id)
+    acknowledge(redis_client, keys, mark)
+    worker.prune()
+    assert listed(redis_client, keys) == {claim.job_id for claim in claims}, "their worker lives"
+
+    def is_forgotten() -> bool:
+        caretaker.prune()
+        return wholly.job_id not in listed(redis_client, keys)
+
+    wait_for(is_forgotten, "the job of a worker that is gone to be forgotten")
+    assert listed(redis_client, keys) == {c.job_id for c in (entry, mark, untouched)}
+    client.submit(Job(id=wholly.job_id, url=URL))
+    again = take(worker)
+    assert (again.job_id, again.epoch) == (wholly.job_id, 2)
+    assert worker.settle(again, Concluded(done(again))) is Settled.PUBLISHED
+    assert worker.settle(wholly, Concluded(done(wholly))) is Settled.FENCED
+
+
+def test_all_that_were_deleted_are_found_page_by_page(
+    make_worker: MakeWorker, redis_client: redis.Redis, keys: Keys
+) -> None:
+    places = {f"normal/{n}-1": f"call-{n}" for n in range(1, 2001)}
+    others = {"normal:acme/1-1": "of-a-stream-that-this-worker-has-not"}
+    redis_client.hset(keys.running, mapping=places | others)
+    caretaker = make_worker(CARETAKER)
+
+    def is_empty() -> bool:
+        before = redis_client.hlen(keys.running)
+        caretaker.prune()
+        assert before - redis_client.hlen(keys.running) < 1000, "more than a page at once"
+        return redis_client.hlen(keys.running) == len(others)
+
+    wait_for(is_empty, "every page to be looked through")
