@@ -26,8 +26,9 @@ class Admin:
     """Looks after the queue `queue_id` as a whole; may be shared by threads.
 
     With `tenant` it sees that tenant's jobs alone, with `own_stream` in the tenant's own streams.
-    It needs every right on the queue's keys. Connection errors come out as `redis.RedisError`.
-    Raises ValueError for a queue id or a tenant that cannot be one.
+    It needs every right on the queue's keys. Connection errors come out as `redis.RedisError`; once
+    it is closed every method raises ClientClosedError. Raises ValueError for a queue id or a tenant
+    that cannot be one.
     """
 
     def __init__(

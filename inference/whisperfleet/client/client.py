@@ -1,9 +1,8 @@
 """A producer of one queue, for threads."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, TypeVar
-
-import redis
 
 from whisperfleet.client.producer import Producer
 from whisperfleet.client.reports import Cancelled, JobStatus
@@ -46,7 +45,7 @@ class Client:
         self._producer = Producer(scope)
         self._redis = settings.connect()
         self._max_block_seconds = settings.max_block_seconds
-        self._is_closed = False
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +55,7 @@ class Client:
 
     def close(self) -> None:
         """Give the connections back; whoever waits gets ClientClosedError."""
-        self._is_closed = True
+        self._closed.set()
         self._redis.close()
 
     def submit(self, job: Job, priority: str = "normal") -> str:
@@ -118,12 +117,13 @@ class Client:
         return self._run(self._producer.cancel(job_id))
 
     def _run(self, conversation: Conversation[_T]) -> _T:
-        if self._is_closed:
+        if self._closed.is_set():
             raise ClientClosedError("the client is closed; make a new one")
         try:
-            return run(self._redis, conversation)
-        except redis.RedisError as error:
-            if self._is_closed:
+            return run(self._redis, conversation, self._closed.wait)
+        # redis-py stumbles in many ways over a connection that another thread takes away.
+        except Exception as error:
+            if self._closed.is_set():
                 raise ClientClosedError(
                     "the client was closed meanwhile; jobs that were sent go on"
                 ) from error

@@ -14,7 +14,7 @@ from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from whisperfleet.contract.times import MAX_SECONDS
-from whisperfleet.errors import ConfigurationError
+from whisperfleet.errors import ClientClosedError, ConfigurationError
 from whisperfleet.queue.faults import Outlook, outlook
 
 __all__ = ["Address", "Freshness", "RedisSettings", "describe_url"]
@@ -35,9 +35,14 @@ _FREE_CONNECTION_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Address:
-    """What the connections of one client share: how often its address led to a wrong server."""
+    """What the connections of one client share.
+
+    `departures` is how often its address led to a wrong server. Once it `is_closed` no connection
+    is made any more.
+    """
 
     departures: int = 0
+    is_closed: bool = False
 
 
 class Freshness:
@@ -71,6 +76,7 @@ class _Following(AbstractConnection):
     """A connection that is made anew before its next use where it is not fresh."""
 
     def __init__(self, *, address: Address, **options: Any) -> None:
+        self._address = address
         self._freshness = Freshness(address)
         super().__init__(**options)
 
@@ -79,6 +85,21 @@ class _Following(AbstractConnection):
         if self._freshness.is_over():
             self.disconnect()  # type: ignore[no-untyped-call]
         super().connect()  # type: ignore[no-untyped-call]
+
+    def connect_check_health(self, *arguments: Any, **options: Any) -> None:
+        """Connect; `connect` and a command that finds no connection call it.
+
+        Raises ClientClosedError where the client is closed, also while this goes on: what another
+        thread has just closed would stay open otherwise.
+        """
+        self._refuse_if_closed()
+        super().connect_check_health(*arguments, **options)
+        self._refuse_if_closed()
+
+    def _refuse_if_closed(self) -> None:
+        if self._address.is_closed:
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise ClientClosedError("the client is closed; make a new one")
 
     def on_connect_check_health(self, check_health: bool = True) -> None:
         """Log in."""
@@ -107,6 +128,15 @@ class _UnixSocket(_Following, redis.UnixDomainSocketConnection):
 
 
 _CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _UnixSocket}
+
+
+class _Client(redis.Redis):
+    """A client whose end is its end: redis-py's own connects again for the next command."""
+
+    def close(self) -> None:
+        """Close every connection, also those that other threads use."""
+        self.connection_pool.connection_kwargs["address"].is_closed = True
+        super().close()
 
 
 def describe_url(url: str) -> str:
@@ -191,6 +221,9 @@ class RedisSettings:
     def connect(self, most_seconds: float = math.inf) -> redis.Redis:
         """Return a client; it connects at its first command and may be shared by 500 threads.
 
+        Once it is closed every command raises ClientClosedError; a command that is under way then
+        may raise anything.
+
         One that never blocks may be told to wait less, for a reply as for a connection:
         `most_seconds`.
 
@@ -207,7 +240,7 @@ class RedisSettings:
         pool = redis.BlockingConnectionPool.from_url(self.url, **options)
         self.log_in(pool.connection_kwargs)
         # Unlike the constructor, which leaves the connections open when the client is closed.
-        return redis.Redis.from_pool(pool)
+        return _Client.from_pool(pool)
 
     @property
     def scheme(self) -> str:

@@ -6,7 +6,7 @@ same one: `run` here, and `AsyncClient` itself.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -51,13 +51,20 @@ def ask(*words: Argument) -> Conversation[Any]:
     return (yield Command(words))
 
 
-def run(client: redis.Redis, conversation: Conversation[_T]) -> _T:
-    """Carry out a conversation on this thread and return what it came to."""
+def run(
+    client: redis.Redis,
+    conversation: Conversation[_T],
+    pause: Callable[[float], object] = time.sleep,
+) -> _T:
+    """Carry out a conversation on this thread and return what it came to.
+
+    `pause` takes so many seconds, or less where there is nothing to pause for any more.
+    """
     try:
         request = next(conversation)
         while True:
             try:
-                reply = _perform(client, request)
+                reply = _perform(client, request, pause)
             except redis.RedisError as error:
                 request = conversation.throw(error)
             else:
@@ -69,7 +76,7 @@ def run(client: redis.Redis, conversation: Conversation[_T]) -> _T:
         conversation.close()
 
 
-def _perform(client: redis.Redis, request: Request) -> Any:
+def _perform(client: redis.Redis, request: Request, pause: Callable[[float], object]) -> Any:
     match request:
         case Command(words):
             return client.execute_command(*words)  # type: ignore[no-untyped-call]
@@ -79,5 +86,5 @@ def _perform(client: redis.Redis, request: Request) -> Any:
                     pipeline.execute_command(*command.words)  # type: ignore[no-untyped-call]
                 return pipeline.execute(raise_on_error=False)
         case Pause(seconds):
-            time.sleep(seconds)
+            pause(seconds)
             return None
