@@ -234,7 +234,10 @@ class DoneEvents:
         """
         for job_id in findings.looked_at:
             for waiter in self._by_job.get(job_id, set()) & known:
-                waiter.not_looked_at.discard(job_id)
+                if job_id in waiter.not_looked_at:
+                    waiter.not_looked_at.discard(job_id)
+                    # Its patience may be another now.
+                    waiter.changed.set()
         ended = findings.results.keys() | findings.gone
         for job_id in ended:
             for waiter in self._by_job.get(job_id, set()) & known:
