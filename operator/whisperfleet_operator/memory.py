@@ -77,12 +77,14 @@ class ServiceMemory:
 
     `resync_due` is when its objects are to be read anew, `failing_since` when reconciles began to
     fail without a break. `is_resumed` says whether what its status told from before the operator
-    started has been taken over.
+    started has been taken over. `left_to` is the service's uid and the release that looks after it,
+    once somebody was told.
     """
 
     resync_due: float | None = None
     failing_since: float | None = None
     is_resumed: bool = False
+    left_to: tuple[str, str] | None = None
     queue: LastSample | None = None
     writes: dict[ChildRef, LastWrite] = field(default_factory=dict)
     status: TranscriptionServiceStatus | None = None
@@ -107,9 +109,15 @@ class ServiceMemories:
             return self._memories.setdefault(key, ServiceMemory())
 
     def forget(self, key: Key) -> None:
-        """Forget a service that is gone, or that another operator takes care of."""
+        """Forget a service that is gone."""
         with self._lock:
             self._memories.pop(key, None)
+
+    def leave(self, key: Key) -> None:
+        """Forget a service that another operator takes care of, but for what was said of that."""
+        with self._lock:
+            known = self._memories.pop(key, None)
+            self._memories[key] = ServiceMemory(left_to=known.left_to if known else None)
 
     def statuses(self) -> dict[Key, TranscriptionServiceStatus]:
         """Return the last status of each service that has one."""

@@ -132,7 +132,7 @@ class Reconciler:
             return None
         standing = self._namespace_lease.standing(resource)
         if standing.other is not None:
-            self._memories.forget(key)
+            self._memories.leave(key)
             if standing.answered:
                 self._reporter.leave_to(resource, standing.other, self._namespace_lease.release)
             return standing.again_seconds

@@ -42,7 +42,6 @@ class Reporter:
         self._memories = memories
         self._clock = clock
         self._monotonic = monotonic
-        self._left: set[tuple[str, str]] = set()
 
     def report(
         self,
@@ -80,9 +79,11 @@ class Reporter:
 
     def leave_to(self, resource: Object, other: str, release: str) -> None:
         """Say once that another release looks after a service, and that this one does not."""
-        if (resource["metadata"]["uid"], other) in self._left:
+        metadata = resource["metadata"]
+        memory = self._memories.of((metadata["namespace"], metadata["name"]))
+        if memory.left_to == (metadata["uid"], other):
             return
-        self._left.add((resource["metadata"]["uid"], other))
+        memory.left_to = metadata["uid"], other
         message = (
             f"the operator's release {release} leaves this service to the release {other}, which "
             "looks after the namespace too: uninstall one of them, or give each its own "

@@ -39,6 +39,16 @@ def test_services_have_memories_of_their_own():
     assert memories.of(("a", "two")).resync_due == 2.0
 
 
+def test_of_a_service_that_is_anothers_only_that_is_known_until_it_is_gone():
+    memories, key = ServiceMemories(), ("a", "one")
+    memories.of(key).left_to = "uid-1", "other/operator"
+    memories.of(key).resync_due = 1.0
+    memories.leave(key)
+    assert memories.of(key) == ServiceMemory(left_to=("uid-1", "other/operator"))
+    memories.forget(key)
+    assert memories.of(key) == ServiceMemory()
+
+
 def deployment_with(digest: str):
     annotations = {CREDENTIALS_ANNOTATION: digest}
     return {"metadata": {}, "spec": {"template": {"metadata": {"annotations": annotations}}}}
