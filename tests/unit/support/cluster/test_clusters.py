@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ from support.cluster import clusters
 from support.cluster.aftermath import aftermath
 from support.cluster.clusters import KUBECONFIG_VARIABLE, Cluster, any_cluster
 from support.cluster.kube import until
+from support.cluster.sharing import Sharing
 
 
 @pytest.fixture
@@ -99,6 +101,8 @@ def test_half_a_testbed_is_taken_down(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.delenv("REQUIRE_CLUSTER", raising=False)
     monkeypatch.setattr(clusters, "Testbed", HalfTestbed)
+    # Others may be using the cluster of this machine.
+    monkeypatch.setattr(clusters, "Sharing", partial(Sharing, tmp_path))
     with pytest.raises(pytest.skip.Exception), clusters._testbed(tmp_path / "kinds.json"):
         pass
     assert taken_down == [True]
