@@ -118,5 +118,5 @@ def _same_amount(live: Any, wanted: Any) -> bool:
 
 
 def _amount(quantity: Any) -> Decimal:
-    amount: Decimal = parse_quantity(str(quantity))  # type: ignore[no-untyped-call]
+    amount: Decimal = parse_quantity(str(quantity))
     return amount

@@ -60,10 +60,10 @@ def load_configuration(connections: int) -> Configuration:
     """
     configuration = Configuration()
     try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        load_incluster_config(client_configuration=configuration)
     except ConfigException:
         try:
-            load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            load_kube_config(client_configuration=configuration)
         except ConfigException as error:
             raise ConfigurationError(
                 "neither a service account nor a kubeconfig tells where the API server is: run in "
@@ -176,7 +176,7 @@ class ApiKube:
             body=body,
             _request_timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS),
         )
-        data: bytes = response.read()  # type: ignore[no-untyped-call]
+        data: bytes = response.read()
         return _Answer(response.status, _document(data))
 
 

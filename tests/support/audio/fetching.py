@@ -1,10 +1,15 @@
 """Fetching for tests: what their own server is allowed, and fetching in vain."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from whisperfleet.audio.addresses import Address
+from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.errors import JobError
 from whisperfleet.settings.forms import parse_networks
@@ -26,16 +31,16 @@ AUDIO = bytes(range(256)) * 1000
 class Names:
     """A resolver: answers in turn, the last one for ever, and counts the look-ups."""
 
-    def __init__(self, *answers):
+    def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = [[ip_address(address) for address in answer] for answer in answers]
-        self.asked = []
+        self.asked: list[tuple[str, int]] = []
 
-    def __call__(self, host, port):
+    def __call__(self, host: str, port: int) -> list[Address]:
         self.asked.append((host, port))
         return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
 
-def fetched(fetcher, url, tmp_path, **options):
+def fetched(fetcher: Fetcher, url: str, tmp_path: Path, **options: Any) -> bytes:
     target = tmp_path / "audio"
     size = fetcher.fetch(url, target, **options)
     content = target.read_bytes()
@@ -43,7 +48,7 @@ def fetched(fetcher, url, tmp_path, **options):
     return content
 
 
-def failure(fetcher, url, tmp_path, **options):
+def failure(fetcher: Fetcher, url: str, tmp_path: Path, **options: Any) -> JobError:
     """Fetch in vain; whatever the reason, nothing is left and no secret is told."""
     target = tmp_path / "audio"
     with pytest.raises(JobError) as caught:

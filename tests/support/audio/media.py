@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
 from av.stream import Disposition
+
+SoundPacket: TypeAlias = "av.Packet[av.AudioStream]"
+PicturePacket: TypeAlias = "av.Packet[av.VideoStream]"
+AnyPacket: TypeAlias = "SoundPacket | PicturePacket"
 
 
 def tones(rate: int, channels: int, seconds: float) -> np.ndarray:
@@ -39,17 +44,11 @@ def write_audio(
     sound.sample_rate = rate
     with av.open(path, "w", format=container) as file:
         pictures = video and _add_pictures(file)
-        track = file.add_stream(codec, rate=rate, layout=layout)
+        track = _add_sound(file, codec, rate, layout)
         if pictures:
             _mux_pictures(file, pictures, int(seconds * 10))
-        resampler = av.AudioResampler(
-            format=track.codec_context.format,
-            layout=layout,
-            rate=rate,
-            frame_size=track.codec_context.frame_size or 1024,
-        )
-        for frame in [*resampler.resample(sound), *resampler.resample(None), None]:
-            file.mux(track.encode(frame))
+        for packet in _encoded_sound(track, sound):
+            file.mux(packet)
     return path
 
 
@@ -73,37 +72,57 @@ def write_tracks(
     """Encode tracks as they are described; the pictures, if any, begin at 0."""
     with av.open(path, "w", format=container, options=options) as file:
         pictures = video_seconds and _add_pictures(file)
-        streams = [file.add_stream(t.codec, rate=t.rate, layout=t.layout) for t in tracks]
+        streams = [_add_sound(file, t.codec, t.rate, t.layout) for t in tracks]
         for stream, track in zip(streams, tracks, strict=True):
             stream.disposition = Disposition.default if track.is_default else Disposition(0)
             if track.language:
                 stream.metadata["language"] = track.language
-        packets = [*_encoded_pictures(pictures, int(video_seconds * 10))] if pictures else []
+        packets: list[AnyPacket] = []
+        if pictures:
+            packets += _encoded_pictures(pictures, int(video_seconds * 10))
         for stream, track in zip(streams, tracks, strict=True):
             packets += _played(_encoded(stream, track), track)
-        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+        for packet in sorted(packets, key=_decoded_at):
             file.mux(packet)
     return path
 
 
-def _encoded(stream: av.AudioStream, track: Track) -> Iterator[av.Packet]:
+def _add_sound(
+    file: av.container.OutputContainer, codec: str, rate: int, layout: str
+) -> av.AudioStream:
+    stream = file.add_stream(codec, rate=rate, layout=layout)
+    assert isinstance(stream, av.AudioStream)
+    return stream
+
+
+def _encoded(stream: av.AudioStream, track: Track) -> Iterator[SoundPacket]:
     sound = av.AudioFrame.from_ndarray(
         track.samples.reshape(1, -1), format="s16", layout=track.layout
     )
     sound.sample_rate, sound.time_base, sound.pts = track.rate, Fraction(1, track.rate), 0
+    return _encoded_sound(stream, sound)
+
+
+def _encoded_sound(stream: av.AudioStream, sound: av.AudioFrame) -> Iterator[SoundPacket]:
     codec = stream.codec_context
     resampler = av.AudioResampler(
         format=codec.format,
-        layout=track.layout,
-        rate=track.rate,
+        layout=sound.layout,
+        rate=sound.sample_rate,
         frame_size=codec.frame_size or 1024,
     )
     for frame in [*resampler.resample(sound), *resampler.resample(None), None]:
         yield from stream.encode(frame)
 
 
-def _played(packets: Iterable[av.Packet], track: Track) -> Iterator[av.Packet]:
+def _decoded_at(packet: AnyPacket) -> Fraction:
+    assert packet.dts is not None
+    return packet.dts * packet.time_base
+
+
+def _played(packets: Iterable[SoundPacket], track: Track) -> Iterator[SoundPacket]:
     for packet in packets:
+        assert packet.pts is not None
         time = track.played_at(float(packet.pts * packet.time_base))
         if time is not None:
             packet.pts = packet.dts = round(time / packet.time_base)
@@ -126,7 +145,7 @@ def _mux_pictures(file: av.container.OutputContainer, pictures: av.VideoStream, 
         file.mux(packet)
 
 
-def _encoded_pictures(pictures: av.VideoStream, count: int) -> Iterator[av.Packet]:
+def _encoded_pictures(pictures: av.VideoStream, count: int) -> Iterator[PicturePacket]:
     """Yield so many black pictures, ten a second."""
     for _ in range(count):
         picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")

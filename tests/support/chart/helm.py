@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ _SECONDS: Final = 240
 class StrictLoader(yaml.SafeLoader):
     """Refuses what YAML forbids and most readers let pass: the same key twice."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Json:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         assert len(keys) == len(set(keys)), f"a key is there twice, {node.start_mark}: {keys}"
         return super().construct_mapping(node, deep)

@@ -187,6 +187,7 @@ class Fleet:
         """Every job has given the words of its clip, once."""
         for job_id, result in self.results(job_ids).items():
             assert result.state is State.DONE, (job_id, result.error)
+            assert result.transcript is not None
             assert result.transcript.text == clips()[0][1]
 
     def assert_invariants(self, accepted: int) -> Books:

@@ -84,11 +84,14 @@ class Kube:
 
     def create(self, manifest: Json, namespace: str | None = None) -> Json:
         kind = self.dynamic.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
-        return self.dynamic.create(kind, body=manifest, namespace=namespace).to_dict()
+        made: Json = self.dynamic.create(kind, body=manifest, namespace=namespace).to_dict()
+        return made
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Json:
         """Return an object. Raises kubernetes.dynamic.exceptions.NotFoundError."""
-        return self.dynamic.get(self._resource(kind), name=name, namespace=namespace).to_dict()
+        found = self.dynamic.get(self._resource(kind), name=name, namespace=namespace)
+        read: Json = found.to_dict()
+        return read
 
     def exists(self, kind: str, name: str, namespace: str | None = None) -> bool:
         try:
@@ -101,7 +104,8 @@ class Kube:
         found = self.dynamic.get(
             self._resource(kind), namespace=namespace, label_selector=labels or None
         )
-        return found.to_dict()["items"]
+        items: list[Json] = found.to_dict()["items"]
+        return items
 
     def patch(self, kind: str, name: str, namespace: str, change: Json) -> None:
         """Merge a change into an object; a value of None takes a field away."""
@@ -157,7 +161,8 @@ class Kube:
         )
 
     def _resource(self, kind: str) -> Resource:
-        return self.dynamic.resources.get(api_version=_API_VERSIONS[kind], kind=kind)
+        found: Resource = self.dynamic.resources.get(api_version=_API_VERSIONS[kind], kind=kind)
+        return found
 
 
 def condition(thing: Json, kind: str) -> Json:

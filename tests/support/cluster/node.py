@@ -26,6 +26,7 @@ def kill_container(kube: Kube, pod: str, namespace: str) -> None:
 
 
 def _container(kube: Kube, pod: str, namespace: str) -> Json:
+    container: Json
     (container,) = kube.get("Pod", pod, namespace)["status"]["containerStatuses"]
     return container
 

@@ -31,7 +31,7 @@ def restart_redis(fleet: Fleet) -> None:
 
     def back() -> bool:
         try:
-            return fleet.raw.info("server")["run_id"] != before
+            return bool(fleet.raw.info("server")["run_id"] != before)
         except (redis.ConnectionError, redis.TimeoutError):
             return False
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import ctranslate2
 import numpy as np
+from ctranslate2 import StorageView
+from numpy.typing import NDArray
 
 from whisperfleet.engine import WindowRequest
 from whisperfleet.engine.ctranslate2.features import MelWindow
@@ -35,11 +36,21 @@ class Row:
         return [self.score]
 
 
+@dataclass
+class Alignment:
+    """Where the tokens of a text are: pairs of a token's index and a time's."""
+
+    alignments: list[tuple[int, int]]
+    text_token_probs: list[float]
+
+
 def _say_the_same(_number: int, _temperature: float) -> Row:
     return Row()
 
 
-def numbered(number: int, language: str | None = "en", frames: int = 3000, **request) -> MelWindow:
+def numbered(
+    number: int, language: str | None = "en", frames: int = 3000, **request: Any
+) -> MelWindow:
     """Return a window that the stand-in tells from others by its number."""
     features = np.full((80, frames), number, np.float32)
     return MelWindow(features, WindowRequest(language, **request), language)
@@ -67,10 +78,14 @@ class FakeForward:
         """Return the rows of each call of a name."""
         return [rows for called, rows in self.calls if called == name]
 
-    def unload_model(self):
+    def unload_model(self) -> None:
         self.calls.append(("unload_model", []))
 
-    def encode(self, features, to_cpu=False):  # noqa: ARG002 - the real one's signature
+    def encode(
+        self,
+        features: StorageView,
+        to_cpu: bool = False,  # noqa: ARG002 - the real one's signature
+    ) -> StorageView:
         array = np.asarray(features)
         if array.shape[1:] != (self.n_mels, 3000):
             raise ValueError(f"expected (rows, {self.n_mels}, 3000), got {array.shape}")
@@ -78,13 +93,15 @@ class FakeForward:
         self._take("encode", numbers)
         encoded = np.zeros((len(numbers), 1500, WIDTH), np.float32)
         encoded[:, 0, 0] = numbers
-        return ctranslate2.StorageView.from_array(encoded)
+        return StorageView.from_array(encoded)
 
-    def detect_language(self, features):
+    def detect_language(self, features: StorageView) -> list[list[tuple[str, float]]]:
         self._take("detect_language", np.asarray(features)[:, 0, 0])
         return [[("<|de|>", 0.75), ("<|en|>", 0.25)] for _ in np.asarray(features)]
 
-    def generate(self, features, prompts, **options):
+    def generate(
+        self, features: StorageView, prompts: list[list[int]], **options: Any
+    ) -> list[Row]:
         numbers = np.asarray(features)[:, 0, 0]
         if any(START not in prompt for prompt in prompts):
             raise ValueError("no start token")
@@ -95,21 +112,23 @@ class FakeForward:
         temperature = 0.0 if options["beam_size"] > 1 else options["sampling_temperature"]
         return [self.say(number, temperature) for number in rows]
 
-    def align(self, features, _start_sequence, text_tokens, _num_frames, **_):
+    def align(
+        self,
+        features: StorageView,
+        start_sequence: list[int],  # noqa: ARG002 - the real one's signature
+        text_tokens: list[list[int]],
+        num_frames: int | list[int],  # noqa: ARG002
+        *,
+        median_filter_width: int = 7,  # noqa: ARG002
+    ) -> list[Alignment]:
         self._take("align", np.asarray(features)[:, 0, 0])
-
-        @dataclass
-        class Alignment:
-            alignments: list[tuple[int, int]]
-            text_token_probs: list[float]
-
         return [
             # The end of the text has a place in time, and no probability.
             Alignment([(index, index) for index in range(len(tokens) + 1)], [0.5] * len(tokens))
             for tokens in text_tokens
         ]
 
-    def _take(self, name: str, numbers) -> list[int]:
+    def _take(self, name: str, numbers: NDArray[Any]) -> list[int]:
         rows = [int(number) for number in numbers]
         self.calls.append((name, rows))
         if len(rows) > self.fits.get(name, len(rows)):

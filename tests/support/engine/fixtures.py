@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from faster_whisper import WhisperModel
 from faster_whisper.audio import decode_audio
 
 from hack.random_model.build import SHAPES, build_random_model
+from support.engine.synthetic import Samples
 from whisperfleet.contract.job import Task
 from whisperfleet.engine import (
     Engine,
@@ -61,14 +63,15 @@ def load_library(path: Path, compute_type: str = "default") -> WhisperModel:
     return WordKeepingModel(str(path), device="cpu", compute_type=compute_type, cpu_threads=1)
 
 
-def spoken(name: str) -> np.ndarray:
+def spoken(name: str) -> Samples:
     """Return the samples of a clip of the demo, as a decoder gives them."""
     clip = files("whisperfleet").joinpath("demo", "data", "clips", f"{name}.ogg")
-    return (decode_audio(str(clip)) * 32768).astype(np.int16)
+    samples: Samples = (decode_audio(str(clip)) * 32768).astype(np.int16)
+    return samples
 
 
 def mel_window(
-    samples: np.ndarray, request: WindowRequest, language: str | None = None, mels: int = 80
+    samples: Samples, request: WindowRequest, language: str | None = None, mels: int = 80
 ) -> MelWindow:
     """Return audio that stands for itself as the encoder takes it."""
     features, loudest = compute_features(Window(to_float(samples), request), mels)
@@ -80,11 +83,14 @@ def tokens_of(engine: WhisperEngine, segment: WindowSegment) -> tuple[int, ...]:
     return to_tokens(segment.pieces, engine._tokenizer("en", Task.TRANSCRIBE))
 
 
-def settle(engine: Engine, windows: Sequence[Window | MelWindow]) -> list[WindowResult | JobError]:
+def settle(
+    engine: Engine[Any], windows: Sequence[Window | MelWindow]
+) -> list[WindowResult | JobError]:
     """Run windows through the engine until each has its answer."""
-    ready = [engine.prepare(one) if isinstance(one, Window) else one for one in windows]
-    answers = engine.run(ready)
-    while left := [at for at, one in enumerate(answers) if isinstance(one, Unsettled)]:
-        for at, answer in zip(left, engine.retry([answers[at] for at in left]), strict=True):
+    answers = engine.run(
+        [engine.prepare(one) if isinstance(one, Window) else one for one in windows]
+    )
+    while left := {at: one for at, one in enumerate(answers) if isinstance(one, Unsettled)}:
+        for at, answer in zip(left, engine.retry([*left.values()]), strict=True):
             answers[at] = answer
-    return answers
+    return [one for one in answers if not isinstance(one, Unsettled)]

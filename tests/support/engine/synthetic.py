@@ -38,7 +38,8 @@ def babble(seconds: float, seed: int = 0) -> Samples:
         syllables.append(tone * np.sin(np.pi * time * 4))
     voice = np.concatenate(syllables)[: int(seconds * RATE)]
     voice = 0.3 * voice / np.abs(voice).max() + rng.normal(0, 0.003, len(voice))
-    return (voice * 32767).clip(-32768, 32767).astype(np.int16)
+    samples: Samples = (voice * 32767).clip(-32768, 32767).astype(np.int16)
+    return samples
 
 
 def noise(seconds: float, seed: int = 0) -> Samples:

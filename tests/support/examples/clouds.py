@@ -131,7 +131,7 @@ def device_plugin(words: list[str]) -> dict[str, Any]:
     parser.add_argument("--set", action="append", default=[])
     tolerations: dict[str, dict[str, str]] = {}
     for setting in parser.parse_args(words).set:
-        index, field, value = re.fullmatch(r"tolerations\[(\d)\]\.(\w+)=(.*)", setting).groups()
+        index, field, value = _parts(r"tolerations\[(\d)\]\.(\w+)=(.*)", setting)
         tolerations.setdefault(index, {})[field] = value
     terms = [
         {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
@@ -145,6 +145,13 @@ def _taints(text: str | None) -> tuple[dict[str, str], ...]:
     """Read what command lines say of taints: key=value:Effect, by commas."""
     taints = []
     for taint in (text or "").split(",") if text else ():
-        key, value, effect = re.fullmatch(r"([^=]+)=([^:]*):(\w+)", taint).groups()
+        key, value, effect = _parts(r"([^=]+)=([^:]*):(\w+)", taint)
         taints.append({"key": key, "value": value, "effect": effect})
     return tuple(taints)
+
+
+def _parts(pattern: str, text: str) -> tuple[str, ...]:
+    """Return the groups of a text that is as the pattern says; of another, fail."""
+    found = re.fullmatch(pattern, text)
+    assert found, f"{text!r} is not as {pattern!r} says"
+    return found.groups()

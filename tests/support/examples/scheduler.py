@@ -34,7 +34,6 @@ def _tolerates(toleration: Json, taint: dict[str, str]) -> bool:
         return False
     if toleration.get("key") not in (None, taint["key"]):
         return False
-    return (
-        toleration.get("operator", "Equal") == "Exists"
-        or toleration.get("value", "") == taint["value"]
-    )
+    if toleration.get("operator", "Equal") == "Exists":
+        return True
+    return bool(toleration.get("value", "") == taint["value"])

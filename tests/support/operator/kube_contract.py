@@ -43,7 +43,7 @@ def deployment(namespace: str, **container: Any) -> Object:
 class KubeContract:
     """Needs the fixtures `kube`, a `Kube`, and `namespace`, an empty namespace of it."""
 
-    def test_what_was_created_can_be_read(self, kube: Kube, namespace: str):
+    def test_what_was_created_can_be_read(self, kube: Kube, namespace: str) -> None:
         made = kube.create(account(namespace, labels={"a": "b"}), "me")
         assert made["metadata"]["uid"]
         assert made["apiVersion"] == "v1"
@@ -52,18 +52,20 @@ class KubeContract:
         assert read["metadata"]["uid"] == made["metadata"]["uid"]
         assert int(read["metadata"]["resourceVersion"]) > 0
 
-    def test_a_name_is_taken_once(self, kube: Kube, namespace: str):
+    def test_a_name_is_taken_once(self, kube: Kube, namespace: str) -> None:
         kube.create(account(namespace), "me")
         with pytest.raises(AlreadyExistsError, match="already exists"):
             kube.create(account(namespace), "me")
 
-    def test_what_is_not_there_is_not_found(self, kube: Kube, namespace: str):
+    def test_what_is_not_there_is_not_found(self, kube: Kube, namespace: str) -> None:
         with pytest.raises(NotFoundError, match="not found"):
             kube.get(ACCOUNT, namespace, "thing")
         with pytest.raises(NotFoundError):
             kube.patch_status(DEPLOYMENT, namespace, "thing", {"observedGeneration": 1})
 
-    def test_a_list_is_by_label_and_says_what_its_items_are(self, kube: Kube, namespace: str):
+    def test_a_list_is_by_label_and_says_what_its_items_are(
+        self, kube: Kube, namespace: str
+    ) -> None:
         kube.create(account(namespace, "one", labels={"a": "b", "c": "d"}), "me")
         kube.create(account(namespace, "two", labels={"a": "x"}), "me")
         (found,) = kube.list(ACCOUNT, namespace, "a=b,c=d")
@@ -71,24 +73,26 @@ class KubeContract:
         assert found["metadata"]["name"] == "one"
         assert kube.list(ACCOUNT, namespace, "a=nothing") == []
 
-    def test_apply_makes_what_is_not_there(self, kube: Kube, namespace: str):
+    def test_apply_makes_what_is_not_there(self, kube: Kube, namespace: str) -> None:
         kube.apply(account(namespace, labels={"a": "b"}), "me")
         assert kube.get(ACCOUNT, namespace, "thing")["metadata"]["labels"] == {"a": "b"}
 
-    def test_apply_takes_back_its_own_and_leaves_what_others_own(self, kube: Kube, namespace: str):
+    def test_apply_takes_back_its_own_and_leaves_what_others_own(
+        self, kube: Kube, namespace: str
+    ) -> None:
         kube.apply(account(namespace, labels={"mine": "1", "mine-too": "1"}), "me")
         kube.apply(account(namespace, labels={"theirs": "1"}), "they")
         kube.apply(account(namespace, labels={"mine": "2"}), "me")
         labels = kube.get(ACCOUNT, namespace, "thing")["metadata"]["labels"]
         assert labels == {"mine": "2", "theirs": "1"}
 
-    def test_apply_wins_over_another_manager(self, kube: Kube, namespace: str):
+    def test_apply_wins_over_another_manager(self, kube: Kube, namespace: str) -> None:
         kube.apply(account(namespace, labels={"contested": "theirs"}), "they")
         kube.apply(account(namespace, labels={"contested": "mine"}), "me")
         labels = kube.get(ACCOUNT, namespace, "thing")["metadata"]["labels"]
         assert labels["contested"] == "mine"
 
-    def test_apply_to_one_object_makes_no_other(self, kube: Kube, namespace: str):
+    def test_apply_to_one_object_makes_no_other(self, kube: Kube, namespace: str) -> None:
         made = kube.create(account(namespace), "me")
         uid = made["metadata"]["uid"]
         kube.apply(account(namespace, uid=uid, labels={"a": "b"}), "me")
@@ -102,14 +106,14 @@ class KubeContract:
             kube.apply(account(namespace, uid=uid, labels={"a": "b"}), "me")
         assert "labels" not in kube.get(ACCOUNT, namespace, "thing")["metadata"]
 
-    def test_apply_merges_containers_by_name(self, kube: Kube, namespace: str):
+    def test_apply_merges_containers_by_name(self, kube: Kube, namespace: str) -> None:
         kube.apply(deployment(namespace, env=[{"name": "A", "value": "1"}]), "me")
         kube.apply(deployment(namespace, env=[{"name": "B", "value": "2"}]), "they")
         pod = kube.get(DEPLOYMENT, namespace, "thing")["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         assert {each["name"] for each in container["env"]} == {"A", "B"}
 
-    def test_replicas_stay_as_they_were_created(self, kube: Kube, namespace: str):
+    def test_replicas_stay_as_they_were_created(self, kube: Kube, namespace: str) -> None:
         born = deployment(namespace)
         born["spec"]["replicas"] = 0
         kube.create(born, "creation")
@@ -118,7 +122,7 @@ class KubeContract:
         assert live["spec"]["replicas"] == 0
         assert live["spec"]["template"]["spec"]["containers"][0]["image"] == "example/one:2"
 
-    def test_a_scale_is_of_what_was_seen(self, kube: Kube, namespace: str):
+    def test_a_scale_is_of_what_was_seen(self, kube: Kube, namespace: str) -> None:
         born = deployment(namespace)
         born["spec"]["replicas"] = 0
         seen = kube.create(born, "creation")
@@ -144,20 +148,22 @@ class KubeContract:
         with pytest.raises(NotFoundError):
             kube.scale(live, 2, "me")
 
-    def test_an_apply_that_changes_nothing_leaves_the_version(self, kube: Kube, namespace: str):
+    def test_an_apply_that_changes_nothing_leaves_the_version(
+        self, kube: Kube, namespace: str
+    ) -> None:
         wanted = account(namespace, labels={"a": "b"})
         first = kube.apply(wanted, "me")
         again = kube.apply(wanted, "me")
         assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
-    def test_a_status_merges_and_a_null_takes_away(self, kube: Kube, namespace: str):
+    def test_a_status_merges_and_a_null_takes_away(self, kube: Kube, namespace: str) -> None:
         made = kube.create(manifest("thing", namespace, "example/one:1", "redis://r"), "me")
         kube.patch_status(SERVICE, namespace, "thing", {"model": "one", "replicas": "1/1"})
         patched = kube.patch_status(SERVICE, namespace, "thing", {"model": None})
         assert patched["status"] == {"replicas": "1/1"}
         assert patched["spec"] == made["spec"]
 
-    def test_delete_takes_only_the_object_that_was_meant(self, kube: Kube, namespace: str):
+    def test_delete_takes_only_the_object_that_was_meant(self, kube: Kube, namespace: str) -> None:
         made = kube.create(account(namespace), "me")
         with pytest.raises(AlreadyExistsError):
             kube.delete(ACCOUNT, namespace, "thing", "another-uid")
@@ -166,7 +172,7 @@ class KubeContract:
             kube.get(ACCOUNT, namespace, "thing")
         kube.delete(ACCOUNT, namespace, "thing", made["metadata"]["uid"])
 
-    def test_an_address_that_nothing_answers_is_not_found(self, kube: Kube, namespace: str):
+    def test_an_address_that_nothing_answers_is_not_found(self, kube: Kube, namespace: str) -> None:
         del namespace
         with pytest.raises(NotFoundError):
             kube.read("/apis/nobody.example/v1")
@@ -175,12 +181,12 @@ class KubeContract:
 class RealKubeContract(KubeContract):
     """What only a server with schemas can refuse."""
 
-    def test_nonsense_is_invalid(self, kube: Kube, namespace: str):
+    def test_nonsense_is_invalid(self, kube: Kube, namespace: str) -> None:
         nonsense = deployment(namespace)
         nonsense["spec"]["template"]["spec"]["containers"][0]["name"] = "No Name"
         with pytest.raises(InvalidError, match="containers"):
             kube.create(nonsense, "me")
 
-    def test_a_field_that_no_schema_knows_is_invalid(self, kube: Kube, namespace: str):
+    def test_a_field_that_no_schema_knows_is_invalid(self, kube: Kube, namespace: str) -> None:
         with pytest.raises(InvalidError, match="imagePolPullicy"):
             kube.apply(deployment(namespace, imagePolPullicy="Never"), "me")

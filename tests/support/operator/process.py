@@ -73,7 +73,7 @@ class Operator:
         """Return what it answers over HTTP; empty where it does not."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-                return answer.read().decode().strip()
+                return str(answer.read().decode()).strip()
         except (OSError, LookupError):
             return ""
 

@@ -1,6 +1,7 @@
 """Run a segmenter to its end, as the worker does."""
 
 from collections import deque
+from typing import Any
 
 from support.engine.fixtures import settle
 from whisperfleet.contract.result import Transcript
@@ -9,12 +10,12 @@ from whisperfleet.errors import JobError
 from whisperfleet.segmentation import Answered, Piece, PlacedWindow, Segmenter, Timeline, assemble
 
 
-def run(segmenter: Segmenter, engine: Engine) -> list[tuple[PlacedWindow, WindowResult]]:
+def run(segmenter: Segmenter, engine: Engine[Any]) -> list[tuple[PlacedWindow, WindowResult]]:
     """Answer every window, up to two behind where the segmenter allows it."""
     return [(placed, result) for placed, result, _ in _run(segmenter, engine)]
 
 
-def transcribe(segmenter: Segmenter, engine: Engine) -> Transcript:
+def transcribe(segmenter: Segmenter, engine: Engine[Any]) -> Transcript:
     """Return the transcript that a segmenter and an engine make of a job."""
     return assemble([answered for _, _, answered in _run(segmenter, engine)], segmenter)
 
@@ -30,7 +31,9 @@ def heedless(timeline: Timeline) -> Timeline:
     return Timeline(tuple(merged))
 
 
-def _run(segmenter: Segmenter, engine: Engine) -> list[tuple[PlacedWindow, WindowResult, Answered]]:
+def _run(
+    segmenter: Segmenter, engine: Engine[Any]
+) -> list[tuple[PlacedWindow, WindowResult, Answered]]:
     unanswered: deque[PlacedWindow] = deque()
     answered: list[tuple[PlacedWindow, WindowResult, Answered]] = []
     while True:
