@@ -191,7 +191,7 @@ def test_sigterm_finishes_what_fits_and_hands_back_the_rest(any_server, queue_id
     client = Client(any_server.settings, queue_id)
     keys = Keys(queue_id)
     stream = keys.stream("normal")
-    ids = [client.submit(Job(audio=wav(noise(20, seed)))) for seed in range(16)]
+    ids = [client.submit(Job(audio=wav(noise(20, seed)))) for seed in range(8)]
     options = ("--no-vad", "--drain-seconds", "0.1", "--max-in-flight", "4", "--beam-size", "5")
     with any_server.settings.connect() as raw:
         with running_worker(any_server, queue_id, *options) as worker:
