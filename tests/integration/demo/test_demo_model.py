@@ -11,24 +11,37 @@ from whisperfleet.segmentation import Segmentation, SegmentationOptions
 HELD_OUT = Path(__file__).parents[2] / "data" / "heldout"
 
 
+def scores_of(segmentation: Segmentation, *kinds: str):
+    clips = [clip for clip in read_clips(HELD_OUT) if clip.kind in kinds]
+    with open_transcriber("demo", SegmentationOptions(segmentation)) as transcriber:
+        return summarise(evaluate(transcriber, clips))
+
+
 @pytest.fixture(scope="module", params=Segmentation)
 def scores(request):
-    """The score of each kind of clip, with each of the segmenters."""
-    with open_transcriber("demo", SegmentationOptions(request.param)) as transcriber:
-        return summarise(evaluate(transcriber, read_clips(HELD_OUT)))
+    """The score of each other kind of clip, with each of the segmenters."""
+    return scores_of(request.param, "long", "silence", "noise")
 
 
-@pytest.mark.parametrize(("kind", "most"), [("short", 0.02), ("long", 0.06)])
-def test_word_error_rate(scores, kind, most):
-    score = scores[kind]
+def test_words_and_times_of_short_clips():
+    # One window each, whatever cuts.
+    score = scores_of(Segmentation.PARALLEL, "short")["short"]
+    assert_few_words_are_wrong(score, 0.02)
+    assert_times_are_right(score)
+
+
+def test_words_and_times_of_long_clips(scores):
+    assert_few_words_are_wrong(scores["long"], 0.06)
+    assert_times_are_right(scores["long"])
+
+
+def assert_few_words_are_wrong(score, most):
     wrong = {s.clip.name: s.heard for s in score.clips if s.wrong_words}
     assert score.words > 300
     assert score.word_error_rate <= most, wrong
 
 
-@pytest.mark.parametrize("kind", ["short", "long"])
-def test_segment_timestamps(scores, kind):
-    score = scores[kind]
+def assert_times_are_right(score):
     assert len(score.timestamp_errors) > 100
     assert score.timestamps_in_tolerance >= 0.95, score.timestamp_errors[-10:]
 
