@@ -1,11 +1,13 @@
 """Images without a registry: archives into containerd."""
 
+import fcntl
 import hashlib
 import io
 import json
 import platform
 import subprocess
 import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,22 +17,57 @@ from hack.testbed.layout import PAUSE_IMAGE, Layout
 
 __all__ = ["load_archive", "load_pause_image", "name_image", "single_program_archive"]
 
+_MANIFEST: Final = "manifest.json"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def load_archive(layout: Layout, archive: Path) -> None:
     """Load a docker or OCI archive, so that pods may name its images with pull policy Never.
 
-    Raises TestbedError where containerd does not take it.
+    What is there already is not read again, which for a worker's image takes many seconds. Raises
+    TestbedError where containerd does not take it.
     """
     if not archive.is_file():
         raise TestbedError(f"there is no image archive {archive}: build it first, or mend the path")
-    done = _ctr(layout, "images", "import", str(archive))
+    # Of several who load the same archive, one does; the others find it.
+    with archive.open("rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        names = _names_by_config(archive)
+        if names and _has(layout, names):
+            return
+        done = _ctr(layout, "images", "import", str(archive))
     if done.returncode != 0:
         raise TestbedError(
             f"containerd did not take {archive}: {done.stderr.strip()}; is it a docker or an OCI "
             "archive, and is the testbed up (`make cluster-status`)?"
         )
+
+
+def _names_by_config(archive: Path) -> dict[str, list[str]]:
+    """Return the names of a docker archive's images, by the digest of each one's configuration.
+
+    Nothing of another archive.
+    """
+    try:
+        with tarfile.open(archive) as files:
+            manifest = files.extractfile(_MANIFEST)
+            assert manifest is not None, "it is a plain file"
+            images = json.load(manifest)
+    except (KeyError, tarfile.TarError):
+        return {}
+    return {Path(each["Config"]).stem: each["RepoTags"] or [] for each in images}
+
+
+def _has(layout: Layout, names: Mapping[str, Sequence[str]]) -> bool:
+    """Whether containerd has each image whole, under its names."""
+    # REF TYPE DIGEST STATUS SIZE UNPACKED, where STATUS is "complete (2/2)".
+    rows = [line.split() for line in _ctr(layout, "images", "check").stdout.splitlines()]
+    whole = {row[0]: row[2] for row in rows if row[3:4] == ["complete"] and row[-1] == "true"}
+    # What serves the kubelet names each image by its configuration too.
+    digests = {config: whole.get(f"sha256:{config}") for config in names}
+    return None not in digests.values() and all(
+        whole.get(name) == digests[config] for config in names for name in names[config]
+    )
 
 
 def name_image(layout: Layout, image: str, name: str) -> None:
@@ -70,7 +107,7 @@ def single_program_archive(image: str, program: bytes) -> bytes:
         {
             names["config"]: config,
             names["layer"]: layer,
-            "manifest.json": json.dumps(listing).encode(),
+            _MANIFEST: json.dumps(listing).encode(),
         },
         mode=0o644,
     )
