@@ -25,7 +25,7 @@ def test_a_redis_that_forgets(apply_service, raw: redis.Redis):
     assert "appendonly" in message
     # Jobs are done all the same.
     service.wait_for("Ready", "Idle", "True")
-    assert "QueueNotDurable" in service.events()
+    until(lambda: "QueueNotDurable" in service.events(), "an Event says so")
 
 
 def test_an_autoscaler_that_may_not_be_made(apply_service, kube, namespace: str):

@@ -172,7 +172,7 @@ def test_redis_that_stops_and_comes_back(apply_service):
     }
     _scale_redis(service, 1)
     service.wait_for("Ready", "Idle", "True", 90)
-    assert "QueueReachableAgain" in service.events()
+    until(lambda: "QueueReachableAgain" in service.events(), "an Event says so")
 
 
 def test_a_secret_that_is_missing_and_comes(apply_service, redis_url: str):

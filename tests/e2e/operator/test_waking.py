@@ -34,9 +34,7 @@ def test_work_wakes_the_fleet_and_it_sleeps_again(
     until(lambda: "FleetWoke" in service.events(), "an Event tells that the fleet woke")
     assert audit.created_pods()
     _wait_until_asleep(service)
-    status = service.get()["status"]
-    assert status["replicas"] == "0/0"
-    assert status["queue"]["queued"] == status["queue"]["running"] == 0
+    until(lambda: _says_nothing_is_left(service), lambda: f"{service.get()['status']}: all is done")
 
     operator.stop()
     assert _words(queue, "second") == clips()[0][1]
@@ -113,6 +111,12 @@ def _result(queue: Client, job_id: str) -> str:
     assert result.state is State.DONE, result.error
     assert result.transcript is not None
     return result.transcript.text
+
+
+def _says_nothing_is_left(service: Service) -> bool:
+    status = service.get()["status"]
+    queue = status["queue"]
+    return status["replicas"] == "0/0" and queue["queued"] == queue["running"] == 0
 
 
 def _wait_until_asleep(service: Service) -> None:

@@ -38,7 +38,7 @@ def test_what_a_webhook_changed_is_written_again_once_it_is_gone(
         )
         message = service.wait_for("Degraded", "ChangedByAnother", "False")["message"]
         assert "spec.template.spec.containers[worker].image" in message
-        assert "ChangedByAnother" in service.events()
+        until(lambda: "ChangedByAnother" in service.events(), "an Event says so")
         service.wait_for("Ready", "Idle", "True")
         assert _image(service) == MIRROR
     operator.wait_for_reconciles(2)

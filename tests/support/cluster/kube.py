@@ -24,12 +24,21 @@ Json = dict[str, Any]
 _API_VERSIONS: Final = {
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Deployment": "apps/v1",
+    "Event": "v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "Lease": "coordination.k8s.io/v1",
     "Namespace": "v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
     "Node": "v1",
     "Pod": "v1",
+    "PodDisruptionBudget": "policy/v1",
+    "ResourceQuota": "v1",
     "ScaledObject": "keda.sh/v1alpha1",
+    "Secret": "v1",
     "Service": "v1",
+    "ServiceAccount": "v1",
+    "TranscriptionService": "whisperfleet.io/v1alpha1",
+    "TriggerAuthentication": "keda.sh/v1alpha1",
 }
 # A change is often seen within a watch's delay; asking more often only takes the cluster's time.
 _LOOK_SECONDS: Final = 0.1
@@ -100,9 +109,15 @@ class Kube:
             return False
         return True
 
-    def list(self, kind: str, namespace: str | None = None, labels: str = "") -> list[Json]:
+    def list(
+        self, kind: str, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> list[Json]:
+        """Return the objects whose labels and fields these selectors take; empty ones take all."""
         found = self.dynamic.get(
-            self._resource(kind), namespace=namespace, label_selector=labels or None
+            self._resource(kind),
+            namespace=namespace,
+            label_selector=labels or None,
+            field_selector=fields or None,
         )
         items: list[Json] = found.to_dict()["items"]
         return items

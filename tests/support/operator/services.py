@@ -1,10 +1,11 @@
 """TranscriptionServices for tests: what to apply, and how to wait for what they say."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from kubernetes.dynamic.exceptions import NotFoundError
 
 from support.cluster.kube import Json, Kube, condition, until
 
@@ -24,6 +25,20 @@ CHILDREN: Final = (
 
 # What a service with credentials has beside these.
 AUTHENTICATION: Final = "triggerauthentication"
+
+# Tests look again and again: a kubectl for each look would take more time than what they wait for.
+_KINDS: Final = {
+    RESOURCE: "TranscriptionService",
+    AUTHENTICATION: "TriggerAuthentication",
+    "deployment": "Deployment",
+    "lease": "Lease",
+    "networkpolicy": "NetworkPolicy",
+    "poddisruptionbudget": "PodDisruptionBudget",
+    "quota": "ResourceQuota",
+    "scaledobject": "ScaledObject",
+    "secret": "Secret",
+    "serviceaccount": "ServiceAccount",
+}
 
 # As fast as a fleet may be told to be: a model must load faster than a fleet falls asleep.
 FAST: Final = {"pollingSeconds": 1, "startupSeconds": 30, "cooldownSeconds": 31}
@@ -55,13 +70,9 @@ class Service:
     def get(self, resource: str = RESOURCE, name: str | None = None) -> Json:
         """Return an object of the namespace, the service itself unless told; empty without one."""
         try:
-            text = self._run(
-                "get", resource, name or self.name, "-o", "json", "--show-managed-fields"
-            )
-        except subprocess.CalledProcessError:
+            return self.kube.get(_KINDS[resource], name or self.name, self.namespace)
+        except NotFoundError:
             return {}
-        found: Json = json.loads(text)
-        return found
 
     def child(self, resource: str) -> Json:
         return self.get(resource, CHILD)
@@ -91,10 +102,7 @@ class Service:
 
     def pods(self) -> list[Json]:
         labels = f"whisperfleet.io/service={self.name}"
-        items: list[Json] = json.loads(self._run("get", "pods", "-l", labels, "-o", "json"))[
-            "items"
-        ]
-        return items
+        return self.kube.list("Pod", self.namespace, labels)
 
     def condition(self, kind: str) -> Json:
         return condition(self.get(), kind)
@@ -126,11 +134,8 @@ class Service:
 
     def events(self) -> set[str]:
         """Return the reasons of the Events about the service."""
-        text = self._run(
-            *("get", "events", "-o", "json", "--field-selector"),
-            f"involvedObject.name={self.name},involvedObject.kind=TranscriptionService",
-        )
-        return {event["reason"] for event in json.loads(text)["items"]}
+        about = f"involvedObject.name={self.name},involvedObject.kind=TranscriptionService"
+        return {event["reason"] for event in self.kube.list("Event", self.namespace, fields=about)}
 
     def _run(self, *arguments: str) -> str:
         return self.kube.run("-n", self.namespace, *arguments)
