@@ -23,7 +23,7 @@ from support.cluster.kube import Kube, until
 from support.operator.definition import CRD
 from support.operator.services import RESOURCE, Service
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs/install.md")
 _BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -83,6 +83,7 @@ def reader(
     _clear(kube, helm)
 
 
+@pytest.mark.alone
 def test_the_documents_do_what_they_say(reader: Reader, kube: Kube) -> None:
     install, fleet, send, words, zero, upgrade, uninstall = COMMANDS
     service = Service(kube, NAMESPACE, SERVICE)

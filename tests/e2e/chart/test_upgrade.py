@@ -22,7 +22,7 @@ from whisperfleet.contract.states import State
 from whisperfleet.demo.clips import Clip, demo_clips, words_of
 from whisperfleet.queue import RedisSettings
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 RELEASE = "upgraded"
 PREVIOUS = "0.0.9"

@@ -20,7 +20,7 @@ from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES
 from whisperfleet.contract.states import State
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(900, func_only=True)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 
 PRIORITIES = [priority.name for priority in DEFAULT_PRIORITIES]
 # What waking may take beyond the interval at which KEDA looks.
@@ -70,6 +70,7 @@ def assert_slept_after_the_cooldown(testbed: Testbed, fleet: Fleet, finished_at:
     return slept
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("priority", PRIORITIES)
 def test_one_message_wakes_the_fleet_and_then_it_sleeps_again(
     make_fleet: Callable[[Shape], Fleet],
