@@ -32,8 +32,7 @@ def load_archive(layout: Layout, archive: Path) -> None:
     # Of several who load the same archive, one does; the others find it.
     with archive.open("rb") as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        names = _names_by_config(archive)
-        if names and _has(layout, names):
+        if _name_what_is_there(layout, _names_by_config(archive)):
             return
         done = _ctr(layout, "images", "import", str(archive))
     if done.returncode != 0:
@@ -58,16 +57,23 @@ def _names_by_config(archive: Path) -> dict[str, list[str]]:
     return {Path(each["Config"]).stem: each["RepoTags"] or [] for each in images}
 
 
-def _has(layout: Layout, names: Mapping[str, Sequence[str]]) -> bool:
-    """Whether containerd has each image whole, under its names."""
+def _name_what_is_there(layout: Layout, names: Mapping[str, Sequence[str]]) -> bool:
+    """Give images the names of an archive where containerd has all of them whole, or do nothing.
+
+    Returns whether it has.
+    """
     # REF TYPE DIGEST STATUS SIZE UNPACKED, where STATUS is "complete (2/2)".
     rows = [line.split() for line in _ctr(layout, "images", "check").stdout.splitlines()]
     whole = {row[0]: row[2] for row in rows if row[3:4] == ["complete"] and row[-1] == "true"}
     # What serves the kubelet names each image by its configuration too.
-    digests = {config: whole.get(f"sha256:{config}") for config in names}
-    return None not in digests.values() and all(
-        whole.get(name) == digests[config] for config in names for name in names[config]
-    )
+    images = {f"sha256:{config}": wanted for config, wanted in names.items()}
+    if not images or not images.keys() <= whole.keys():
+        return False
+    for image, wanted in images.items():
+        for name in wanted:
+            if whole.get(name) != whole[image]:
+                name_image(layout, image, name)
+    return True
 
 
 def name_image(layout: Layout, image: str, name: str) -> None:

@@ -1,5 +1,6 @@
 """What a testbed that runs can do for tests, beside its Kubernetes: images, GPUs, an audit log."""
 
+import subprocess
 import tarfile
 import uuid
 from collections.abc import Iterator
@@ -57,11 +58,11 @@ def test_an_image_that_is_there_is_not_read_again(testbed: Testbed, tmp_path: Pa
     testbed.load_image(whole)
     until(lambda: _is_taken(testbed, hollow), "it is found by what the archive says of it")
 
-    # Its name is another's now: it has to be read again, and then is what it was.
+    loaded = _digest(testbed, name)
     testbed.name_image(PAUSE_IMAGE, name)
-    assert not _is_taken(testbed, hollow)
-    testbed.load_image(whole)
-    assert _is_taken(testbed, hollow)
+    assert _digest(testbed, name) == _digest(testbed, PAUSE_IMAGE) != loaded
+    testbed.load_image(hollow)
+    assert _digest(testbed, name) == loaded
 
 
 def _is_taken(testbed: Testbed, archive: Path) -> bool:
@@ -70,6 +71,14 @@ def _is_taken(testbed: Testbed, archive: Path) -> bool:
     except TestbedError:
         return False
     return True
+
+
+def _digest(testbed: Testbed, name: str) -> str:
+    """Return which image has a name."""
+    command = (testbed.layout.bin / "ctr", "images", "list", f"name=={name}")
+    listed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # REF TYPE DIGEST …, below a line of titles.
+    return listed.splitlines()[1].split()[2]
 
 
 def _leave_only_the_listing(archive: Path, copy: Path) -> None:
