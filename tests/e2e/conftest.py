@@ -49,6 +49,18 @@ def namespace(kube: Kube) -> Iterator[str]:
         yield name
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring forward what may take longest, so that no long test is left for the end of a run."""
+    items.sort(key=_most_seconds, reverse=True)
+
+
+def _most_seconds(item: pytest.Item) -> float:
+    """Return how long a test of the cluster may take; others keep their order."""
+    limit = item.get_closest_marker("timeout")
+    return limit.args[0] if limit and item.get_closest_marker("cluster") else 0.0
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Put what is to be seen in the namespace beside the failure of its test."""

@@ -12,7 +12,12 @@ from support.images.archives import unpack
 from support.images.container import Container
 
 # The first of them may fetch half a gigabyte and build the image.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+# One process unpacks the image for all of them.
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("cuda image"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,12 @@ from support.images.container import Container
 from whisperfleet import __version__
 
 # The first of them may build the image.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+# One process unpacks the image for all of them.
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("operator image"),
+]
 
 SITE_PACKAGES = "opt/whisperfleet/lib/python3.11/site-packages"
 

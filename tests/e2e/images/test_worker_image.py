@@ -29,7 +29,12 @@ from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.engine.ctranslate2.models import digest_model
 
 # The first of them may build the image.
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+# One process unpacks the image for all of them.
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1200),
+    pytest.mark.xdist_group("worker image"),
+]
 
 SITE_PACKAGES = "opt/whisperfleet/lib/python3.11/site-packages"
 
