@@ -12,14 +12,15 @@ from support.chart.archives import renamed
 from support.chart.helm import CHART, Helm, Json
 from support.chart.releases import assert_nothing_left, everything_of
 from support.cluster.clusters import Cluster, do_without
-from support.cluster.fleet import run_redis
+from support.cluster.fleet import behind, run_redis
 from support.cluster.kube import Kube, until
-from support.operator.services import FAST, SERVICE, Service, manifest
+from support.operator.programs import GATED_PROGRAM, program, template
+from support.operator.services import FAST, POOL, SERVICE, Service, manifest
 from support.servers import assert_invariants
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.states import State
-from whisperfleet.demo.clips import Clip, demo_clips, words_of
+from whisperfleet.demo.clips import demo_clips, words_of
 from whisperfleet.queue import RedisSettings
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
@@ -27,8 +28,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900, func_only=True)]
 RELEASE = "upgraded"
 PREVIOUS = "0.0.9"
 OPERATOR = "app.kubernetes.io/name=whisperfleet-operator"
-# More than can be done while an operator is replaced.
-JOBS = 400
+# How many are sent before the upgrade, after it, and after the end.
+JOBS = 30
+GATE = "the end"
+
+CLIP = max(demo_clips(), key=lambda clip: clip.seconds)
 
 _POD_SECONDS = 90.0
 _WORDS_SECONDS = 400.0
@@ -75,10 +79,11 @@ def service(kube: Kube, namespace: str, worker_image: str, raw: redis.Redis) -> 
             *(SERVICE, namespace, worker_image, "redis://redis:6379/0"),
             scaling=FAST,
             worker={"maxInFlight": 2, "drainSeconds": 10},
-            pools=[{"name": "main", "replicas": {"max": 1}}],
+            pools=[{"name": POOL, "replicas": {"max": 1}, "template": template()}],
         ),
         namespace,
     )
+    kube.create(program(GATED_PROGRAM), namespace)
     return Service(kube, namespace)
 
 
@@ -107,8 +112,9 @@ def test_neither_an_upgrade_nor_an_end_disturbs_the_workers(
     report_figure,
 ) -> None:
     service.wait_for("Ready", "Idle", "True")
-    clip = max(demo_clips(), key=lambda clip: clip.seconds)
-    jobs = [_submit(queue, clip, number) for number in range(JOBS)]
+    # As long as it is not done the fleet stays awake, however long an upgrade takes.
+    (kept,) = _submit(queue, 1, behind(GATE))
+    first = _submit(queue, JOBS)
     until(lambda: _done(raw, queue) > 0, "the first job is done", _POD_SECONDS)
     before = _fleet(service)
     assert len(before) == 1
@@ -126,8 +132,9 @@ def test_neither_an_upgrade_nor_an_end_disturbs_the_workers(
         "the new operator carries out a change",
         60,
     )
-    at_upgrade = _done(raw, queue)
-    assert at_upgrade < JOBS, "the fleet was done before the operator was: send more jobs"
+    _assert_done(queue, first)
+    second = _submit(queue, JOBS)
+    until(lambda: _done(raw, queue) > JOBS, "the fleet works beside the new operator", _POD_SECONDS)
     assert _fleet(service) == before
     assert _pod_templates(service) == templates
 
@@ -137,20 +144,29 @@ def test_neither_an_upgrade_nor_an_end_disturbs_the_workers(
     assert service.get()
     at_uninstall = _done(raw, queue)
 
-    for result in dict(queue.wait(jobs, timeout_seconds=_WORDS_SECONDS)).values():
-        assert result.state is State.DONE, result.error
-        assert words_of(result.transcript.text) == list(clip.words)
-    assert_invariants(raw, queue.keys, JOBS)
+    third = _submit(queue, JOBS)
+    raw.set(f"gate:{GATE}", "open")
+    _assert_done(queue, [*second, *third, kept])
+    status = queue.status(kept)
+    assert status is not None
+    assert (status.epoch, status.releases) == (1, 0)
+    assert_invariants(raw, queue.keys, 3 * JOBS + 1)
     assert _fleet(service) == before
     report_figure(
-        f"of {JOBS} jobs {at_upgrade} were done when the new operator had taken over, "
-        f"{at_uninstall} when it was uninstalled; one worker did them all"
+        f"of {3 * JOBS + 1} jobs {at_uninstall} were done when the operator was uninstalled after "
+        "an upgrade; one worker did them all"
     )
 
 
-def _submit(queue: Client, clip: Clip, number: int) -> str:
-    """Send a job; no two are of one tenant, or the second would have the first one's words."""
-    return queue.submit(Job(audio=clip.path.read_bytes(), tenant=f"tenant-{number}"))
+def _submit(queue: Client, count: int, metadata: dict[str, str] | None = None) -> list[str]:
+    audio = CLIP.path.read_bytes()
+    return [queue.submit(Job(audio=audio, metadata=metadata or {})) for _ in range(count)]
+
+
+def _assert_done(queue: Client, jobs: list[str]) -> None:
+    for result in dict(queue.wait(jobs, timeout_seconds=_WORDS_SECONDS)).values():
+        assert result.state is State.DONE, result.error
+        assert words_of(result.transcript.text) == list(CLIP.words)
 
 
 def _done(raw: redis.Redis, queue: Client) -> int:
