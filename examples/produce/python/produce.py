@@ -4,10 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from whisperfleet.client import Client
-from whisperfleet.contract.job import Job
+from whisperfleet import Client, Job, RedisSettings
 from whisperfleet.errors import ResultGoneError
-from whisperfleet.queue import RedisSettings
 
 WAIT_SECONDS = 600
 

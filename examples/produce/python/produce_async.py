@@ -4,10 +4,8 @@ import asyncio
 import os
 import sys
 
-from whisperfleet.client import AsyncClient
-from whisperfleet.contract.job import Job
+from whisperfleet import AsyncClient, Job, RedisSettings
 from whisperfleet.errors import ResultGoneError
-from whisperfleet.queue import RedisSettings
 
 WAIT_SECONDS = 600
 
