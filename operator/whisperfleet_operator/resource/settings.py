@@ -90,12 +90,17 @@ def with_settings(part: str) -> Callable[[type[_Part]], type[_Part]]:
 
 
 def set_in(spec: BaseModel) -> Iterator[tuple[Setting, Any]]:
-    """Yield each setting that the spec sets, with its value, in the order of their declarations."""
+    """Yield each setting that the spec sets, with its value, in the order of their declarations.
+
+    The worker's default, written out, is the same as none, and rolls no pods. It is yielded where
+    it is `stored` in every object, or where none means something else.
+    """
     for path, (setting, field) in _FIELDS.items():
         value: Any = spec
         for step in path.split("."):
             value = None if value is None else getattr(value, _snake(step))
-        if value is not None and (field.stored or value != ()):
+        is_said = field.stored or field.absent or value != setting.default
+        if value is not None and is_said:
             yield setting, value
 
 

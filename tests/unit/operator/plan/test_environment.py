@@ -56,13 +56,20 @@ def test_every_variable_is_one_that_the_worker_reads() -> None:
     assert set(RESERVED_ENV) <= OPTIONS | SECRETS
 
 
+@pytest.mark.parametrize(
+    ("path", "value"), [("spec.model.engine", "ctranslate2"), ("spec.queue.tenants", [])]
+)
+def test_a_default_that_is_written_out_rolls_no_pods(path: str, value: Any) -> None:
+    assert variables(changed(minimal(), path, value)) == variables(minimal())
+
+
 def test_no_variable_is_set_twice_and_those_that_are_set_are_reserved() -> None:
     hub = changed(full(), "spec.model.source", {"hub": {}})
-    hub = changed(hub, "spec.model.engine", "ctranslate2")
     everything = names(full()) + names(hub)
     own = {each["name"] for each in full()["spec"]["pools"][0]["template"]["env"]}
     assert len(names(full())) == len(set(names(full())))
-    assert set(everything) - own == set(RESERVED_ENV)
+    # There is one engine, which is the default and so is not told.
+    assert set(everything) - own == set(RESERVED_ENV) - {"WHISPERFLEET_ENGINE"}
 
 
 def test_the_worker_understands_the_ten_lines() -> None:
