@@ -5,6 +5,7 @@ What each check means is the business of whom it is served for: the worker and t
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -19,11 +20,25 @@ Check = Callable[[], str | None]
 """Returns None when all is well, else the sentence to show. Called from any thread."""
 
 
+# A probe asks at once. Who says nothing for so long has no thread here: its machine may be gone.
+_PATIENCE_SECONDS = 10.0
+
+
 class _ThreadingServer(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+    # A probe must not wait behind a burst of others: beyond it the kernel drops who asks.
+    request_queue_size = 128
 
 
 class _SilentHandler(WSGIRequestHandler):
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(_PATIENCE_SECONDS)
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
 
