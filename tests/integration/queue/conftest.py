@@ -42,3 +42,9 @@ def admin(server: EmbeddedServer, queue_id: str) -> Iterator[Admin]:
     """An administrator of the queue."""
     with Admin(server.settings, queue_id) as administrator:
         yield administrator
+
+
+@pytest.fixture
+def acme(server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
+    with Client(server.settings, queue_id, tenant="acme") as producer:
+        yield producer

@@ -1,7 +1,6 @@
-"""The producer's side: following, cancelling, dead letters, figures, other people's jobs."""
+"""The producer's side: following, dead letters, figures, other people's jobs."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 
@@ -17,16 +16,10 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 from whisperfleet.demo.server import EmbeddedServer
 from whisperfleet.errors import TransientError
-from whisperfleet.queue import Buried, Concluded, Released, Renewal, Retried, Settled, WorkQueue
+from whisperfleet.queue import Buried, Concluded, Released, Retried, WorkQueue
 
 URL = "https://media.example.org/a.wav"
 JOB = Job(url=URL)
-
-
-@pytest.fixture
-def acme(server: EmbeddedServer, queue_id: str) -> Iterator[Client]:
-    with Client(server.settings, queue_id, tenant="acme") as producer:
-        yield producer
 
 
 def test_the_status_follows_a_job_through_its_life(worker: WorkQueue, client: Client) -> None:
@@ -134,125 +127,6 @@ def test_wait_says_who_is_late(client: Client) -> None:
     job_id = client.submit(JOB)
     with pytest.raises(TimeoutError, match=job_id):
         list(client.wait([job_id], timeout_seconds=0.05))
-
-
-def test_a_job_that_waits_is_cancelled_without_a_worker(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    job_id = client.submit(Job(url=URL, tenant="acme"))
-
-    assert client.cancel(job_id) is Cancelled.CANCELLED
-
-    assert worker.claim() is None
-    result = client.result(job_id)
-    assert (result.state, result.error.code) == (State.CANCELLED, Code.CANCELLED)
-    assert result.tenant == "acme"
-    assert client.cancel(job_id) is Cancelled.ENDED
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_released_job_is_cancelled_without_a_worker(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    client.submit(Job(id="call-7", url=URL))
-    worker.settle(worker.claim(), Released())
-
-    assert client.cancel("call-7") is Cancelled.CANCELLED
-
-    assert worker.claim() is None
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_job_whose_record_names_nobody_is_cancelled_whole(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    client.submit(Job(id="call-7", url=URL))
-    worker.settle(worker.claim(), Released())
-    redis_client.hdel(keys.job("call-7"), "tenant")
-
-    assert client.cancel("call-7") is Cancelled.CANCELLED
-
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_running_job_is_cancelled_with_its_next_beat(
-    worker: WorkQueue, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    job_id = client.submit(JOB)
-    claim = worker.claim()
-
-    assert client.cancel(job_id) is Cancelled.RUNNING
-    assert client.status(job_id).cancel_requested
-    assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
-
-    stopped = done(claim).model_copy(update={"state": State.CANCELLED})
-    assert worker.settle(claim, Concluded(stopped)) is Settled.PUBLISHED
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_cancelled_job_whose_worker_died_does_not_run_again(
-    make_worker: MakeWorker, client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    worker = make_worker()
-    job_id = client.submit(JOB)
-    claim = worker.claim()
-    client.cancel(job_id)
-    worker.settle(claim, Released())
-
-    begun = []
-    wait_for(lambda: begun.append(worker.claim()) or client.result(job_id), "the job to end")
-    assert set(begun) == {None}
-    assert client.result(job_id).state is State.CANCELLED
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-def test_a_job_that_ended_cannot_be_cancelled(worker: WorkQueue, client: Client) -> None:
-    job_id = client.submit(JOB)
-    claim = worker.claim()
-    worker.settle(claim, Concluded(done(claim)))
-
-    assert client.cancel(job_id) is Cancelled.ENDED
-    assert client.result(job_id).state is State.DONE
-
-
-def test_a_cancel_of_what_cannot_exist_changes_nothing(
-    client: Client, redis_client: redis.Redis, keys: Keys
-) -> None:
-    assert client.cancel("normal-1-1") is Cancelled.UNKNOWN
-    assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
-
-
-@pytest.mark.parametrize(
-    ("cancellers", "state"),
-    [
-        (["rival"], None),
-        (["rival", "acme"], State.CANCELLED),
-        (["acme", "rival"], State.CANCELLED),
-        ([None, "rival"], State.CANCELLED),
-    ],
-)
-def test_a_cancel_that_comes_first_must_be_of_the_jobs_own_tenant(
-    worker: WorkQueue,
-    acme: Client,
-    server: EmbeddedServer,
-    redis_client: redis.Redis,
-    keys: Keys,
-    cancellers: list[str | None],
-    state: State | None,
-) -> None:
-    acme.submit(Job(id="call-7", url=URL))
-    for tenant in cancellers:
-        with Client(server.settings, keys.queue_id, tenant=tenant) as canceller:
-            assert canceller.cancel("call-7") is Cancelled.NOTED
-
-    claim = worker.claim()
-
-    if claim:
-        assert worker.renew([claim]) == {claim: Renewal.OK}
-        assert redis_client.ttl(keys.job("call-7")) == -1, "the record fades under its worker"
-        worker.settle(claim, Concluded(done(claim)))
-    assert acme.result("call-7").state is (state or State.DONE)
-    assert_invariants(redis_client, keys, accepted=1)
 
 
 def test_a_tenant_that_cannot_be_one_is_refused(server: EmbeddedServer, queue_id: str) -> None:
@@ -378,24 +252,6 @@ def test_stats_count_what_waits_and_what_runs(
     assert stats.totals["dead"] == 1
 
 
-def test_purge_ends_everything(
-    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
-) -> None:
-    client.submit(Job(id="call-7", url=URL), priority="high")
-    running = worker.claim()
-    client.submit_many([JOB] * 250)
-    client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(3)], priority="low")
-    client.submit(Job(id="own-1", url=URL))
-    redis_client.xadd(keys.stream("high"), {"url": URL, "id": "no id"})
-
-    assert admin.purge() == 254
-
-    assert worker.renew([running]) == {running: Renewal.CANCELLED}
-    worker.settle(running, Concluded(done(running)))
-    assert worker.claim() is None
-    assert_invariants(redis_client, keys, accepted=255)
-
-
 def test_stats_and_purge_reach_the_highest_id_that_an_entry_can_have(
     worker: WorkQueue, admin: Admin, redis_client: redis.Redis, keys: Keys
 ) -> None:
@@ -417,89 +273,6 @@ def test_stats_name_a_key_that_holds_something_else(
     redis_client.set(f"{keys.prefix}{key}", "x")
     with pytest.raises(redis.ResponseError, match=f"{key} holds a string where a"):
         admin.stats()
-
-
-def test_what_was_purged_and_is_sent_again_is_a_duplicate(
-    worker: WorkQueue, client: Client, admin: Admin, redis_client: redis.Redis, keys: Keys
-) -> None:
-    job = Job(id="call-7", url=URL, tenant="acme")
-    client.submit(job)
-    assert admin.purge() == 1
-    client.submit(job)
-
-    assert worker.claim() is None
-
-    assert client.result("call-7").state is State.CANCELLED
-    assert admin.stats().totals["duplicates"] == 1
-    assert_invariants(redis_client, keys, accepted=1)
-
-
-@pytest.mark.parametrize("first", ["waits", "runs", "was handed back", "ended"])
-def test_purge_ends_a_conflict_under_the_id_that_the_queue_makes(
-    worker: WorkQueue,
-    client: Client,
-    admin: Admin,
-    redis_client: redis.Redis,
-    keys: Keys,
-    first: str,
-) -> None:
-    job = Job(id="call-7", url=URL)
-    client.submit(job)
-    claim = None if first == "waits" else worker.claim()
-    if first == "was handed back":
-        worker.settle(claim, Released())
-    if first == "ended":
-        worker.settle(claim, Concluded(done(claim)))
-    entry = redis_client.xadd(keys.stream("low"), {"id": "call-7", "url": f"{URL}?other"}).decode()
-    client.submit(job, priority="high")
-
-    assert admin.purge() == (2 if first in {"waits", "was handed back"} else 1)
-
-    assert client.result(f"low-{entry}").state is State.CANCELLED
-    if first == "runs":
-        assert worker.renew([claim]) == {claim: Renewal.CANCELLED}
-        worker.settle(claim, Concluded(done(claim)))
-    assert worker.claim() is None
-    assert_invariants(redis_client, keys, accepted=2)
-
-
-def test_purge_takes_no_entry_for_another_by_the_id_that_it_asks_for(
-    admin: Admin, redis_client: redis.Redis, keys: Keys
-) -> None:
-    redis_client.xadd(keys.stream("high"), {"url": URL, "id": "normal-1800000000000-0"})
-    redis_client.xadd(keys.stream("normal"), {"url": URL}, id="1800000000000-0")
-
-    assert admin.purge() == 2
-    assert_invariants(redis_client, keys, accepted=2)
-
-
-def test_drop_leaves_nothing_of_the_queue_and_all_of_others(
-    worker: WorkQueue,
-    client: Client,
-    admin: Admin,
-    server: EmbeddedServer,
-    redis_client: redis.Redis,
-    keys: Keys,
-) -> None:
-    neighbour = Keys(f"{keys.queue_id}.b")
-    redis_client.xadd(neighbour.stream("normal"), {"url": URL})
-    client.submit_many([Job(id=f"own-{n}", url=URL) for n in range(250)])
-    for _ in range(250):
-        claim = worker.claim()
-        assert claim is not None
-        worker.settle(claim, Concluded(done(claim)))
-    with (
-        Admin(server.settings, keys.queue_id, tenant="acme") as acme,
-        pytest.raises(ValueError, match="not acme's alone"),
-    ):
-        acme.drop()
-
-    # A record and a result for each job, and what there is once for each queue.
-    assert admin.drop() >= 500
-
-    assert list(redis_client.scan_iter(f"{keys.prefix}*")) == []
-    assert redis_client.xlen(neighbour.stream("normal")) == 1
-    redis_client.delete(neighbour.stream("normal"))
 
 
 def test_a_tenant_sees_nothing_of_anothers(

@@ -31,10 +31,19 @@ def test_a_file_is_whole_and_has_no_name(tmp_path: Path) -> None:
 def test_nothing_is_left_where_a_file_system_knows_only_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "_O_TMPFILE_WORKS", False)
+    opened, refused = os.open, []
+
+    def named_only(path: Path, flags: int, *more: int, **options: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            refused.append(path)
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return opened(path, flags, *more, **options)
+
+    monkeypatch.setattr(os, "open", named_only)
     with scratch_file(tmp_path, control()) as file:
         file.write(b"RIFF")
         assert list(tmp_path.iterdir()) == []
+    assert refused
 
 
 def test_each_write_is_a_check(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 TLS = Path(__file__).parent / "tls"
+# The head of an answer whose body comes in chunks.
+CHUNKED = b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 Answer = bytes | Callable[[socket.socket], None]
 
