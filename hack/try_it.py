@@ -17,7 +17,8 @@ from rich.console import Console
 from hack.real.errors import GroundError
 from hack.real.models import BASE, MODELS, model_folder
 from whisperfleet.cli.interrupts import interrupted_by_any_end
-from whisperfleet.cli.output import print_error, print_note, print_text
+from whisperfleet.cli.messages import print_error, print_note
+from whisperfleet.cli.output import print_text
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.result import Result, Segment

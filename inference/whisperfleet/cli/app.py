@@ -1,19 +1,16 @@
 """The commands by name, and what an expected error looks like to the person who typed one."""
 
 import sys
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
-from whisperfleet.cli.demo import demo
-from whisperfleet.cli.operations import cancel, dead_letters, queue_commands
+from whisperfleet.cli.messages import print_error, print_note
 from whisperfleet.cli.options import DEFAULT_QUEUE_ID, DEFAULT_REDIS_URL, QueueOption, RedisOption
-from whisperfleet.cli.output import print_error, print_note, print_text
-from whisperfleet.cli.results import result, status
-from whisperfleet.cli.submit import submit
-from whisperfleet.cli.version import version
-from whisperfleet.cli.worker import worker
+from whisperfleet.cli.output import print_text
 from whisperfleet.errors import (
     ConfigurationError,
     JobError,
@@ -26,8 +23,33 @@ from whisperfleet.exit_codes import EPILOG, ExitCode
 __all__ = ["app"]
 
 
+# Where each command is, in the order of the help. Only the one that is run is loaded: what others
+# need makes half of the start of any.
+_COMMANDS: Final = {
+    "submit": ("submit", "submit"),
+    "result": ("results", "result"),
+    "status": ("results", "status"),
+    "cancel": ("operations", "cancel"),
+    "worker": ("worker", "worker"),
+    "demo": ("demo", "demo"),
+    "version": ("version", "version"),
+    "dlq": ("operations", "dead_letters"),
+    "queue": ("operations", "queue_commands"),
+}
+
+
 class _Commands(TyperGroup):
     """Ends with a sentence and an exit code where a command raises one of the project's errors."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the library has it
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        # Whoever mistypes a name is shown what comes near among all of them.
+        for name in (cmd_name,) if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _load(name)
+        return self.commands.get(cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -86,7 +108,12 @@ def whisperfleet(
     """
 
 
-for _command in (submit, result, status, cancel, worker, demo, version):
-    app.command(epilog=EPILOG)(_command)
-app.add_typer(dead_letters, name="dlq", no_args_is_help=True)
-app.add_typer(queue_commands, name="queue", no_args_is_help=True)
+def _load(name: str) -> Any:
+    module, attribute = _COMMANDS[name]
+    command = getattr(import_module(f"whisperfleet.cli.{module}"), attribute)
+    alone = typer.Typer(rich_markup_mode="markdown")
+    if isinstance(command, typer.Typer):
+        alone.add_typer(command, name=name, no_args_is_help=True)
+    else:
+        alone.command(name, epilog=EPILOG)(command)
+    return get_group(alone).commands[name]

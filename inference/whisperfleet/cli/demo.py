@@ -8,8 +8,10 @@ from rich.text import Text
 
 from whisperfleet.cli.extras import require_extra
 from whisperfleet.cli.interrupts import interrupted_by_any_end
+from whisperfleet.cli.messages import print_error
 from whisperfleet.cli.options import JsonOption
-from whisperfleet.cli.output import print_error, print_json, print_table, print_text, progress
+from whisperfleet.cli.output import print_json, print_text
+from whisperfleet.cli.rendering import print_table, progress
 from whisperfleet.exit_codes import ExitCode
 
 if TYPE_CHECKING:

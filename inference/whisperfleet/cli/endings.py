@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whisperfleet.cli.output import print_error, print_json, print_note, print_text
+from whisperfleet.cli.messages import print_error, print_note
+from whisperfleet.cli.output import print_json, print_text
 from whisperfleet.contract.job import Format
 from whisperfleet.contract.result import Result
 from whisperfleet.contract.states import State

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whisperfleet.cli.connection import open_admin, open_client
+from whisperfleet.cli.messages import confirm, print_error
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -14,7 +15,8 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import confirm, print_error, print_json, print_records, print_text
+from whisperfleet.cli.output import print_json, print_text
+from whisperfleet.cli.rendering import print_records
 from whisperfleet.contract.job import Job, describe_source
 from whisperfleet.contract.times import entry_time
 from whisperfleet.errors import ConfigurationError, JobError

@@ -8,6 +8,7 @@ import typer
 
 from whisperfleet.cli.connection import open_client
 from whisperfleet.cli.endings import UNKNOWN, Submission, code_of, print_endings, worst
+from whisperfleet.cli.messages import print_error
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -15,7 +16,7 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import print_error, print_json, print_text
+from whisperfleet.cli.output import print_json, print_text
 from whisperfleet.contract.job import Format
 
 if TYPE_CHECKING:

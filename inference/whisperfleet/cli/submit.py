@@ -8,6 +8,7 @@ import typer
 
 from whisperfleet.cli.connection import open_client
 from whisperfleet.cli.endings import Submission, print_endings
+from whisperfleet.cli.messages import print_note
 from whisperfleet.cli.options import (
     DEFAULT_QUEUE_ID,
     DEFAULT_REDIS_URL,
@@ -15,7 +16,8 @@ from whisperfleet.cli.options import (
     QueueOption,
     RedisOption,
 )
-from whisperfleet.cli.output import print_json, print_note, print_text, progress
+from whisperfleet.cli.output import print_json, print_text
+from whisperfleet.cli.rendering import progress
 from whisperfleet.cli.sources import STANDARD_INPUT, Source, encoded, find_source
 from whisperfleet.contract.job import MAX_TRACK, Channel, Format, Job, Task
 from whisperfleet.contract.keys import DEFAULT_PRIORITIES, Priority

@@ -7,15 +7,18 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.main import get_command
 
 from whisperfleet import __version__
 from whisperfleet.cli.app import app
 
+GROUP = get_command(app)
+CONTEXT = typer.Context(GROUP)
 COMMANDS = sorted(
     f"{name} {sub}".strip()
-    for name, command in get_command(app).commands.items()
-    for sub in getattr(command, "commands", [""])
+    for name in GROUP.list_commands(CONTEXT)
+    for sub in getattr(GROUP.get_command(CONTEXT, name), "commands", [""])
 )
 HEAVY = ("faster_whisper", "ctranslate2", "numpy", "av", "onnxruntime", "prometheus_client")
 UNREACHABLE = "redis://user:secret@127.0.0.1:{port}/0"
@@ -175,3 +178,27 @@ def test_the_connection_may_be_named_before_the_command(invoke, any_server, clos
     assert after.exit_code == 6
     neither = invoke("status", "a", WHISPERFLEET_REDIS=unreachable)
     assert neither.exit_code == 5
+
+
+def test_a_command_loads_no_others():
+    """A worker has no use for a console's tables, nor a version for a connection."""
+    program = (
+        "import sys\n"
+        "from whisperfleet.cli import main\n"
+        "sys.argv[1:] = ['version']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    print('loaded:', [name for name in ('rich', 'redis',"
+        " 'whisperfleet.cli.submit', 'whisperfleet.cli.worker') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_a_mistyped_command_is_told_what_comes_near(invoke):
+    shown = invoke("subit")
+    assert shown.exit_code == 2
+    assert "Did you mean 'submit'?" in without_style(shown.stderr)

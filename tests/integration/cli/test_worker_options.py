@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import typer
 from typer.main import get_command
 
 from whisperfleet.cli.app import app
@@ -14,7 +15,8 @@ from whisperfleet.queue import RedisSettings
 from whisperfleet.settings import EngineSettings
 from whisperfleet.worker.settings import WorkerSettings
 
-COMMAND = get_command(app).commands["worker"]
+COMMANDS = get_command(app)
+COMMAND = COMMANDS.get_command(typer.Context(COMMANDS), "worker")
 OPTIONS = {option.name: option for option in COMMAND.params}
 
 

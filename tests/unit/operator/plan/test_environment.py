@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -14,7 +15,9 @@ from whisperfleet.worker.settings import WorkerSettings
 from whisperfleet_operator.plan.environment import environment
 from whisperfleet_operator.resource.settings import RESERVED_ENV
 
-OPTIONS = {option.envvar for option in get_command(app).commands["worker"].params}
+COMMANDS = get_command(app)
+WORKER = COMMANDS.get_command(typer.Context(COMMANDS), "worker")
+OPTIONS = {option.envvar for option in WORKER.params}
 # Read from the environment alone, so that they are in no list of processes.
 SECRETS = {
     "WHISPERFLEET_REDIS_USERNAME",
