@@ -46,8 +46,8 @@ class _SilentHandler(WSGIRequestHandler):
 class HealthServer:
     """Serve the checks, by path, and metrics on `host:port` until left as a context.
 
-    Port 0 takes a free one; `port` tells which. Raises ConfigurationError when the port cannot be
-    had.
+    Port 0 takes a free one; `port` tells which. Raises ConfigurationError when the address or
+    the port cannot be had.
     """
 
     def __init__(self, host: str, port: int, checks: Mapping[str, Check]) -> None:
@@ -58,7 +58,8 @@ class HealthServer:
         except OSError as error:
             raise ConfigurationError(
                 f"cannot serve health and metrics on {host}:{port}: {error.strerror}; choose "
-                "another with --http-port, or 0 for any free one"
+                "an address of this machine with --http-host and a free port with --http-port, or "
+                "0 for any"
             ) from error
         self.port: int = self._server.server_port
         self._thread = threading.Thread(

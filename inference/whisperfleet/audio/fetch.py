@@ -25,7 +25,7 @@ from whisperfleet.audio.local_files import open_local
 from whisperfleet.audio.locations import Location, parse_location, resolve_redirect
 from whisperfleet.audio.policy import FetchPolicy
 from whisperfleet.contract.codes import Code
-from whisperfleet.errors import InputError, MachineError, TransientError
+from whisperfleet.errors import ConfigurationError, InputError, MachineError, TransientError
 
 __all__ = ["Fetcher", "Resolver", "resolve"]
 
@@ -51,7 +51,8 @@ def resolve(host: str, port: int) -> list[Address]:
 class Fetcher:
     """Fetches under one policy. Safe to share between threads.
 
-    `resolver` turns a host and a port into addresses; it is called once for each hop.
+    `resolver` turns a host and a port into addresses; it is called once for each hop. Raises
+    ConfigurationError where the policy's file of certificates cannot be used.
     """
 
     def __init__(self, policy: FetchPolicy, resolver: Resolver = resolve) -> None:
@@ -59,7 +60,7 @@ class Fetcher:
         self._resolver = resolver
         self._tls = ssl.create_default_context()
         if policy.ca_file is not None:
-            self._tls.load_verify_locations(policy.ca_file)
+            _trust(self._tls, policy.ca_file)
 
     def fetch(self, url: str, into: Path | BinaryIO, *, deadline: float | None = None) -> int:
         """Write what `url` holds into a file and return the number of bytes.
@@ -193,6 +194,21 @@ class Fetcher:
         # A body without a length ends where the connection does, and the deadline ends that too.
         deadline.remaining(source)
         return size
+
+
+def _trust(context: ssl.SSLContext, authorities: Path) -> None:
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"{authorities} holds no certificates in PEM; name the file of those that sign your "
+            "file servers' with --fetch-ca-file"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"{authorities} cannot be read ({error.strerror}); name a file "
+            "that can with --fetch-ca-file"
+        ) from error
 
 
 def _first_location(url: str) -> Location:

@@ -58,6 +58,9 @@ def _read_priorities(text: str) -> tuple[Priority, ...]:
             raise ValueError(f"the priority {part!r} has no weight: write name:weight, from 1 up")
         check_name(name)
         priorities.append(Priority(name, int(weight)))
+    names = [priority.name for priority in priorities]
+    if len(names) > len(set(names)):
+        raise ValueError(f"a priority stands twice in {text!r}; give it one weight")
     if not priorities:
         raise ValueError("a worker needs at least one priority to work on")
     return tuple(priorities)

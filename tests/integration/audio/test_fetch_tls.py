@@ -9,7 +9,7 @@ from support.audio.fetching import AUDIO, POLICY, Names, failure, fetched
 from support.audio.servers import TLS, drip, response, serving
 from whisperfleet.audio.fetch import Fetcher
 from whisperfleet.contract.codes import Code
-from whisperfleet.errors import InputError, TransientError
+from whisperfleet.errors import ConfigurationError, InputError, TransientError
 
 
 @pytest.fixture
@@ -41,6 +41,19 @@ def test_an_unknown_authority_is_refused(secure, tmp_path):
     error = failure(fetcher, secure.url("/a", "audio.test", "https"), tmp_path)
     assert (type(error), error.code) == (InputError, Code.FETCH_REFUSED)
     assert secure.requests == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "cannot be read .No such file"), ("not a certificate", "holds no certificates in PEM")],
+)
+def test_a_file_of_authorities_that_cannot_be_used_is_named(tmp_path, content, sentence):
+    authorities = tmp_path / "authorities.pem"
+    if content is not None:
+        authorities.write_text(content)
+    with pytest.raises(ConfigurationError, match=f"authorities.pem {sentence}") as caught:
+        Fetcher(replace(TRUSTING, ca_file=authorities))
+    assert "--fetch-ca-file" in str(caught.value)
 
 
 def test_a_server_that_does_not_speak_tls(server, tmp_path):

@@ -134,6 +134,7 @@ def test_switches(settings_of):
         (["--allowed-networks", "here"], "'here' is not a network"),
         (["--tenants", "acme:corp"], "'acme:corp' cannot name a priority or a tenant"),
         (["--priorities", ":1"], "'' cannot name a priority or a tenant"),
+        (["--priorities", "high:1,high:2"], "a priority stands twice"),
         (["--allowed-hosts", "https://example.org"], "allowed host 'https://example.org'"),
         (["--scratch", "/does/not/exist"], "does not exist"),
         (["--drain-seconds", "0"], "drain_seconds is 0"),
