@@ -78,6 +78,7 @@ def silent_servers() -> Iterator[list[str]]:
 def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
     fake: FakeKube, any_server: EmbeddedServer, silent_servers: list[str], tmp_path: Path
 ):
+    """Each dead one would hold a worker for 5.5 s: the healthy one would wait 40 s for its turn."""
     cache = ObjectCache(SERVICE_LABEL)
     reconciler = Reconciler(
         fake,
@@ -103,16 +104,14 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
             for each in status.get("conditions", ())
         )
 
-    with reconcile_services(queue, reconciler, workers=8):
+    with reconcile_services(queue, reconciler, workers=4):
         for number in range(len(silent_servers)):
             queue.add((NAMESPACE, f"dead-{number}"))
         queue.add((NAMESPACE, "healthy"))
-        wait_for(reachable, "the healthy one is reached", 10)
+        wait_for(reachable, "the healthy one is reached", 20)
         for _ in range(3):
-            began = time.monotonic()
             queue.add((NAMESPACE, "healthy"))
-            wait_for(lambda: queue.depth == 0, "it is reconciled", 2)
-            assert time.monotonic() - began < 2
+            wait_for(lambda: queue.depth == 0, "it is reconciled", 5)
 
 
 def test_events_are_remembered_and_name_the_service_to_reconcile():
