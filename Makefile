@@ -45,7 +45,7 @@ test: $(STAMP) ## Run the tests, and say which lines of the product they ran
 E2E = $(BIN)/python -m pytest --durations=25 -o timeout_func_only=true
 e2e: $(STAMP) ## Run the tests that need a Kubernetes cluster, on one that is given or on one made for them
 	@# First what can share the cluster, then one by one what needs it for itself.
-	$(E2E) -n 6 --dist loadgroup --no-loadscope-reorder -m "cluster and not alone" $(or $(TESTS),tests/e2e) || [ $$? = 5 ]
+	$(E2E) -n 4 --dist loadgroup --no-loadscope-reorder -m "cluster and not alone" $(or $(TESTS),tests/e2e) || [ $$? = 5 ]
 	$(E2E) -m "cluster and alone" $(or $(TESTS),tests/e2e) || [ $$? = 5 ]
 
 cluster-up: ## A Kubernetes cluster with KEDA on this machine; the first time builds both (root)

@@ -32,9 +32,11 @@ def kube(kube: Kube) -> Kube:
 
 
 @pytest.fixture(scope="session")
-def account(kube: Kube, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kubeconfig of the operator's service account."""
-    return account_kubeconfig(kube, tmp_path_factory.mktemp("account"))
+def account(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of the operator's service account, on a cluster with our CRD."""
+    # Not by `kube`, in place of which a class of tests may have a client of its own.
+    define_resource(cluster.kube)
+    return account_kubeconfig(cluster.kube, tmp_path_factory.mktemp("account"))
 
 
 @pytest.fixture

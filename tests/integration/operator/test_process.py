@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
     healthy["spec"]["queue"]["id"] = f"test.{time.time_ns()}"
     fake.create(healthy, "kubectl")
 
+    def carried_out() -> bool:
+        service = fake.get(SERVICE, NAMESPACE, "healthy")
+        status = service.get("status", {})
+        return status.get("observedGeneration") == service["metadata"]["generation"]
+
+    def limit_pods(most: int, service: dict[str, Any]) -> None:
+        service["spec"]["pools"][0]["replicas"]["max"] = most
+
     def reachable() -> bool:
         status = fake.get(SERVICE, NAMESPACE, "healthy").get("status", {})
         return any(
@@ -109,9 +118,11 @@ def test_thirty_dead_redis_do_not_hold_up_a_healthy_one(
             queue.add((NAMESPACE, f"dead-{number}"))
         queue.add((NAMESPACE, "healthy"))
         wait_for(reachable, "the healthy one is reached", 20)
-        for _ in range(3):
+        for most in (4, 5, 6):
+            fake.edit(SERVICE, NAMESPACE, "healthy", partial(limit_pods, most))
+            cache.saw(fake.get(SERVICE, NAMESPACE, "healthy"))
             queue.add((NAMESPACE, "healthy"))
-            wait_for(lambda: queue.depth == 0, "it is reconciled", 5)
+            wait_for(carried_out, "a change of the healthy one is carried out", 20)
 
 
 def test_events_are_remembered_and_name_the_service_to_reconcile():

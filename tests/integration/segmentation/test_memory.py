@@ -85,7 +85,7 @@ def test_eight_minutes_take_no_more_than_two(
     monkeypatch.setattr(pages, "_LEAST_BYTES", sys.maxsize)
     two, eight = (peak_memory(length, options, answer) for length in (2, 8))
     # Six minutes more are 12 MB of samples, or 23 MB as the library holds them. A window more or
-    # less at the highest moment is 2 MB.
-    assert eight - two < 6 * MIB, f"{two / MIB:.1f} MiB and {eight / MIB:.1f} MiB"
+    # less at the highest moment is 2 MB, and there may be several.
+    assert eight - two < 8 * MIB, f"{two / MIB:.1f} MiB and {eight / MIB:.1f} MiB"
     # The features of one window pass through some 30 MB of intermediate arrays.
     assert eight < 48 * MIB, f"{eight / MIB:.1f} MiB"

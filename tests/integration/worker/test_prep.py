@@ -23,13 +23,14 @@ from whisperfleet.demo.server import EmbeddedServer
 SLEEPING = (str(Path(__file__).parents[2] / "support" / "programs" / "sleeping_worker.py"),)
 IDLE_LIMIT = 0.10
 WARM_UP, LOOK = 64, 100
-# Clips cannot be prepared without a processor: a look in which others had more than half of one,
+# Clips cannot be prepared without a processor: a look in which others had more than a third of one,
 # as other tests may for a while or all along, says nothing of us. The server and this test take a
 # fifth.
-OTHERS_LIMIT = 0.5
+OTHERS_LIMIT = 0.35
 IN_A_ROW, MOST_LOOKS = 4, 10
-# What two processors can spend on a clip while the engine is busy with another, and some to spare.
-COST_LIMIT_SECONDS = 0.015
+# Twice and more what two processors of today spend on a clip that have nothing else to do (9 to 11 ms):
+# beside other work the same steps take up to 18.
+COST_LIMIT_SECONDS = 0.030
 
 
 def test_the_engine_hardly_waits(any_server, queue_id, report_figure):
