@@ -28,8 +28,8 @@ WARM_UP, LOOK = 64, 100
 # fifth.
 OTHERS_LIMIT = 0.35
 IN_A_ROW, MOST_LOOKS = 4, 10
-# Twice and more what two processors of today spend on a clip that have nothing else to do (9 to 11 ms):
-# beside other work the same steps take up to 18.
+# What two processors can spend on a clip while the engine is busy with another, with room for a
+# machine that is busy with more: 15 to 18 ms were seen there.
 COST_LIMIT_SECONDS = 0.030
 
 
