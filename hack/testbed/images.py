@@ -15,7 +15,7 @@ from hack.testbed.binaries import Binaries
 from hack.testbed.errors import TestbedError
 from hack.testbed.layout import PAUSE_IMAGE, Layout
 
-__all__ = ["load_archive", "load_pause_image", "name_image", "single_program_archive"]
+__all__ = ["full_name", "load_archive", "load_pause_image", "name_image", "single_program_archive"]
 
 _MANIFEST: Final = "manifest.json"
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -70,10 +70,22 @@ def _name_what_is_there(layout: Layout, names: Mapping[str, Sequence[str]]) -> b
     if not images or not images.keys() <= whole.keys():
         return False
     for image, wanted in images.items():
-        for name in wanted:
+        for name in map(full_name, wanted):
             if whole.get(name) != whole[image]:
                 name_image(layout, image, name)
     return True
+
+
+def full_name(name: str) -> str:
+    """Return an image's name with its registry, as containerd's import and the kubelet have it.
+
+    What Docker calls ``redis:7.2`` is ``docker.io/library/redis:7.2`` for everybody else
+    (github.com/distribution/reference, normalize.go).
+    """
+    first, slash, _ = name.partition("/")
+    if slash and (first == "localhost" or "." in first or ":" in first):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
 def name_image(layout: Layout, image: str, name: str) -> None:
