@@ -5,7 +5,8 @@ that wait or run. Who claims a job gets a new epoch of it, and only the newest e
 Every change is one script in `scripts`; how a claim ends is an `Outcome`.
 """
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from whisperfleet.queue.connection import RedisSettings, describe_url
 from whisperfleet.queue.leases import Claim, Lease, Renewal
@@ -42,20 +43,22 @@ __all__ = [
     "describe_url",
 ]
 
-# What reads jobs and ends them knows their models, which take half a process's start.
-_OF_OUTCOMES = frozenset(
-    {"Buried", "Concluded", "Ending", "Left", "Outcome", "Released", "Retried", "Settled"}
-)
+# What reads jobs and ends them knows their models, which take half a process's start. The process
+# that renews leases does without: it imports this package and none of these.
+_HOMES: Final = {
+    "Buried": "outcomes",
+    "Concluded": "outcomes",
+    "Ending": "outcomes",
+    "Left": "outcomes",
+    "Outcome": "outcomes",
+    "Released": "outcomes",
+    "Retried": "outcomes",
+    "Settled": "outcomes",
+    "WorkQueue": "queue",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # The process that renews leases does without: it imports this package and none of these.
-    if name == "WorkQueue":
-        from whisperfleet.queue.queue import WorkQueue  # noqa: PLC0415
-
-        return WorkQueue
-    if name in _OF_OUTCOMES:
-        from whisperfleet.queue import outcomes  # noqa: PLC0415
-
-        return getattr(outcomes, name)
+    if home := _HOMES.get(name):
+        return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
