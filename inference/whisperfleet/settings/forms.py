@@ -67,7 +67,8 @@ def _read_priorities(text: str) -> tuple[Priority, ...]:
 
 
 def _read_tenants(text: str) -> tuple[str, ...]:
-    tenants = _split(text)
+    # Who is named twice has one stream of each priority all the same.
+    tenants = tuple(dict.fromkeys(_split(text)))
     for tenant in tenants:
         check_name(tenant)
     return tenants

@@ -18,6 +18,7 @@ class RecognitionSettings:
         default=5,
         metadata=setting(
             "Hypotheses that are followed at once; 1 is greedy and fastest.",
+            most=16,
             spec=SpecField("decoding.beamSize", least=1, most=16, stored=True),
         ),
     )

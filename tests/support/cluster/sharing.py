@@ -14,7 +14,7 @@ __all__ = ["Sharing"]
 class Sharing:
     """Those who use a cluster, as locks on files: a process that is killed leaves none behind.
 
-    A process may be several of them, for folders of tests have fixtures of their own.
+    A process may be several of them, one for each time that it enters.
     """
 
     def __init__(self, folder: Path | None = None) -> None:

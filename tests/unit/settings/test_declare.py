@@ -127,6 +127,12 @@ def test_every_group_is_told_of_and_no_two_settings_share_a_name() -> None:
     assert len(set(declared)) == len(declared)
 
 
+def test_a_beam_that_the_resource_refuses_is_refused_by_the_worker_too() -> None:
+    assert RecognitionSettings(beam_size=16).beam_size == 16
+    with pytest.raises(ValueError, match="beam_size is 17; it must be a number from 1 to 16"):
+        RecognitionSettings(beam_size=17)
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_group_checks_its_numbers(group: type) -> None:
     required = {each.name: "demo" for each in settings_in(group) if each.default is REQUIRED}

@@ -21,6 +21,7 @@ from whisperfleet.settings.forms import (
     ("form", "text", "value"),
     [
         (TENANTS, "acme, globex,", ("acme", "globex")),
+        (TENANTS, "acme,globex,acme", ("acme", "globex")),
         (TENANTS, "", ()),
         (HOSTS, "*.example.org,[::1]", ("*.example.org", "[::1]")),
         (NETWORKS, "10.20.0.0/16, fd12::/48", parse_networks(["10.20.0.0/16", "fd12::/48"])),
