@@ -21,8 +21,8 @@ from whisperfleet.contract.keys import Keys
 from whisperfleet.contract.states import State
 
 MIB = 1024**2
-# Half of what the samples of the jobs between two looks would take: 700 KiB a job, most of it a pause.
-# What allocators keep comes and goes by 30 MiB (370 to 403 within 300 jobs), once by 49 in a round.
+# Half of what the samples of the jobs between two looks would take: 700 KiB a job, most of it a
+# pause. What allocators keep comes and goes by 30 MiB (370 to 403 within 300 jobs), once by 49.
 GROWTH_LIMIT = 110 * 350 * 1024
 # What stays of each job shows in every round, what only came at its time does not.
 ROUNDS = 3
