@@ -7,7 +7,8 @@ from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from whisperfleet.queue.connection import Address, Freshness, RedisSettings
+from whisperfleet.queue.connection import RedisSettings
+from whisperfleet.queue.pool import Address, Freshness
 
 __all__ = ["connect"]
 

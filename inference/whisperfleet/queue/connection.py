@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import AbstractConnection
 from redis.retry import Retry
 
 from whisperfleet.contract.times import MAX_SECONDS
-from whisperfleet.errors import ClientClosedError, ConfigurationError
-from whisperfleet.queue.faults import Outlook, outlook
+from whisperfleet.errors import ConfigurationError
+from whisperfleet.queue.pool import CONNECTIONS, Address, ClosingClient, ThriftyPool
 
-__all__ = ["Address", "Freshness", "RedisSettings", "describe_url"]
+__all__ = ["RedisSettings", "describe_url"]
 
 _SCHEMES = ("redis", "rediss", "unix")
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -25,118 +23,9 @@ _DATABASE = re.compile(rf"(/({_NUMBER.pattern})?)?")
 # Longer than any BLOCK (see `RedisSettings.max_block_seconds`), or redis-py would drop the
 # connection under a reply that is on its way.
 _BLOCK_MARGIN_SECONDS = 5.0
-# A former primary that was cut off from the others answers as if it were one still. Who is
-# connected to it leaves it after so long, and what a firewall forgot is not asked any more.
-_MOST_AGE_SECONDS = 30.0
 # Each thread that waits for a result has a connection; who finds none free waits for one.
 _MOST_CONNECTIONS = 500
 _FREE_CONNECTION_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class Address:
-    """What the connections of one client share.
-
-    `departures` is how often its address led to a wrong server. Once it `is_closed` no connection
-    is made any more.
-    """
-
-    departures: int = 0
-    is_closed: bool = False
-
-
-class Freshness:
-    """Whether a connection may be used again, or the address may lead elsewhere by now.
-
-    It may once the server said to any connection of the client that it is not the one to ask, and
-    from time to time. Made anew a connection needs no PING, which redis-py would send by itself.
-    """
-
-    def __init__(self, address: Address) -> None:
-        self._address = address
-        self.renew()
-
-    def renew(self) -> None:
-        """Note that the connection has just been made."""
-        self._departures = self._address.departures
-        self._made = time.monotonic()
-
-    def is_over(self) -> bool:
-        """Return whether it has to be made anew before its next use."""
-        aged = time.monotonic() > self._made + _MOST_AGE_SECONDS
-        return aged or self._departures != self._address.departures
-
-    def hear(self, error: redis.RedisError) -> None:
-        """Take in what the server answered."""
-        if outlook(error) is Outlook.WRONG_SERVER:
-            self._address.departures += 1
-
-
-class _Following(AbstractConnection):
-    """A connection that is made anew before its next use where it is not fresh."""
-
-    def __init__(self, *, address: Address, **options: Any) -> None:
-        self._address = address
-        self._freshness = Freshness(address)
-        super().__init__(**options)
-
-    def connect(self) -> None:
-        """Connect; the pool calls it before each use."""
-        if self._freshness.is_over():
-            self.disconnect()  # type: ignore[no-untyped-call]
-        super().connect()  # type: ignore[no-untyped-call]
-
-    def connect_check_health(self, *arguments: Any, **options: Any) -> None:
-        """Connect; `connect` and a command that finds no connection call it.
-
-        Raises ClientClosedError where the client is closed, also while this goes on: what another
-        thread has just closed would stay open otherwise.
-        """
-        self._refuse_if_closed()
-        super().connect_check_health(*arguments, **options)
-        self._refuse_if_closed()
-
-    def _refuse_if_closed(self) -> None:
-        if self._address.is_closed:
-            self.disconnect()  # type: ignore[no-untyped-call]
-            raise ClientClosedError("the client is closed; make a new one")
-
-    def on_connect_check_health(self, check_health: bool = True) -> None:
-        """Log in."""
-        self._freshness.renew()
-        super().on_connect_check_health(check_health)
-
-    def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """Return a reply."""
-        try:
-            return super().read_response(*arguments, **options)
-        except redis.RedisError as error:
-            self._freshness.hear(error)
-            raise
-
-
-class _Tcp(_Following, redis.Connection):
-    pass
-
-
-class _Tls(_Following, redis.SSLConnection):
-    pass
-
-
-class _UnixSocket(_Following, redis.UnixDomainSocketConnection):
-    pass
-
-
-_CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _UnixSocket}
-
-
-class _Client(redis.Redis):
-    """A client whose end is its end: redis-py's own connects again for the next command."""
-
-    def close(self) -> None:
-        """Close every connection, also those that other threads use."""
-        self.connection_pool.connection_kwargs["address"].is_closed = True
-        super().close()
 
 
 def describe_url(url: str) -> str:
@@ -231,16 +120,16 @@ class RedisSettings:
         into two XADD entries. Who sends an idempotent script repeats it for itself.
         """
         options = self.pool_options() | {
-            "connection_class": _CONNECTIONS[self.scheme],
+            "connection_class": CONNECTIONS[self.scheme],
             "retry": Retry(NoBackoff(), 0),
             "socket_timeout": min(self.timeout_seconds, most_seconds),
             "socket_connect_timeout": min(self.connect_timeout_seconds, most_seconds),
             "max_connections": _MOST_CONNECTIONS,
         }
-        pool = redis.BlockingConnectionPool.from_url(self.url, **options)
+        pool = ThriftyPool.from_url(self.url, **options)
         self.log_in(pool.connection_kwargs)
         # Unlike the constructor, which leaves the connections open when the client is closed.
-        return _Client.from_pool(pool)
+        return ClosingClient.from_pool(pool)
 
     @property
     def scheme(self) -> str:

@@ -1,16 +1,18 @@
 """Addresses, credentials and what they must never show up in."""
 
+import multiprocessing
 import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import redis
 
-from support.servers import free_port, server_binary
+from support.servers import free_port, server_binary, wait_for
 from whisperfleet.client import Client
 from whisperfleet.contract.job import Job
 from whisperfleet.contract.keys import Keys
@@ -144,16 +146,16 @@ def test_a_job_is_sent_again_only_where_that_does_no_harm(
     assert server.commands == sendings
 
 
-def test_a_unix_socket_serves_as_well(tmp_path: Path) -> None:
+@pytest.fixture
+def unix_settings(tmp_path: Path) -> Iterator[RedisSettings]:
     path = tmp_path / "s"
-    options = [("unixsocket", str(path))]
-    with EmbeddedServer(options=options):
-        client = RedisSettings(f"unix://{path}?db=1").connect()
-        assert client.ping()
-        client.close()
+    with EmbeddedServer(options=[("unixsocket", str(path))]):
+        yield RedisSettings(f"unix://{path}?db=1")
 
 
-def test_tls_is_checked_against_the_given_authority(tmp_path: Path) -> None:
+@pytest.fixture
+def tls_settings(tmp_path: Path) -> Iterator[RedisSettings]:
+    """Yield settings that trust the server's certificate, which no system authority has signed."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl on this machine to make a certificate with")
@@ -180,11 +182,61 @@ def test_tls_is_checked_against_the_given_authority(tmp_path: Path) -> None:
             stack.enter_context(EmbeddedServer(server_binary("redis"), options=options))
         except QueueUnavailableError as error:
             pytest.skip(f"the server was built without TLS: {error}")
-        url = f"rediss://127.0.0.1:{tls_port}/0"
-        trusting = RedisSettings(url, ca_file=certificate).connect()
+        yield RedisSettings(f"rediss://127.0.0.1:{tls_port}/0", ca_file=certificate)
+
+
+def test_tls_is_checked_against_the_given_authority(tls_settings: RedisSettings) -> None:
+    with tls_settings.connect() as trusting:
         assert trusting.ping()
-        trusting.close()
-        doubting = RedisSettings(url).connect()
-        with pytest.raises(QueueUnavailableError, match="TLS"):
-            WorkQueue(doubting, Keys("q"), "w").register()
-        doubting.close()
+    with (
+        RedisSettings(tls_settings.url).connect() as doubting,
+        pytest.raises(QueueUnavailableError, match="TLS"),
+    ):
+        WorkQueue(doubting, Keys("q"), "w").register()
+
+
+@pytest.fixture(params=["tcp", "unix", "tls"])
+def settings(request: pytest.FixtureRequest) -> RedisSettings:
+    if request.param == "tcp":
+        server: EmbeddedServer = request.getfixturevalue("any_server")
+        return server.settings
+    settings: RedisSettings = request.getfixturevalue(f"{request.param}_settings")
+    return settings
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again(settings: RedisSettings) -> None:
+    with settings.connect() as client, settings.connect() as admin:
+        for _ in range(20):
+            own = client.client_id()
+            assert client.client_id() == own, "an open connection is used again"
+            admin.client_kill_filter(_id=own)
+            assert client.client_id() != own
+
+
+def test_who_finds_no_free_connection_is_told_how_many_there_are(
+    any_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whisperfleet.queue.connection._MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("whisperfleet.queue.connection._FREE_CONNECTION_SECONDS", 0.1)
+    with any_server.settings.connect() as client, any_server.settings.connect() as admin:
+        blocked = threading.Thread(target=client.blpop, args=("no-such-list", 60))
+        blocked.start()
+        wait_for(lambda: admin.info("clients")["blocked_clients"] >= 1, "one thread waits")
+        with pytest.raises(redis.ConnectionError, match=r"all 1 connections .* none came free"):
+            client.ping()
+        admin.lpush("no-such-list", "a word")
+        blocked.join()
+        assert client.ping()
+
+
+def test_a_process_that_was_forked_makes_connections_of_its_own(any_server: EmbeddedServer) -> None:
+    forking = multiprocessing.get_context("fork")
+    told = forking.SimpleQueue()
+    with any_server.settings.connect() as client:
+        own = client.client_id()
+        child = forking.Process(target=lambda: told.put(client.client_id()))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        assert told.get() not in {own, None}
+        assert client.client_id() == own
