@@ -70,9 +70,7 @@ class _Following(AbstractConnection):
         """Connect, unless it is connected still and fresh; the pool calls it before each use."""
         if self._sock and (self._freshness.is_over() or self._heard.poll(0)):
             self.disconnect()
-        if self._sock:
-            self._refuse_if_closed()
-        else:
+        if not self._sock:
             self.connect()  # type: ignore[no-untyped-call]
 
     def connect_check_health(self, *arguments: Any, **options: Any) -> None:

@@ -229,6 +229,17 @@ def test_who_finds_no_free_connection_is_told_how_many_there_are(
         assert client.ping()
 
 
+def test_a_connection_that_cannot_be_made_is_free_for_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whisperfleet.queue.connection._MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("whisperfleet.queue.connection._FREE_CONNECTION_SECONDS", 0.1)
+    with RedisSettings(f"redis://127.0.0.1:{free_port()}").connect() as client:
+        for _ in range(3):
+            with pytest.raises(redis.ConnectionError, match="refused"):
+                client.ping()
+
+
 def test_a_process_that_was_forked_makes_connections_of_its_own(any_server: EmbeddedServer) -> None:
     forking = multiprocessing.get_context("fork")
     told = forking.SimpleQueue()
