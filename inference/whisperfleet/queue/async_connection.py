@@ -1,4 +1,4 @@
-"""The connections of `whisperfleet.queue.connection` for asyncio: same settings, no retries."""
+"""The connections of `whisperfleet.queue.pool` for asyncio: same settings, no retries."""
 
 from typing import Any, Final
 

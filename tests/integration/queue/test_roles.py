@@ -37,7 +37,7 @@ Grant = Callable[[list[str]], RedisSettings]
 
 @pytest.fixture(autouse=True)
 def connections_age_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("whisperfleet.queue.connection._MOST_AGE_SECONDS", AGE_SECONDS)
+    monkeypatch.setattr("whisperfleet.queue.pool._MOST_AGE_SECONDS", AGE_SECONDS)
 
 
 @pytest.fixture

@@ -370,7 +370,7 @@ def test_a_services_rights_are_enough_on_another_database_and_over_pauses(
     keys: Keys,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr("whisperfleet.queue.connection._MOST_AGE_SECONDS", 0.05)
+    monkeypatch.setattr("whisperfleet.queue.pool._MOST_AGE_SECONDS", 0.05)
     monkeypatch.setattr("whisperfleet_operator.queues.probe._REGISTRATION_SECONDS", 0.0)
     name, database = f"service-{keys.queue_id}", 3
     redis_client.execute_command(
